@@ -1,0 +1,66 @@
+// Every limit of the product, with its unit; how they depend on each other is asserted below.
+#pragma once
+
+#include "base/clock.hpp"
+
+#include <cstddef>
+
+namespace millrace::limits {
+
+inline constexpr std::size_t kKiB = 1024;
+inline constexpr std::size_t kMiB = 1024 * kKiB;
+
+// HTTP
+inline constexpr std::size_t http_body_bytes_max = 32 * kMiB;
+inline constexpr std::size_t http_header_bytes_max = 64 * kKiB;
+inline constexpr std::size_t http_connections_max = 4096;
+inline constexpr Duration http_header_time_max = std::chrono::seconds(30);   ///< idle keep-alive included
+inline constexpr Duration http_body_time_max = std::chrono::seconds(120);
+inline constexpr Duration long_poll_time_max = std::chrono::seconds(60);
+inline constexpr std::size_t page_items_max = 1000;
+
+// Documents
+inline constexpr std::size_t document_id_bytes_max = 256;
+inline constexpr std::size_t document_title_bytes_max = 1024;
+inline constexpr std::size_t category_bytes_max = 128;
+inline constexpr std::size_t metadata_bytes_max = 16 * kKiB;
+inline constexpr std::size_t documents_per_request_max = 1000;
+inline constexpr std::size_t text_bytes_max = 16 * kMiB;   ///< extracted text of one document
+inline constexpr std::size_t chunks_per_document_max = 50'000;
+
+// Messages (Azure Service Bus)
+inline constexpr std::size_t message_bytes_max = 1 * kMiB;
+inline constexpr std::size_t message_id_chars_max = 128;
+inline constexpr std::size_t session_id_chars_max = 128;
+inline constexpr std::size_t properties_bytes_max = 64 * kKiB;
+inline constexpr std::size_t entity_name_chars_max = 260;
+inline constexpr std::size_t subscription_name_chars_max = 50;
+inline constexpr std::size_t dead_letter_text_chars_max = 4096;
+inline constexpr int forward_hops_max = 4;
+inline constexpr int delivery_count_max_default = 10;
+inline constexpr int delivery_count_max_max = 2000;
+inline constexpr Duration lock_time_min = std::chrono::seconds(5);
+inline constexpr Duration lock_time_default = std::chrono::seconds(60);
+inline constexpr Duration lock_time_max = std::chrono::minutes(5);
+inline constexpr Duration duplicate_window_min = std::chrono::seconds(20);
+inline constexpr Duration duplicate_window_default = std::chrono::minutes(10);
+inline constexpr Duration duplicate_window_max = std::chrono::hours(24 * 7);
+inline constexpr std::size_t receive_batch_max = 4096;
+inline constexpr std::size_t claim_check_bytes_min = 64 * kKiB;   ///< larger bodies go to the blob store
+
+// Search
+inline constexpr std::size_t query_bytes_max = 8 * kKiB;
+inline constexpr std::size_t search_top_max = 1000;
+
+// Provider (OpenAI)
+inline constexpr std::size_t embed_inputs_max = 2048;          ///< inputs of one embeddings request
+inline constexpr std::size_t embed_request_tokens_max = 300'000;
+inline constexpr std::size_t embed_input_tokens_max = 8191;
+inline constexpr std::size_t provider_answer_bytes_max = 128 * kMiB;
+
+static_assert(lock_time_min <= lock_time_default && lock_time_default <= lock_time_max);
+static_assert(claim_check_bytes_min < message_bytes_max);
+static_assert(text_bytes_max <= http_body_bytes_max);
+static_assert(embed_input_tokens_max < embed_request_tokens_max);
+
+}  // namespace millrace::limits
