@@ -24,6 +24,7 @@ CREATE TABLE operation (
     generation  INTEGER NOT NULL DEFAULT 0,
     status      TEXT NOT NULL,                    -- accepted, running, succeeded, failed
     stage       TEXT NOT NULL DEFAULT '',
+    parts       INTEGER NOT NULL DEFAULT 0,       -- bits of finished branches: 1 indexed, 2 metadata
     done        INTEGER NOT NULL DEFAULT 0,
     total       INTEGER NOT NULL DEFAULT 0,
     wait_reason TEXT NOT NULL DEFAULT '',
