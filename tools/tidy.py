@@ -292,7 +292,6 @@ BANS = [
     Ban(r"\bthis_thread::sleep_(?:for|until)\b|" + CALL + r"(?:usleep|nanosleep|sleep)\s*\(",
         "wait on a signal, or turn a ManualClock", ("src", "tests")),
     Ban(CALL + r"(?:gmtime|localtime|ctime|asctime)\s*\(", "use to_rfc3339 of base/clock.hpp"),
-    Ban(CALL + r"strerror\s*\(", "use std::generic_category().message(errno), which is safe across threads"),
     Ban(r"\bstd::(?:cout|cerr|clog|endl|puts)\b|" + CALL + r"printf\s*\(", "log through telemetry", ("src",),
         ("src/app/",)),
     Ban(r"\busing\s+namespace\s+std\s*;", "write std::"),
