@@ -90,7 +90,7 @@ class Broker final : public MessageSource {
     asio::awaitable<Result<void>> defer(LockRef lock, Properties properties) override;
     asio::awaitable<Result<void>> dead_letter(LockRef lock, std::string reason, std::string description,
                                               Properties properties) override;
-    asio::awaitable<Result<void>> postpone(LockRef lock, Duration delay) override;
+    asio::awaitable<Result<void>> postpone(LockRef lock, Duration delay, bool spends_delivery) override;
     asio::awaitable<Result<SessionLock>> accept_session(std::string entity, std::optional<std::string> session_id,
                                                         Duration wait) override;
     asio::awaitable<Result<TimePoint>> renew_session(SessionLock lock) override;

@@ -81,9 +81,9 @@ class MessageSource {
     virtual asio::awaitable<Result<void>> dead_letter(LockRef lock, std::string reason, std::string description,
                                                       Properties properties) = 0;
 
-    /// Gives the message back so that it is delivered again not before `delay` from now, without counting the
-    /// delivery: what waiting for quota, or for a provider that is down, costs a message. conflict: lock lost.
-    virtual asio::awaitable<Result<void>> postpone(LockRef lock, Duration delay) = 0;
+    /// Gives the message back so that it is delivered again not before `delay` from now. Without `spends_delivery` the
+    /// delivery is not counted: what waiting for quota costs a message. conflict: lock lost.
+    virtual asio::awaitable<Result<void>> postpone(LockRef lock, Duration delay, bool spends_delivery) = 0;
 
     /// Locks the session `session_id`, or the next unlocked one that has messages if it is none (waiting up to `wait`;
     /// unavailable when none came). over_limit: the named session is locked by another receiver.

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdio>
+#include <memory>
 #include <mutex>
 
 namespace millrace::telemetry {
@@ -124,9 +125,11 @@ std::string format_line(Format format, std::string_view time, Level level, std::
     return format == Format::json ? json_line(time, level, message, fields) : text_line(time, level, message, fields);
 }
 
-class Log::Writer {
+namespace {
+
+class Writer {
   public:
-    explicit Writer(Options options) : format_(options.format), logger_("millrace", make_sink(options)) {
+    explicit Writer(const LogOptions& options) : format_(options.format), logger_("millrace", make_sink(options)) {
         logger_.set_pattern("%v");
         logger_.set_level(spdlog_level(options.level));
         logger_.flush_on(spdlog::level::trace);
@@ -135,13 +138,12 @@ class Log::Writer {
     bool enabled(Level level) const noexcept { return logger_.should_log(spdlog_level(level)); }
 
     void write(Level level, std::string_view message, FieldList fields) {
-        if (!enabled(level)) return;
         const std::string line = format_line(format_, to_rfc3339(SystemClock().now()), level, message, fields);
         logger_.log(spdlog_level(level), spdlog::string_view_t(line.data(), line.size()));
     }
 
   private:
-    static spdlog::sink_ptr make_sink(const Options& options) {
+    static spdlog::sink_ptr make_sink(const LogOptions& options) {
         if (options.sink) return std::make_shared<FunctionSink>(options.sink);
         return std::make_shared<spdlog::sinks::stderr_sink_mt>();
     }
@@ -150,11 +152,51 @@ class Log::Writer {
     spdlog::logger logger_;
 };
 
-Log::Log(Options options) : writer_(std::make_unique<Writer>(std::move(options))) {}
-Log::~Log() = default;
+struct ProcessLog {
+    std::mutex mutex;
+    std::shared_ptr<Writer> writer = std::make_shared<Writer>(LogOptions{});
+};
 
-bool Log::enabled(Level level) const noexcept { return writer_->enabled(level); }
+ProcessLog& process_log() {
+    static ProcessLog log;
+    return log;
+}
 
-void Log::write(Level level, std::string_view message, FieldList fields) { writer_->write(level, message, fields); }
+std::shared_ptr<Writer> current_writer() {
+    ProcessLog& log = process_log();
+    const std::lock_guard lock(log.mutex);
+    return log.writer;
+}
+
+void log_where(Level level, std::string_view what, std::string_view where, std::string_view why) {
+    if (why.empty()) log(level, what, {{"at", where}});
+    else log(level, what, {{"at", where}, {"why", why}});
+}
+
+}  // namespace
+
+void configure_log(LogOptions options) {
+    auto writer = std::make_shared<Writer>(options);
+    ProcessLog& log = process_log();
+    const std::lock_guard lock(log.mutex);
+    log.writer = std::move(writer);
+}
+
+bool log_enabled(Level level) noexcept { return current_writer()->enabled(level); }
+
+void log(Level level, std::string_view message, FieldList fields) {
+    const auto writer = current_writer();
+    if (writer->enabled(level)) writer->write(level, message, fields);
+}
+
+void log_info(std::string_view what, std::string_view where, std::string_view why) {
+    log_where(Level::info, what, where, why);
+}
+void log_warning(std::string_view what, std::string_view where, std::string_view why) {
+    log_where(Level::warning, what, where, why);
+}
+void log_error(std::string_view what, std::string_view where, std::string_view why) {
+    log_where(Level::error, what, where, why);
+}
 
 }  // namespace millrace::telemetry

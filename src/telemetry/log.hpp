@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -47,30 +46,27 @@ enum class Format : std::uint8_t { text, json };
 std::string format_line(Format format, std::string_view time, Level level, std::string_view message,
                         FieldList fields);
 
-/// Where events go. Callers give no secrets and no document content: ids, counts, reasons. Any thread.
-class Log {
-  public:
-    struct Options {
-        Level level = Level::info;
-        Format format = Format::text;
-        /// Takes each line instead of standard error, one at a time; for tests.
-        std::function<void(std::string_view line)> sink;
-    };
-    explicit Log(Options options);
-    ~Log();
-    Log(const Log&) = delete;
-
-    bool enabled(Level level) const noexcept;
-    void write(Level level, std::string_view message, FieldList fields);
-
-    void debug(std::string_view message, FieldList fields = {}) { write(Level::debug, message, fields); }
-    void info(std::string_view message, FieldList fields = {}) { write(Level::info, message, fields); }
-    void warning(std::string_view message, FieldList fields = {}) { write(Level::warning, message, fields); }
-    void error(std::string_view message, FieldList fields = {}) { write(Level::error, message, fields); }
-
-  private:
-    class Writer;
-    std::unique_ptr<Writer> writer_;
+/// Where events go and which.
+struct LogOptions {
+    Level level = Level::info;
+    Format format = Format::text;
+    /// Takes each line instead of standard error, one at a time; for tests.
+    std::function<void(std::string_view line)> sink;
 };
+
+/// The one log of the process: standard error has no second owner, so this alone is not passed by reference. Until the
+/// first call: level info, as text. Any thread.
+void configure_log(LogOptions options);
+
+bool log_enabled(Level level) noexcept;
+
+/// Writes an event if `level` is enabled. Callers give no secrets and no document content: ids, counts, reasons. Any
+/// thread.
+void log(Level level, std::string_view message, FieldList fields = {});
+
+/// `what` happened at `where` (a queue, a route, a file); `why` in one line without secrets, or empty.
+void log_info(std::string_view what, std::string_view where, std::string_view why);
+void log_warning(std::string_view what, std::string_view where, std::string_view why);
+void log_error(std::string_view what, std::string_view where, std::string_view why);
 
 }  // namespace millrace::telemetry

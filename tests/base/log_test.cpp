@@ -28,11 +28,12 @@ TEST(Log, AValueFromOutsideCannotForgeASecondLine) {
 
 TEST(Log, EventsBelowTheLevelAreDropped) {
     std::vector<std::string> lines;
-    Log log({Level::warning, Format::text, [&](std::string_view line) { lines.emplace_back(line); }});
-    log.info("quiet");
-    log.warning("loud {}");
+    configure_log({Level::warning, Format::text, [&](std::string_view line) { lines.emplace_back(line); }});
+    log_info("quiet", "here", "");
+    log_warning("loud {}", "queue q", "it is");
+    configure_log({});
     ASSERT_EQ(lines.size(), 1u);
-    EXPECT_TRUE(lines[0].ends_with("warning loud {}")) << lines[0];
+    EXPECT_TRUE(lines[0].ends_with("warning loud {} at=\"queue q\" why=\"it is\"")) << lines[0];
 }
 
 TEST(Log, LevelNamesGoBothWays) {
