@@ -11,8 +11,9 @@ namespace millrace::http {
 
 struct [[nodiscard]] Rejection {
     // Not an aggregate: a number must not count as a Rejection where a Checked<number> is made.
+    Rejection() = default;
     Rejection(unsigned status_code, std::string why) : status(status_code), detail(std::move(why)) {}
-    unsigned status;
+    unsigned status = 500;
     std::string detail;
 };
 
