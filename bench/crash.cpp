@@ -250,7 +250,8 @@ class DocumentCrash {
     }
 
     asio::awaitable<json::value> search(std::string query) {
-        auto answer = co_await client_.post("/v1/search", json::object{{"query", query}, {"mode", "keyword"}});
+        json::value request = json::object{{"query", query}, {"mode", "keyword"}};
+        auto answer = co_await client_.post("/v1/search", std::move(request));
         co_return answer.status == 200 ? json::parse(answer.body) : json::value();
     }
 
