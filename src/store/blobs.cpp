@@ -1,0 +1,123 @@
+#include "store/blobs.hpp"
+
+#include "base/ids.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace millrace::store {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t kNameLength = 32;
+
+[[noreturn]] void fail(const std::string& what, const fs::path& path) {
+    const int code = errno;
+    throw MachineError(what + " " + path.string() + ": " + std::strerror(code), code == ENOSPC || code == EDQUOT);
+}
+
+/// A file descriptor that closes itself.
+class File {
+  public:
+    File(const fs::path& path, int flags) : path_(path), descriptor_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {
+        if (descriptor_ < 0) fail("cannot open", path);
+    }
+    ~File() { ::close(descriptor_); }
+    File(const File&) = delete;
+
+    void write(std::string_view bytes) {
+        while (!bytes.empty()) {
+            const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
+            if (count < 0 && errno != EINTR) fail("cannot write", path_);
+            if (count > 0) bytes.remove_prefix(static_cast<std::size_t>(count));
+        }
+    }
+    void sync() {
+        if (::fsync(descriptor_) != 0) fail("cannot flush", path_);
+    }
+
+  private:
+    fs::path path_;
+    int descriptor_;
+};
+
+bool is_blob_name(const std::string& name) {
+    return name.size() == kNameLength && name.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+}  // namespace
+
+Blobs::Blobs(fs::path directory) : directory_(std::move(directory)) {
+    std::error_code error;
+    for (int i = 0; i < 256; ++i) {
+        char folder[3];
+        std::snprintf(folder, sizeof folder, "%02x", i);
+        fs::create_directories(directory_ / folder, error);
+        if (error) throw MachineError("cannot create " + (directory_ / folder).string() + ": " + error.message());
+        for (const auto& entry : fs::directory_iterator(directory_ / folder)) {
+            if (entry.path().extension() == ".tmp") fs::remove(entry.path(), error);
+        }
+    }
+}
+
+fs::path Blobs::path_of(const std::string& name) const { return directory_ / name.substr(0, 2) / name; }
+
+std::string Blobs::put(std::string_view bytes) {
+    const std::string name = to_hex(random_uuid());
+    const fs::path path = path_of(name);
+    fs::path temporary = path;
+    temporary += ".tmp";
+    try {
+        File file(temporary, O_WRONLY | O_CREAT | O_EXCL);
+        file.write(bytes);
+        file.sync();
+        if (::rename(temporary.c_str(), path.c_str()) != 0) fail("cannot rename", temporary);
+    } catch (const MachineError&) {
+        ::unlink(temporary.c_str());
+        throw;
+    }
+    File(path.parent_path(), O_RDONLY | O_DIRECTORY).sync();
+    return name;
+}
+
+Result<std::string> Blobs::get(const std::string& name) const {
+    if (!is_blob_name(name)) return Error{Errc::invalid_input, "not a blob name"};
+    const int descriptor = ::open(path_of(name).c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0 && errno == ENOENT) return Error{Errc::not_found, "no blob " + name};
+    if (descriptor < 0) fail("cannot open", path_of(name));
+    std::string bytes(static_cast<std::size_t>(::lseek(descriptor, 0, SEEK_END)), '\0');
+    std::size_t done = 0;
+    ssize_t count = 1;
+    while (done < bytes.size() && count > 0) {
+        count = ::pread(descriptor, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
+        if (count > 0) done += static_cast<std::size_t>(count);
+    }
+    ::close(descriptor);
+    if (done != bytes.size()) fail("cannot read", path_of(name));
+    return bytes;
+}
+
+void Blobs::remove(const std::string& name) {
+    if (!is_blob_name(name)) return;
+    if (::unlink(path_of(name).c_str()) != 0 && errno != ENOENT) fail("cannot remove", path_of(name));
+}
+
+std::vector<std::string> Blobs::list(std::chrono::seconds age) const {
+    std::vector<std::string> names;
+    const auto before = fs::file_time_type::clock::now() - age;
+    std::error_code error;
+    for (const auto& entry : fs::recursive_directory_iterator(directory_)) {
+        const std::string name = entry.path().filename();
+        if (is_blob_name(name) && entry.is_regular_file(error) && entry.last_write_time(error) < before) {
+            names.push_back(name);
+        }
+    }
+    return names;
+}
+
+}  // namespace millrace::store

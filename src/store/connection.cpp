@@ -1,0 +1,142 @@
+#include "store/connection.hpp"
+
+#include "base/error.hpp"
+
+#include <sqlite3.h>
+
+namespace millrace::store {
+
+namespace {
+
+[[noreturn]] void fail(sqlite3* database, std::string_view what) {
+    const int code = sqlite3_errcode(database);
+    std::string text = "database: ";
+    text.append(what).append(": ").append(sqlite3_errmsg(database));
+    if (code == SQLITE_FULL) text += "; free space on the disk of the data directory";
+    throw MachineError(text, code == SQLITE_FULL);
+}
+
+void check(int code, sqlite3_stmt* statement, const char* what) {
+    if (code != SQLITE_OK) fail(sqlite3_db_handle(statement), what);
+}
+
+// NULL pointers would bind SQL NULL; an empty text or blob is not NULL.
+const char* non_null(std::string_view text) { return text.data() == nullptr ? "" : text.data(); }
+
+}  // namespace
+
+Statement::~Statement() { sqlite3_finalize(handle_); }
+
+bool Statement::step() {
+    const int code = sqlite3_step(handle_);
+    if (code == SQLITE_ROW) return true;
+    sqlite3* database = sqlite3_db_handle(handle_);
+    if (code != SQLITE_DONE) {
+        std::string sql(sqlite3_sql(handle_), 0, 120);
+        try {
+            fail(database, sql);
+        } catch (...) {
+            sqlite3_reset(handle_);
+            throw;
+        }
+    }
+    sqlite3_reset(handle_);
+    return false;
+}
+
+void Statement::reset() noexcept { sqlite3_reset(handle_); }
+
+std::int64_t Statement::integer(int column) const noexcept { return sqlite3_column_int64(handle_, column); }
+
+double Statement::real(int column) const noexcept { return sqlite3_column_double(handle_, column); }
+
+bool Statement::is_null(int column) const noexcept { return sqlite3_column_type(handle_, column) == SQLITE_NULL; }
+
+std::string_view Statement::text(int column) const noexcept {
+    const auto* bytes = static_cast<const char*>(sqlite3_column_blob(handle_, column));
+    return {bytes, static_cast<std::size_t>(sqlite3_column_bytes(handle_, column))};
+}
+
+void Statement::bind_one(int position, std::int64_t value) {
+    check(sqlite3_bind_int64(handle_, position, value), handle_, "bind");
+}
+
+void Statement::bind_one(int position, double value) {
+    check(sqlite3_bind_double(handle_, position, value), handle_, "bind");
+}
+
+void Statement::bind_one(int position, std::string_view text) {
+    check(sqlite3_bind_text64(handle_, position, non_null(text), text.size(), SQLITE_STATIC, SQLITE_UTF8), handle_,
+          "bind");
+}
+
+void Statement::bind_one(int position, Blob blob) {
+    check(sqlite3_bind_blob64(handle_, position, non_null(blob.bytes), blob.bytes.size(), SQLITE_STATIC), handle_,
+          "bind");
+}
+
+void Statement::bind_one(int position, std::nullopt_t) {
+    check(sqlite3_bind_null(handle_, position), handle_, "bind");
+}
+
+Connection::Connection(const std::string& path, Access access) {
+    const int flags = access == Access::read_write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+    const int code = sqlite3_open_v2(path.c_str(), &database_, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+    if (code != SQLITE_OK) {
+        const std::string why = sqlite3_errmsg(database_);
+        sqlite3_close_v2(database_);
+        throw MachineError("cannot open the database " + path + ": " + why);
+    }
+    sqlite3_busy_timeout(database_, 10'000);
+    try {
+        // `synchronous` acts when a statement is prepared: it must come before any other statement.
+        execute("PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;");
+        if (access == Access::read_write) {
+            execute("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-65536;");
+        } else {
+            execute("PRAGMA cache_size=-16384; PRAGMA mmap_size=268435456;");
+        }
+    } catch (...) {
+        sqlite3_close_v2(database_);
+        throw;
+    }
+}
+
+Connection::~Connection() {
+    statements_.clear();
+    sqlite3_close_v2(database_);
+}
+
+Statement& Connection::prepare(std::string_view sql) {
+    const auto found = statements_.find(sql);
+    if (found != statements_.end()) {
+        found->second->reset();
+        return *found->second;
+    }
+    sqlite3_stmt* handle = nullptr;
+    const int code = sqlite3_prepare_v3(database_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT,
+                                        &handle, nullptr);
+    if (code != SQLITE_OK) fail(database_, std::string(sql.substr(0, 120)));
+    auto statement = std::make_unique<Statement>(handle);
+    return *statements_.emplace(std::string(sql), std::move(statement)).first->second;
+}
+
+void Connection::execute(const std::string& sql) {
+    if (sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) fail(database_, sql.substr(0, 120));
+}
+
+std::int64_t Connection::integer(std::string_view sql, std::int64_t otherwise) {
+    Statement& statement = prepare(sql);
+    if (!statement.step() || statement.is_null(0)) return otherwise;
+    const std::int64_t value = statement.integer(0);
+    statement.reset();
+    return value;
+}
+
+std::int64_t Connection::last_insert_row() const noexcept { return sqlite3_last_insert_rowid(database_); }
+
+std::int64_t Connection::changes() const noexcept { return sqlite3_changes64(database_); }
+
+bool Connection::autocommit() const noexcept { return sqlite3_get_autocommit(database_) != 0; }
+
+}  // namespace millrace::store

@@ -1,0 +1,181 @@
+// The database of one server: a writer thread that commits in groups, and a few reader threads.
+#pragma once
+
+#include "base/error.hpp"
+#include "store/connection.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <cassert>
+#include <concepts>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace millrace::store {
+
+/// What the writer has done since the start; any thread.
+struct WriterStats {
+    std::uint64_t commits = 0;    ///< transactions committed, each flushed to the disk once
+    std::uint64_t commands = 0;   ///< commands in them
+    std::uint64_t waiting = 0;    ///< commands that wait now
+};
+
+/// When the effect of a command counts as done.
+enum class Sync {
+    durable,   ///< after the flush of its commit: the only choice before an acknowledgement
+    /// Once it is in the log file: it survives a crash of the process, and a crash of the machine only if a durable
+    /// command followed. A group of only such commands is not flushed.
+    written,
+};
+
+/// What a command may do when it meets trouble in the middle.
+enum class Undo {
+    savepoint,  ///< an error result or an exception undoes what this command wrote, not its neighbours in the group
+    none,       ///< the command promises to check before its first write; cheaper on the hot path
+};
+
+/// One unit of work for a database thread; made by `Database::write` and `read`.
+class Job {
+  public:
+    virtual ~Job() = default;
+    virtual void run(Connection& connection) = 0;
+    /// The job is not going to be run, or what it did was undone.
+    virtual void fail(std::exception_ptr why) = 0;
+    /// True if the work wants its writes undone (it answered with an error).
+    virtual bool failed() const = 0;
+    /// Resumes the coroutine that waits. On the I/O thread.
+    virtual void finish() = 0;
+
+    Sync sync = Sync::durable;
+    Undo undo = Undo::savepoint;
+};
+
+/// The database file `millrace.db` in a data directory, locked against a second server.
+///
+/// `write` and `read` may be called from coroutines of one executor (the I/O thread); their `work` runs on a thread of
+/// the database and must touch nothing but its arguments and what it captured. Reads see one snapshot each; keep them
+/// short, for an open one pins the log. MachineError thrown by SQLite reaches the caller of the command it broke, and
+/// of every command of its group if the commit itself broke: then nothing of the group is stored.
+class Database {
+  public:
+    struct Options {
+        std::filesystem::path directory;  ///< created if absent
+        unsigned readers = 2;             ///< reader threads
+        /// Commands in one transaction at most: bounds the latency of the first of them.
+        std::size_t group_commands_max = 4096;
+    };
+
+    /// Opens or creates the database and brings it to this version's schema. Errors, each one line that says what to
+    /// do: directory not writable or full, locked by another server, not a database, written by a newer version.
+    static Result<std::unique_ptr<Database>> open(boost::asio::any_io_executor io, Options options);
+    ~Database();
+    Database(const Database&) = delete;
+
+    /// Runs `Result<T> work(Connection&)` on the writer thread inside the group's transaction and returns its result
+    /// after the commit. An error result undoes its writes (Undo::savepoint). Commands run in the order of the calls.
+    template <class F>
+    auto write(F work, Sync sync = Sync::durable, Undo undo = Undo::savepoint)
+        -> boost::asio::awaitable<std::invoke_result_t<F&, Connection&>> {
+        co_return co_await submit(std::move(work), sync, undo, true);
+    }
+
+    /// Runs `T work(Connection&)` on a reader thread inside one read transaction.
+    template <class F>
+    auto read(F work) -> boost::asio::awaitable<std::invoke_result_t<F&, Connection&>> {
+        co_return co_await submit(std::move(work), Sync::written, Undo::none, false);
+    }
+
+    WriterStats stats() const noexcept;
+    const std::filesystem::path& directory() const noexcept;
+
+    /// Runs what waits, then ends the threads. A second stop is harmless; later calls fail with MachineError.
+    void stop();
+
+    /// Puts `job` in line; for `write` and `read`.
+    void enqueue(std::unique_ptr<Job> job, bool writer);
+
+  private:
+    class Threads;
+    explicit Database(std::unique_ptr<Threads> threads);
+
+    template <class F>
+    auto submit(F work, Sync sync, Undo undo, bool writer)
+        -> boost::asio::awaitable<std::invoke_result_t<F&, Connection&>>;
+
+    std::unique_ptr<Threads> threads_;
+};
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_result = false;
+template <class T>
+inline constexpr bool is_result<Result<T>> = true;
+
+template <class F, class T, class Handler>
+class TypedJob final : public Job {
+  public:
+    TypedJob(F work, Handler handler) : work_(std::move(work)), handler_(std::move(handler)) {}
+
+    void run(Connection& connection) override {
+        try {
+            result_.emplace(work_(connection));
+        } catch (...) {
+            failure_ = std::current_exception();
+            throw;
+        }
+    }
+
+    void fail(std::exception_ptr why) override {
+        failure_ = std::move(why);
+        result_.reset();
+    }
+
+    bool failed() const override {
+        if (failure_ || !result_) return true;
+        if constexpr (is_result<T>) return result_->has_error();
+        return false;
+    }
+
+    // The handler may destroy this job's owner: everything needed is moved out first.
+    void finish() override {
+        Handler handler = std::move(handler_);
+        std::move(handler)(failure_, std::move(result_));
+    }
+
+  private:
+    F work_;
+    Handler handler_;
+    std::optional<T> result_;
+    std::exception_ptr failure_;
+};
+
+}  // namespace detail
+
+template <class F>
+auto Database::submit(F work, Sync sync, Undo undo, bool writer)
+    -> boost::asio::awaitable<std::invoke_result_t<F&, Connection&>> {
+    using T = std::invoke_result_t<F&, Connection&>;
+    auto start = [this, sync, undo, writer](auto handler, F task) {
+        using TheJob = detail::TypedJob<F, T, decltype(handler)>;
+        auto job = std::make_unique<TheJob>(std::move(task), std::move(handler));
+        job->sync = sync;
+        job->undo = undo;
+        enqueue(std::move(job), writer);
+    };
+    using Signature = void(std::exception_ptr, std::optional<T>);
+    auto pending = boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, Signature>(
+        start, boost::asio::use_awaitable, std::move(work));
+    auto result = co_await std::move(pending);
+    assert(result.has_value());
+    co_return std::move(*result);
+}
+
+}  // namespace millrace::store

@@ -1,0 +1,321 @@
+#include "work/processor.hpp"
+
+#include "base/async.hpp"
+#include "base/limits.hpp"
+#include "telemetry/log.hpp"
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include <new>
+#include <random>
+
+namespace millrace::work {
+
+namespace {
+
+using broker::Delivery;
+using broker::LockRef;
+
+constexpr Duration kMachineRetry = std::chrono::seconds(5);
+constexpr Duration kReceiveRetry = std::chrono::seconds(1);
+
+/// `text` without line breaks, for a dead letter's description.
+std::string one_line(std::string text) {
+    std::replace_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+    if (text.size() > limits::dead_letter_text_chars_max) text.resize(limits::dead_letter_text_chars_max);
+    return text;
+}
+
+}  // namespace
+
+Complete complete_in_steps(broker::MessageSource& source,
+                           std::function<asio::awaitable<Result<void>>(decltype(Done::with))> rows) {
+    return [&source, rows = std::move(rows)](LockRef lock, Done done) -> asio::awaitable<Result<void>> {
+        if (done.with) {
+            auto written = co_await rows(std::move(done.with));
+            if (!written) co_return written.error();
+        }
+        for (auto& follow_up : done.follow_ups) {
+            std::vector<broker::Message> one;
+            one.push_back(std::move(follow_up.message));
+            auto sent = co_await source.send(std::move(follow_up.entity), std::move(one));
+            if (!sent) co_return sent.error();
+        }
+        co_return co_await source.complete(std::move(lock));
+    };
+}
+
+/// Shared with the coroutines it starts, so that one that outlives `stop` still finds it.
+class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
+  public:
+    Loop(asio::any_io_executor io, broker::MessageSource& source, Clock& clock, Complete complete,
+         ProcessorOptions options, Handler handler)
+        : io_(io), source_(source), clock_(clock), complete_(std::move(complete)), options_(std::move(options)),
+          handler_(std::move(handler)), slot_free_(io), stopped_(io), random_(std::random_device{}()) {}
+
+    void start() {
+        const std::size_t receivers = options_.sessions ? options_.concurrency : 1;
+        for (std::size_t i = 0; i < receivers; ++i) {
+            loops_ += 1;
+            spawn(io_, options_.sessions ? receive_sessions(shared_from_this()) : receive(shared_from_this()));
+        }
+    }
+
+    asio::awaitable<void> stop(Duration drain) {
+        stopping_ = true;
+        slot_free_.notify();
+        stopped_.notify();
+        const TimePoint deadline = clock_.now() + drain;
+        while (stats_.running > 0 && clock_.now() < deadline) {
+            using namespace asio::experimental::awaitable_operators;
+            auto freed = slot_free_.wait();
+            auto late = clock_.sleep_until(deadline);
+            auto first = std::move(freed) || std::move(late);
+            co_await std::move(first);
+        }
+    }
+
+    const ProcessorOptions& options() const noexcept { return options_; }
+    const ProcessorStats& stats() const noexcept { return stats_; }
+
+  private:
+    static asio::awaitable<void> receive(std::shared_ptr<Loop> self) {
+        while (!self->stopping_) {
+            while (self->stats_.running >= self->options_.concurrency && !self->stopping_) {
+                co_await self->slot_free_.wait();
+            }
+            if (self->stopping_) break;
+            broker::ReceiveOptions options;
+            options.messages_max = self->options_.concurrency - self->stats_.running;
+            options.wait = self->options_.receive_wait;
+            auto received = co_await self->receive_or_stop(options);
+            for (auto& delivery : received) {
+                self->stats_.running += 1;
+                spawn(self->io_, run_and_release(self, std::move(delivery)));
+            }
+        }
+        self->end_loop();
+    }
+
+    static asio::awaitable<void> receive_sessions(std::shared_ptr<Loop> self) {
+        while (!self->stopping_) {
+            auto session = co_await self->accept_or_stop();
+            if (session) co_await self->serve_session(*session);
+        }
+        self->end_loop();
+    }
+
+    asio::awaitable<void> serve_session(broker::SessionLock session) {
+        using namespace asio::experimental::awaitable_operators;
+        bool lost = false;
+        while (!stopping_ && !lost) {
+            broker::ReceiveOptions options;
+            options.wait = options_.session_idle;
+            options.session = session.token;
+            auto received = co_await receive_or_stop(options);
+            if (received.empty()) break;
+            stats_.running += 1;
+            auto work = run(shared_from_this(), std::move(received.front()), false);
+            auto renewal = keep_session(session, lost);
+            auto both = std::move(work) || std::move(renewal);
+            co_await std::move(both);
+            release();
+        }
+        co_await source_.release_session(session);
+    }
+
+    /// Messages, or none when stopping or when the engine is out of reach (then after a pause).
+    asio::awaitable<std::vector<Delivery>> receive_or_stop(broker::ReceiveOptions options) {
+        using namespace asio::experimental::awaitable_operators;
+        Result<std::vector<Delivery>> received = std::vector<Delivery>{};
+        try {
+            auto receiving = source_.receive(options_.queue, options);
+            auto stopping = stopped_.wait();
+            auto first = std::move(receiving) || std::move(stopping);
+            auto winner = co_await std::move(first);
+            if (winner.index() == 1) co_return std::vector<Delivery>{};
+            received = std::move(std::get<0>(winner));
+        } catch (const MachineError& broken) {
+            received = Error{Errc::unavailable, broken.what()};
+        }
+        if (received) {
+            stats_.received += received->size();
+            co_return std::move(*received);
+        }
+        if (!stopping_) telemetry::log_warning("receive", options_.queue, received.error().detail);
+        co_await pause();
+        co_return std::vector<Delivery>{};
+    }
+
+    asio::awaitable<std::optional<broker::SessionLock>> accept_or_stop() {
+        using namespace asio::experimental::awaitable_operators;
+        const std::optional<std::string> next;
+        auto accepting = source_.accept_session(options_.queue, next, options_.receive_wait);
+        auto stopping = stopped_.wait();
+        auto first = std::move(accepting) || std::move(stopping);
+        auto winner = co_await std::move(first);
+        if (winner.index() == 1) co_return std::nullopt;
+        Result<broker::SessionLock> accepted = std::move(std::get<0>(winner));
+        if (accepted) co_return std::move(*accepted);
+        if (accepted.error().code != Errc::unavailable) {
+            telemetry::log_warning("accept session", options_.queue, accepted.error().detail);
+            co_await pause();
+        }
+        co_return std::nullopt;
+    }
+
+    asio::awaitable<void> pause() {
+        using namespace asio::experimental::awaitable_operators;
+        if (stopping_) co_return;
+        auto sleep = clock_.sleep_for(kReceiveRetry);
+        auto stopping = stopped_.wait();
+        auto first = std::move(sleep) || std::move(stopping);
+        co_await std::move(first);
+    }
+
+    static asio::awaitable<void> run_and_release(std::shared_ptr<Loop> self, Delivery delivery) {
+        co_await run(self, std::move(delivery), true);
+        self->release();
+    }
+
+    static asio::awaitable<void> run(std::shared_ptr<Loop> self, Delivery delivery, bool renew) {
+        using namespace asio::experimental::awaitable_operators;
+        const LockRef lock{delivery.entity, delivery.lock_token};
+        const std::string message_id = delivery.message.message_id;
+        const TimePoint locked_until = delivery.locked_until;
+        std::optional<Outcome> outcome;
+        auto work = self->call_handler(std::move(delivery), outcome);
+        if (renew) {
+            auto renewal = self->keep_lock(lock, locked_until);
+            auto both = std::move(work) || std::move(renewal);
+            co_await std::move(both);
+        } else {
+            co_await std::move(work);
+        }
+        if (outcome) co_await self->settle(lock, std::move(*outcome), message_id);
+    }
+
+    asio::awaitable<void> call_handler(Delivery delivery, std::optional<Outcome>& outcome) {
+        const int count = delivery.delivery_count;
+        try {
+            Outcome answer = co_await handler_(std::move(delivery));
+            outcome.emplace(std::move(answer));
+        } catch (const MachineError& broken) {
+            outcome.emplace(RetryAfter{kMachineRetry, broken.what(), false});
+            telemetry::log_error("handler", options_.queue, broken.what());
+        } catch (const std::bad_alloc&) {
+            outcome.emplace(RetryAfter{backoff(count + 1, jitter()), "out of memory", true});
+        } catch (const std::exception& error) {
+            outcome.emplace(DeadLetter{reason::unexpected_exception, one_line(error.what())});
+        }
+    }
+
+    /// Renews at half of what is left, for ever; ends by cancellation, or when the lock is lost.
+    asio::awaitable<void> keep_lock(LockRef lock, TimePoint locked_until) {
+        while (true) {
+            co_await sleep_to_half(locked_until);
+            auto renewed = co_await source_.renew(lock);
+            if (renewed) {
+                locked_until = *renewed;
+            } else if (renewed.error().code == Errc::conflict) {
+                break;
+            }
+        }
+        co_await clock_.sleep_until(kNever);
+    }
+
+    asio::awaitable<void> keep_session(broker::SessionLock session, bool& lost) {
+        while (true) {
+            co_await sleep_to_half(session.locked_until);
+            auto renewed = co_await source_.renew_session(session);
+            if (renewed) {
+                session.locked_until = *renewed;
+            } else if (renewed.error().code == Errc::conflict) {
+                lost = true;
+                break;
+            }
+        }
+        co_await clock_.sleep_until(kNever);
+    }
+
+    asio::awaitable<void> sleep_to_half(TimePoint end) {
+        const TimePoint now = clock_.now();
+        const Duration half = end > now ? (end - now) / 2 : Duration(0);
+        co_await clock_.sleep_for(std::max(half, Duration(100)));
+    }
+
+    asio::awaitable<void> settle(LockRef lock, Outcome outcome, std::string message_id) {
+        Result<void> settled;
+        try {
+            settled = co_await settle_as(lock, std::move(outcome));
+        } catch (const MachineError& broken) {
+            // The lock runs out and the message comes again.
+            telemetry::log_error("settle", options_.queue, broken.what());
+            co_return;
+        }
+        if (settled) co_return;
+        if (settled.error().code == Errc::conflict) stats_.locks_lost += 1;
+        telemetry::log_warning("settle " + message_id, options_.queue, settled.error().detail);
+    }
+
+    asio::awaitable<Result<void>> settle_as(LockRef lock, Outcome outcome) {
+        if (auto* done = std::get_if<Done>(&outcome)) {
+            stats_.done += 1;
+            auto then = std::move(done->then);
+            auto completed = co_await complete_(lock, std::move(*done));
+            if (completed && then) then();
+            co_return completed;
+        }
+        if (auto* retry = std::get_if<RetryAfter>(&outcome)) {
+            stats_.retried += 1;
+            co_return co_await source_.postpone(lock, retry->delay, retry->spends_delivery);
+        }
+        auto& dead = std::get<DeadLetter>(outcome);
+        stats_.dead_lettered += 1;
+        broker::Properties none;
+        std::string description = one_line(std::move(dead.description));
+        co_return co_await source_.dead_letter(lock, std::move(dead.reason), std::move(description), none);
+    }
+
+    void release() {
+        stats_.running -= 1;
+        slot_free_.notify();
+    }
+
+    void end_loop() {
+        loops_ -= 1;
+        slot_free_.notify();
+    }
+
+    double jitter() { return std::uniform_real_distribution<double>(0, 1)(random_); }
+
+    asio::any_io_executor io_;
+    broker::MessageSource& source_;
+    Clock& clock_;
+    Complete complete_;
+    ProcessorOptions options_;
+    Handler handler_;
+    Signal slot_free_;
+    Signal stopped_;
+    std::mt19937 random_;
+    ProcessorStats stats_;
+    std::size_t loops_ = 0;
+    bool stopping_ = false;
+};
+
+Processor::Processor(asio::any_io_executor io, broker::MessageSource& source, Clock& clock, Complete complete,
+                     ProcessorOptions options, Handler handler)
+    : loop_(std::make_shared<Loop>(std::move(io), source, clock, std::move(complete), std::move(options),
+                                   std::move(handler))) {}
+
+Processor::~Processor() = default;
+
+void Processor::start() { loop_->start(); }
+
+asio::awaitable<void> Processor::stop(Duration drain) { return loop_->stop(drain); }
+
+ProcessorStats Processor::stats() const noexcept { return loop_->stats(); }
+
+const ProcessorOptions& Processor::options() const noexcept { return loop_->options(); }
+
+}  // namespace millrace::work

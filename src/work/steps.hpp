@@ -1,0 +1,45 @@
+// Named parts of a handler whose results are remembered, so that a redelivery does not pay for them again.
+#pragma once
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "store/database.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <functional>
+#include <string>
+#include <utility>
+
+namespace millrace::work {
+
+namespace asio = boost::asio;
+
+/// The steps of one message. Results are bytes; they are kept until `prune`.
+///
+///     auto summary = co_await steps.run("summary", summarize);
+///
+/// Different steps may run at once; awaiting several of them is fan-out and fan-in.
+class Steps {
+  public:
+    /// `database` and `clock` must outlive the object. `message_id` is the same on every delivery of a message.
+    Steps(store::Database& database, const Clock& clock, std::string message_id)
+        : database_(database), clock_(clock), message_id_(std::move(message_id)) {}
+
+    using Work = std::function<asio::awaitable<Result<std::string>>()>;
+
+    /// The remembered result of step `name`; if there is none, what `work` answers, stored durably before it is
+    /// returned. An error is returned as it is and not remembered. A crash inside `work` is the one case that runs it
+    /// again.
+    asio::awaitable<Result<std::string>> run(std::string name, Work work);
+
+    /// Forgets steps stored before `before`; answers how many.
+    static asio::awaitable<Result<std::int64_t>> prune(store::Database& database, TimePoint before);
+
+  private:
+    store::Database& database_;
+    const Clock& clock_;
+    std::string message_id_;
+};
+
+}  // namespace millrace::work
