@@ -40,6 +40,7 @@ broker::Message ingestion_message(const NewDocument& document, const VersionRef&
     message.message_id = sha256_hex(version.document).substr(0, 40) + "/" + std::to_string(version.generation);
     message.subject = version.document;
     message.content_type = "application/json";
+    message.properties["generation"] = version.generation;
     message.body = json::serialize(body);
     return message;
 }

@@ -1,5 +1,7 @@
 #include "work/records.hpp"
 
+#include "base/ids.hpp"
+
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -95,6 +97,25 @@ std::optional<OperationView> find_operation(store::Connection& connection, std::
     return view;
 }
 
+void adopt(store::Connection& connection, const VersionRef& version, std::string_view title,
+           std::string_view category, std::string_view uploaded_at, TimePoint now) {
+    const std::string operation = "op_" + to_hex(random_uuid());
+    connection
+        .prepare("INSERT INTO document (id, title, category, uploaded_at, status, generation, operation, created_at, "
+                 "updated_at) VALUES (?1, ?2, ?3, ?4, 'accepted', ?5, ?6, ?7, ?7) ON CONFLICT (id) DO UPDATE SET "
+                 "title=excluded.title, category=excluded.category, uploaded_at=excluded.uploaded_at, "
+                 "status='accepted', error='', generation=excluded.generation, operation=excluded.operation, "
+                 "updated_at=excluded.updated_at WHERE excluded.generation > document.generation")
+        .bind(version.document, title, category, uploaded_at, version.generation, operation, to_millis(now))
+        .run();
+    if (connection.changes() == 0) return;
+    connection
+        .prepare("INSERT INTO operation (id, kind, subject, generation, status, created_at, updated_at) VALUES (?1, "
+                 "'document', ?2, ?3, 'accepted', ?4, ?4)")
+        .bind(operation, version.document, version.generation, to_millis(now))
+        .run();
+}
+
 bool is_newest(store::Connection& connection, const VersionRef& version) {
     auto& row = connection.prepare("SELECT generation FROM document WHERE id=?").bind(version.document);
     const bool newest = row.step() && row.integer(0) == version.generation;
@@ -142,9 +163,17 @@ void add_attempt(store::Connection& connection, const VersionRef& version, std::
         .run();
 }
 
-void set_live(store::Connection& connection, const VersionRef& version, std::int64_t chunks) {
-    connection.prepare("UPDATE document SET live=?, chunks=? WHERE id=? AND live <= ?")
-        .bind(version.generation, chunks, version.document, version.generation)
+void set_live(store::Connection& connection, const VersionRef& version) {
+    connection
+        .prepare("UPDATE document SET live=?2, chunks=coalesce((SELECT total FROM operation WHERE subject=?1 AND "
+                 "generation=?2), 0) WHERE id=?1 AND live <= ?2")
+        .bind(version.document, version.generation)
+        .run();
+}
+
+void set_title(store::Connection& connection, const VersionRef& version, std::string_view title) {
+    connection.prepare("UPDATE document SET title=? WHERE id=? AND generation=? AND title=''")
+        .bind(title, version.document, version.generation)
         .run();
 }
 

@@ -75,6 +75,10 @@ namespace records {
 std::optional<DocumentView> find_document(store::Connection& connection, std::string_view id);
 std::optional<OperationView> find_operation(store::Connection& connection, std::string_view id);
 
+/// Makes rows for a version that came through a queue instead of the door, unless this or a newer one is known.
+void adopt(store::Connection& connection, const VersionRef& version, std::string_view title,
+           std::string_view category, std::string_view uploaded_at, TimePoint now);
+
 /// True if `version` is still the newest of its document: work for any other version is dropped.
 bool is_newest(store::Connection& connection, const VersionRef& version);
 
@@ -93,8 +97,11 @@ void add_tokens(store::Connection& connection, const VersionRef& version, std::i
 void add_attempt(store::Connection& connection, const VersionRef& version, std::string_view stage,
                  std::string_view error, TimePoint now);
 
-/// Notes that search sees `version`, with `chunks` passages.
-void set_live(store::Connection& connection, const VersionRef& version, std::int64_t chunks);
+/// Notes that search sees `version`, with as many passages as its operation counted.
+void set_live(store::Connection& connection, const VersionRef& version);
+
+/// Gives the document the title that was found in its content, where its sender gave none.
+void set_title(store::Connection& connection, const VersionRef& version, std::string_view title);
 
 /// Merges the members of the JSON object `found` into the document's metadata; the sender's own members win.
 void merge_metadata(store::Connection& connection, const VersionRef& version, std::string_view found);
