@@ -27,6 +27,12 @@ inline constexpr std::size_t metadata_bytes_max = 16 * kKiB;
 inline constexpr std::size_t documents_per_request_max = 1000;
 inline constexpr std::size_t text_bytes_max = 16 * kMiB;   ///< extracted text of one document
 inline constexpr std::size_t chunks_per_document_max = 50'000;
+inline constexpr std::size_t document_pages_max = 5'000;
+inline constexpr Duration extract_time_max = std::chrono::seconds(120);        ///< of one document
+inline constexpr std::size_t extract_memory_bytes_max = 768 * kMiB;            ///< of one document at work
+inline constexpr std::size_t unpacked_bytes_max = 256 * kMiB;                  ///< what an archive may unpack to
+inline constexpr std::size_t archive_entries_max = 10'000;
+inline constexpr std::size_t markup_nesting_max = 1'000;                       ///< elements within elements
 
 // Messages (Azure Service Bus)
 inline constexpr std::size_t message_bytes_max = 1 * kMiB;
@@ -61,6 +67,7 @@ inline constexpr std::size_t provider_answer_bytes_max = 128 * kMiB;
 static_assert(lock_time_min <= lock_time_default && lock_time_default <= lock_time_max);
 static_assert(claim_check_bytes_min < message_bytes_max);
 static_assert(text_bytes_max <= http_body_bytes_max);
+static_assert(http_body_bytes_max < unpacked_bytes_max && unpacked_bytes_max < extract_memory_bytes_max);
 static_assert(embed_input_tokens_max < embed_request_tokens_max);
 
 }  // namespace millrace::limits

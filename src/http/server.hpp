@@ -24,12 +24,14 @@ using Fields = std::vector<std::pair<std::string, std::string>>;
 /// The value of the first field called `name` (case-insensitive), or "".
 std::string_view find_field(const Fields& fields, std::string_view name) noexcept;
 
-/// One request, whole. `path` is percent-decoded segment by segment ("%2F" stays "%2F"); `query` is decoded.
+/// One request, whole. Path and query are valid UTF-8 without control characters; headers and body are as received.
+/// HEAD arrives as GET; its answer leaves without a body.
 struct Request {
     std::string method;
     std::string target;   ///< as received
-    std::string path;
-    Fields query;
+    std::string path;     ///< percent-decoded, except that "%2F" stays "%2F"
+    std::vector<std::string> segments;  ///< the path split at '/', each part decoded: "/a/b%2Fc" is {"a", "b/c"}
+    Fields query;         ///< decoded, '+' as a space
     Fields headers;
     std::string body;
     std::string remote;   ///< address of the peer, without its port
@@ -62,7 +64,7 @@ Response json_answer(unsigned status, std::string json);
 /// The status for an error: invalid_input 400, not_found 404, conflict 409, over_limit 429, unavailable 503, corrupt 400.
 unsigned status_for(Errc code) noexcept;
 
-/// Answers one request. What it throws becomes 500 (507 for a full disk), logged.
+/// Answers one request. What it throws becomes 500 (507 for a full disk) and goes to `ServerOptions::on_fault`.
 using Handler = std::function<asio::awaitable<Response>(Request)>;
 
 struct ServerOptions {
@@ -71,13 +73,15 @@ struct ServerOptions {
     std::size_t body_bytes_max = limits::http_body_bytes_max;
     std::size_t connections_max = limits::http_connections_max;
     Duration header_time_max = limits::http_header_time_max;
-    Duration body_time_max = limits::http_body_time_max;
+    Duration body_time_max = limits::http_body_time_max;       ///< also for sending an answer
+    std::function<void(std::string_view)> on_fault;  ///< told in one line what a handler threw; empty: the log
 };
 
 /// Accepts connections and gives every request to the handler. All calls on the I/O thread.
 class Server {
   public:
-    /// Binds and begins to accept. unavailable: the address is in use or not of this machine.
+    /// Binds and begins to accept. invalid_input: `address` is no IP literal and not "localhost"; unavailable: the
+    /// address is in use or not of this machine. Destroy it before the context of `io`.
     static Result<std::unique_ptr<Server>> start(asio::any_io_executor io, ServerOptions options, Handler handler);
     ~Server();
 

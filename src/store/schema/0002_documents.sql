@@ -9,7 +9,6 @@ CREATE TABLE document (
     generation  INTEGER NOT NULL,                 -- the newest accepted version
     live        INTEGER NOT NULL DEFAULT 0,       -- the version that search sees, 0: none
     chunks      INTEGER NOT NULL DEFAULT 0,       -- of the live version
-    content_ref TEXT NOT NULL DEFAULT '',         -- blob that holds the newest version's content, if not inline
     error       TEXT NOT NULL DEFAULT '',
     operation   TEXT NOT NULL DEFAULT '',         -- operation of the newest version
     created_at  INTEGER NOT NULL,
@@ -63,3 +62,10 @@ CREATE TABLE watched_file (
     modified INTEGER NOT NULL,                    -- ns since 1970
     document TEXT NOT NULL
 ) WITHOUT ROWID;
+-- Files of the blob store and the version of a document that needs them; a file without a row is swept away.
+CREATE TABLE blob (
+    name       TEXT PRIMARY KEY,
+    document   TEXT NOT NULL,
+    generation INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX blob_by_document ON blob (document, generation);

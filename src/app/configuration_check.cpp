@@ -1,0 +1,143 @@
+#include "app/configuration_check.hpp"
+
+#include "base/nearest.hpp"
+
+#include <charconv>
+#include <set>
+
+namespace millrace::app {
+
+namespace {
+
+std::optional<Duration> optional_seconds(std::int64_t seconds) {
+    if (seconds == 0) return std::nullopt;
+    return std::chrono::seconds(seconds);
+}
+
+void check_entity_entry(const std::string& section, const std::string& name, const broker::EntityOptions& options,
+                        std::set<std::string>& seen, std::vector<std::string>& problems) {
+    if (!seen.insert(name).second) problems.push_back(section + ": \"" + name + "\" is defined twice");
+    const auto checked = broker::check_entity(name, options);
+    if (!checked) problems.push_back(section + "." + name + ": " + checked.error().detail);
+}
+
+void check_entities(const Configuration& configuration, std::vector<std::string>& problems) {
+    std::set<std::string> seen;
+    for (const QueueEntry& queue : configuration.queues)
+        check_entity_entry("queues", queue.name, entity_options(queue), seen, problems);
+    std::set<std::string> topics;
+    for (const TopicEntry& topic : configuration.topics) {
+        check_entity_entry("topics", topic.name, entity_options(topic), seen, problems);
+        topics.insert(topic.name);
+    }
+    for (const SubscriptionEntry& entry : configuration.subscriptions) {
+        if (!topics.contains(entry.topic))
+            problems.push_back("subscriptions." + entry.name + ": there is no topic \"" + entry.topic +
+                               "\"; add it as [[topics]]");
+        const std::string path = broker::subscription_path(entry.topic, entry.name);
+        check_entity_entry("subscriptions", path, entity_options(entry), seen, problems);
+    }
+}
+
+void check_deployments(const Configuration& configuration, std::vector<std::string>& problems) {
+    std::set<std::string> names;
+    for (const DeploymentEntry& deployment : configuration.deployments) {
+        const std::string place = "deployments." + deployment.name + ": ";
+        if (!names.insert(deployment.name).second) problems.push_back(place + "is defined twice");
+        const bool remote = deployment.provider == "openai" || deployment.provider == "azure-openai";
+        if (remote && deployment.model.empty())
+            problems.push_back(place + "needs a model, e.g. model = \"text-embedding-3-small\"");
+        if (deployment.provider == "azure-openai" && deployment.endpoint.empty())
+            problems.push_back(place + "needs the endpoint of the resource, e.g. \"https://NAME.openai.azure.com\"");
+        if (!remote && !deployment.endpoint.empty())
+            problems.push_back(place + "provider \"" + deployment.provider +
+                               "\" has no endpoint; set provider = \"openai\"");
+    }
+    for (const WorkerEntry& worker : configuration.workers) {
+        if (worker.deployment.empty() || names.contains(worker.deployment)) continue;
+        std::vector<std::string_view> known(names.begin(), names.end());
+        if (known.empty()) known.push_back("default");
+        if (configuration.deployments.empty() && worker.deployment == "default") continue;
+        problems.push_back("workers." + worker.queue + ": there is no deployment \"" + worker.deployment + "\"" +
+                           hint(worker.deployment, known));
+    }
+}
+
+void check_listener(const ServerSettings& server, std::vector<std::string>& problems) {
+    const auto address = parse_address(server.listen);
+    if (!address) {
+        problems.push_back("server.listen: " + address.error().detail);
+        return;
+    }
+    if (!is_loopback(address->host) && server.api_keys_file.empty())
+        problems.push_back("server.listen: " + server.listen +
+                           " can be reached from other machines, so callers need a key: set server.api_keys_file (one "
+                           "key per line), or listen on 127.0.0.1");
+}
+
+}  // namespace
+
+broker::EntityOptions entity_options(const QueueEntry& entry) {
+    broker::EntityOptions options;
+    options.kind = broker::EntityKind::queue;
+    options.lock_time = std::chrono::seconds(entry.lock_seconds);
+    options.delivery_count_max = static_cast<int>(entry.max_delivery_count);
+    options.requires_session = entry.requires_session;
+    options.duplicate_window = optional_seconds(entry.duplicate_detection_seconds);
+    options.time_to_live = optional_seconds(entry.ttl_seconds);
+    options.dead_letter_on_expiration = entry.dead_letter_on_expiration;
+    options.bytes_max = static_cast<std::uint64_t>(entry.max_bytes);
+    options.forward_to = entry.forward_to;
+    options.forward_dead_letters_to = entry.forward_dead_letters_to;
+    return options;
+}
+
+broker::EntityOptions entity_options(const TopicEntry& entry) {
+    broker::EntityOptions options;
+    options.kind = broker::EntityKind::topic;
+    options.duplicate_window = optional_seconds(entry.duplicate_detection_seconds);
+    options.time_to_live = optional_seconds(entry.ttl_seconds);
+    options.bytes_max = static_cast<std::uint64_t>(entry.max_bytes);
+    return options;
+}
+
+broker::EntityOptions entity_options(const SubscriptionEntry& entry) {
+    broker::EntityOptions options;
+    options.kind = broker::EntityKind::subscription;
+    options.lock_time = std::chrono::seconds(entry.lock_seconds);
+    options.delivery_count_max = static_cast<int>(entry.max_delivery_count);
+    options.requires_session = entry.requires_session;
+    options.time_to_live = optional_seconds(entry.ttl_seconds);
+    options.dead_letter_on_expiration = entry.dead_letter_on_expiration;
+    options.forward_to = entry.forward_to;
+    options.forward_dead_letters_to = entry.forward_dead_letters_to;
+    return options;
+}
+
+void check_configuration(const Configuration& configuration, std::vector<std::string>& problems) {
+    check_listener(configuration.server, problems);
+    check_entities(configuration, problems);
+    check_deployments(configuration, problems);
+}
+
+Result<Address> parse_address(std::string_view text) {
+    const Error wrong{Errc::invalid_input,
+                      "\"" + std::string(text) + "\" is no address; write host:port, e.g. 127.0.0.1:8080"};
+    const auto colon = text.rfind(':');
+    if (colon == std::string_view::npos) return wrong;
+    std::string_view host = text.substr(0, colon);
+    const std::string_view port_text = text.substr(colon + 1);
+    unsigned port = 0;
+    const auto [end, error] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
+    if (error != std::errc{} || end != port_text.data() + port_text.size() || port > 65535) return wrong;
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    else if (host.find(':') != std::string_view::npos) return wrong;
+    if (host.empty()) return wrong;
+    return Address{std::string(host), static_cast<std::uint16_t>(port)};
+}
+
+bool is_loopback(std::string_view host) {
+    return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+}  // namespace millrace::app

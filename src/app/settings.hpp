@@ -1,0 +1,227 @@
+// The table of settings: one row per key. The reader, the printer and docs/configuration.md are made from it.
+#pragma once
+
+#include "app/configuration.hpp"
+#include "base/limits.hpp"
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace millrace::app {
+
+/// What a value must fulfil beyond its type.
+struct Rule {
+    std::string_view choices = {};        ///< words separated by '|'; empty: any text
+    std::string_view later = {};          ///< words of the contract that this version does not have yet
+    std::int64_t min = 0;
+    std::int64_t max = std::numeric_limits<std::int64_t>::max();
+    bool zero_too = false;                ///< 0 is allowed below `min`: "off"
+    bool required = false;
+    bool secret = false;                  ///< refused in the file
+};
+
+template <class S>
+struct Setting {
+    std::string_view key;
+    std::variant<std::string S::*, std::int64_t S::*, double S::*, bool S::*> member;
+    std::string_view unit;
+    std::string_view help;
+    Rule rule = {};
+};
+
+/// A key of the contract that this version does not have yet: naming it is an error that says so.
+struct LaterKey {
+    std::string_view section;
+    std::string_view key;   ///< empty: the whole section
+};
+inline constexpr std::array kLaterKeys = {
+    LaterKey{"server", "tls_certificate"}, LaterKey{"server", "tls_key"}, LaterKey{"queue", "connection_string"},
+    LaterKey{"subscriptions", "rules"},    LaterKey{"store", "connection_string"}, LaterKey{"index", "endpoint"},
+    LaterKey{"index", "key"},              LaterKey{"index", "name"}, LaterKey{"deployments", "tokens_per_minute"},
+    LaterKey{"deployments", "requests_per_minute"}, LaterKey{"telemetry", "otlp_endpoint"},
+    LaterKey{"telemetry", "service_name"}, LaterKey{"tasks", ""}, LaterKey{"schedules", ""},
+};
+
+constexpr std::int64_t seconds_of(Duration time) { return time.count() / 1000; }
+
+inline constexpr Rule kRequired{.required = true};
+inline constexpr Rule kLockSeconds{.min = seconds_of(limits::lock_time_min), .max = seconds_of(limits::lock_time_max)};
+inline constexpr Rule kDeliveryCount{.min = 1, .max = limits::delivery_count_max_max};
+inline constexpr Rule kDuplicateSeconds{.min = seconds_of(limits::duplicate_window_min),
+                                        .max = seconds_of(limits::duplicate_window_max), .zero_too = true};
+
+template <class S>
+inline constexpr std::array<Setting<S>, 0> kSettings{};
+
+template <>
+inline constexpr std::array kSettings<ServerSettings> = {
+    Setting<ServerSettings>{"listen", &ServerSettings::listen, "host:port",
+                            "where HTTP is served; a non-loopback host needs `api_keys_file`"},
+    Setting<ServerSettings>{"data_dir", &ServerSettings::data_dir, "path",
+                            "database and blobs; one server at a time", {.required = true}},
+    Setting<ServerSettings>{"api_keys_file", &ServerSettings::api_keys_file, "path",
+                            "keys of callers, one a line; none: no key is asked for"},
+    Setting<ServerSettings>{"drain_seconds", &ServerSettings::drain_seconds, "seconds",
+                            "how long work under way may take to end after SIGTERM", {.min = 0, .max = 3600}},
+    Setting<ServerSettings>{"cpu_threads", &ServerSettings::cpu_threads, "threads",
+                            "threads that extract, chunk and embed; 0: cores − 1, at least 1", {.min = 0, .max = 256}},
+};
+
+template <>
+inline constexpr std::array kSettings<QueueEngineSettings> = {
+    Setting<QueueEngineSettings>{"engine", &QueueEngineSettings::engine, "", "who keeps the messages",
+                                 {.choices = "embedded", .later = "servicebus|rabbitmq"}},
+    Setting<QueueEngineSettings>{"strict_delivery_counts", &QueueEngineSettings::strict_delivery_counts, "",
+                                 "flush each delivery count before the message is handed out: it survives a power "
+                                 "cut, not only a crash"},
+};
+
+template <>
+inline constexpr std::array kSettings<QueueEntry> = {
+    Setting<QueueEntry>{"name", &QueueEntry::name, "", "name of the queue", kRequired},
+    Setting<QueueEntry>{"lock_seconds", &QueueEntry::lock_seconds, "seconds", "peek-lock duration", kLockSeconds},
+    Setting<QueueEntry>{"max_delivery_count", &QueueEntry::max_delivery_count, "deliveries",
+                        "a message that was handed out this often and not completed is dead-lettered", kDeliveryCount},
+    Setting<QueueEntry>{"requires_session", &QueueEntry::requires_session, "",
+                        "messages carry session ids; each session goes in order to one receiver at a time"},
+    Setting<QueueEntry>{"duplicate_detection_seconds", &QueueEntry::duplicate_detection_seconds, "seconds",
+                        "window in which a message id is taken once; 0: off", kDuplicateSeconds},
+    Setting<QueueEntry>{"ttl_seconds", &QueueEntry::ttl_seconds, "seconds",
+                        "default and upper bound of a message's life; 0: for ever"},
+    Setting<QueueEntry>{"dead_letter_on_expiration", &QueueEntry::dead_letter_on_expiration, "",
+                        "expired messages go to the dead-letter queue instead of being dropped"},
+    Setting<QueueEntry>{"max_bytes", &QueueEntry::max_bytes, "bytes", "size quota over all states; 0: none"},
+    Setting<QueueEntry>{"forward_to", &QueueEntry::forward_to, "", "queue or topic that gets the messages"},
+    Setting<QueueEntry>{"forward_dead_letters_to", &QueueEntry::forward_dead_letters_to, "",
+                        "queue or topic that gets the dead letters"},
+};
+
+template <>
+inline constexpr std::array kSettings<TopicEntry> = {
+    Setting<TopicEntry>{"name", &TopicEntry::name, "", "name of the topic", kRequired},
+    Setting<TopicEntry>{"duplicate_detection_seconds", &TopicEntry::duplicate_detection_seconds, "seconds",
+                        "window in which a message id is taken once; 0: off", kDuplicateSeconds},
+    Setting<TopicEntry>{"ttl_seconds", &TopicEntry::ttl_seconds, "seconds",
+                        "default and upper bound of a message's life; 0: for ever"},
+    Setting<TopicEntry>{"max_bytes", &TopicEntry::max_bytes, "bytes", "size quota; 0: none"},
+};
+
+template <>
+inline constexpr std::array kSettings<SubscriptionEntry> = {
+    Setting<SubscriptionEntry>{"topic", &SubscriptionEntry::topic, "", "topic it gets copies from", kRequired},
+    Setting<SubscriptionEntry>{"name", &SubscriptionEntry::name, "", "name of the subscription", kRequired},
+    Setting<SubscriptionEntry>{"lock_seconds", &SubscriptionEntry::lock_seconds, "seconds", "peek-lock duration",
+                               kLockSeconds},
+    Setting<SubscriptionEntry>{"max_delivery_count", &SubscriptionEntry::max_delivery_count, "deliveries",
+                               "as of a queue", kDeliveryCount},
+    Setting<SubscriptionEntry>{"requires_session", &SubscriptionEntry::requires_session, "", "as of a queue"},
+    Setting<SubscriptionEntry>{"ttl_seconds", &SubscriptionEntry::ttl_seconds, "seconds", "as of a queue"},
+    Setting<SubscriptionEntry>{"dead_letter_on_expiration", &SubscriptionEntry::dead_letter_on_expiration, "",
+                               "as of a queue"},
+    Setting<SubscriptionEntry>{"forward_to", &SubscriptionEntry::forward_to, "", "as of a queue"},
+    Setting<SubscriptionEntry>{"forward_dead_letters_to", &SubscriptionEntry::forward_dead_letters_to, "",
+                               "as of a queue"},
+};
+
+template <>
+inline constexpr std::array kSettings<StoreSettings> = {
+    Setting<StoreSettings>{"engine", &StoreSettings::engine, "", "where state is kept",
+                           {.choices = "sqlite", .later = "postgres"}},
+    Setting<StoreSettings>{"readers", &StoreSettings::readers, "threads", "threads that read the database",
+                           {.min = 1, .max = 64}},
+};
+
+template <>
+inline constexpr std::array kSettings<IndexSettings> = {
+    Setting<IndexSettings>{"engine", &IndexSettings::engine, "", "what search reads",
+                           {.choices = "embedded", .later = "azure-search"}},
+    Setting<IndexSettings>{"fusion", &IndexSettings::fusion, "",
+                           "how hybrid search joins both rankings; auto: `score` for local models, `rank` for others",
+                           {.choices = "auto|score|rank"}},
+    Setting<IndexSettings>{"keyword_weight", &IndexSettings::keyword_weight, "",
+                           "share of the keyword ranking in hybrid search; 0: what suits the model",
+                           {.min = 0, .max = 1}},
+};
+
+template <>
+inline constexpr std::array kSettings<DeploymentEntry> = {
+    Setting<DeploymentEntry>{"name", &DeploymentEntry::name, "", "what workers call it", kRequired},
+    Setting<DeploymentEntry>{"provider", &DeploymentEntry::provider, "", "who computes",
+                             {.choices = "local|local-hash|openai|azure-openai"}},
+    Setting<DeploymentEntry>{"endpoint", &DeploymentEntry::endpoint, "URL",
+                             "base URL of an OpenAI-compatible server; openai: https://api.openai.com/v1"},
+    Setting<DeploymentEntry>{"key", &DeploymentEntry::key, "",
+                             "API key; by environment only, for the file there is `key_file`", {.secret = true}},
+    Setting<DeploymentEntry>{"key_file", &DeploymentEntry::key_file, "path", "file whose first line is the API key"},
+    Setting<DeploymentEntry>{"model", &DeploymentEntry::model, "",
+                             "model, or the deployment's name at Azure OpenAI"},
+    Setting<DeploymentEntry>{"api_version", &DeploymentEntry::api_version, "",
+                             "azure-openai only; empty: the v1 URL form"},
+    Setting<DeploymentEntry>{"dimensions", &DeploymentEntry::dimensions, "",
+                             "length of the vectors to ask for; 0: the model's own", {.min = 0, .max = 4096}},
+    Setting<DeploymentEntry>{"timeout_seconds", &DeploymentEntry::timeout_seconds, "seconds", "bound on one call",
+                             {.min = 1, .max = 3600}},
+    Setting<DeploymentEntry>{"concurrency", &DeploymentEntry::concurrency, "calls",
+                             "calls at once; 0: 4, or the CPU threads for local models", {.min = 0, .max = 1024}},
+};
+
+template <>
+inline constexpr std::array kSettings<WorkerEntry> = {
+    Setting<WorkerEntry>{"queue", &WorkerEntry::queue, "", "queue it receives from", kRequired},
+    Setting<WorkerEntry>{"handler", &WorkerEntry::handler, "",
+                         "what it does: empty for a queue of the document pipeline, or `embed-index`"},
+    Setting<WorkerEntry>{"concurrency", &WorkerEntry::concurrency, "deliveries",
+                         "handled at once; 0: what suits the handler", {.min = 0, .max = 4096}},
+    Setting<WorkerEntry>{"deployment", &WorkerEntry::deployment, "",
+                         "deployment it uses; empty: the first one"},
+};
+
+template <>
+inline constexpr std::array kSettings<WatchEntry> = {
+    Setting<WatchEntry>{"path", &WatchEntry::path, "path", "folder whose files are ingested", kRequired},
+    Setting<WatchEntry>{"category", &WatchEntry::category, "",
+                        "category of its documents; empty: the file's folder below `path`"},
+    Setting<WatchEntry>{"id_prefix", &WatchEntry::id_prefix, "",
+                        "document id = this and the path below `path`"},
+    Setting<WatchEntry>{"poll_seconds", &WatchEntry::poll_seconds, "seconds",
+                        "time between two looks; a file is taken when two looks find it unchanged",
+                        {.min = 1, .max = 86400}},
+    Setting<WatchEntry>{"recursive", &WatchEntry::recursive, "", "folders below it too"},
+};
+
+template <>
+inline constexpr std::array kSettings<TelemetrySettings> = {
+    Setting<TelemetrySettings>{"log_level", &TelemetrySettings::log_level, "", "least level that is logged",
+                               {.choices = "trace|debug|info|warning|error|off"}},
+    Setting<TelemetrySettings>{"log_format", &TelemetrySettings::log_format, "", "one line per event",
+                               {.choices = "text|json"}},
+};
+
+/// Calls `visit(name, part, help)` for every section; a list section's `part` is a vector.
+template <class C, class F>
+void for_each_section(C& configuration, F&& visit) {
+    visit("server", configuration.server, "the HTTP server and where data lives");
+    visit("queue", configuration.queue, "the queue engine");
+    visit("queues", configuration.queues, "queues beside those of the document pipeline, or other options for these");
+    visit("topics", configuration.topics, "topics");
+    visit("subscriptions", configuration.subscriptions, "subscriptions of topics");
+    visit("store", configuration.store, "the database");
+    visit("index", configuration.index, "search");
+    visit("deployments", configuration.deployments,
+          "models; without one a deployment `default` with provider `local` serves");
+    visit("workers", configuration.workers, "who works on which queue, beside the document pipeline");
+    visit("watch", configuration.watch, "folders whose files are ingested as they appear or change");
+    visit("telemetry", configuration.telemetry, "logs");
+}
+
+template <class T>
+inline constexpr bool kIsList = false;
+template <class T>
+inline constexpr bool kIsList<std::vector<T>> = true;
+
+}  // namespace millrace::app

@@ -1,0 +1,253 @@
+#include "http/server_connection.hpp"
+
+#include "telemetry/log.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include <array>
+
+namespace millrace::http {
+
+namespace {
+
+constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t kReadBytes = 8 * limits::kKiB;
+constexpr std::size_t kReadBytesBody = 64 * limits::kKiB;
+constexpr std::size_t kIdleBytesMax = 16 * limits::kKiB;   ///< buffer that an idle connection may keep
+constexpr std::size_t kOneBufferBytesMax = 4 * limits::kKiB;
+constexpr std::size_t kSlowPieces = 64;
+constexpr Duration kDrainTimeMax = std::chrono::seconds(5);
+
+}  // namespace
+
+Connection::Connection(asio::ip::tcp::socket socket, std::shared_ptr<Service> service, std::string remote)
+    : socket_(std::move(socket)), service_(std::move(service)), remote_(std::move(remote)) {}
+
+asio::awaitable<void> Connection::run() {
+    try {
+        for (bool more = true; more;) more = co_await serve_one();
+    } catch (const std::exception& error) {
+        // Once aborted, what is thrown is only the cancellation itself.
+        if (!aborted_) report("connection of " + remote_, error.what());
+    }
+    close();
+}
+
+asio::awaitable<bool> Connection::serve_one() {
+    enter(Phase::idle, service_->options.header_time_max);
+    if (buffer_.size() == 0 && buffer_.capacity() > kIdleBytesMax) buffer_ = {};
+    RequestReader reader(limits::http_header_bytes_max, service_->options.body_bytes_max);
+    const Read read = co_await read_request(reader);
+    if (read == Read::gone) co_return false;
+    if (read == Read::refused) {
+        Refusal refusal = *reader.refusal();
+        co_await refuse(std::move(refusal));
+        co_return false;
+    }
+    enter(Phase::handling, Duration::max());
+    Form form;
+    form.head_only = reader.is_head();
+    form.head.version_1_0 = reader.version_1_0();
+    const bool keep_alive = reader.keep_alive();
+    Request request = reader.take();
+    request.remote = remote_;
+    Response response = co_await answer(std::move(request));
+    form.head.keep_alive = keep_alive && !service_->stopping;
+    form.head.date = service_->date.now();
+    const bool sent = co_await send(std::move(response), form);
+    co_return sent && form.head.keep_alive;
+}
+
+asio::awaitable<Connection::Read> Connection::read_request(RequestReader& reader) {
+    bool in_body = false;
+    for (;;) {
+        while (phase_ == Phase::idle && buffer_.size() > 0) {
+            // RFC 9112, 2.2: an empty line before the request line is skipped.
+            const char first = *static_cast<const char*>(buffer_.data().data());
+            if (first != '\r' && first != '\n') break;
+            buffer_.consume(1);
+        }
+        if (buffer_.size() > 0) {
+            phase_ = Phase::reading;
+            const std::string_view bytes(static_cast<const char*>(buffer_.data().data()), buffer_.size());
+            buffer_.consume(reader.feed(bytes));
+            if (reader.refusal()) co_return Read::refused;
+            if (reader.is_done()) co_return Read::whole;
+            if (buffer_.size() > limits::http_header_bytes_max) {
+                reader.refuse_oversize();
+                co_return Read::refused;
+            }
+        }
+        if (reader.header_done() && !in_body) {
+            in_body = true;
+            enter(Phase::reading, service_->options.body_time_max);
+            if (reader.expects_continue() && buffer_.size() == 0) {
+                const bool told = co_await write("HTTP/1.1 100 Continue\r\n\r\n");
+                if (!told) co_return Read::gone;
+            }
+        }
+        const bool more = co_await read_some(in_body ? kReadBytesBody : kReadBytes);
+        if (more) continue;
+        if (!timed_out_ || phase_ == Phase::idle) co_return Read::gone;
+        reader.refuse_late();
+        co_return Read::refused;
+    }
+}
+
+asio::awaitable<bool> Connection::read_some(std::size_t bytes_max) {
+    if (timed_out_) co_return false;
+    const auto room = buffer_.prepare(bytes_max);
+    auto [error, size] = co_await socket_.async_read_some(room, kToken);
+    buffer_.commit(size);
+    co_return !error;
+}
+
+asio::awaitable<bool> Connection::write(std::string_view bytes) {
+    if (timed_out_) co_return false;
+    const asio::const_buffer buffer(bytes.data(), bytes.size());
+    auto [error, size] = co_await asio::async_write(socket_, buffer, kToken);
+    (void)size;
+    co_return !error;
+}
+
+asio::awaitable<Response> Connection::answer(Request request) {
+    std::string fault;
+    unsigned status = 500;
+    const std::string what = request.method + " " + request.path;
+    try {
+        auto answering = service_->handler(std::move(request));
+        Response response = co_await std::move(answering);
+        co_return response;
+    } catch (const MachineError& error) {
+        status = error.disk_full() ? 507 : 500;
+        fault = error.what();
+    } catch (const std::exception& error) {
+        fault = error.what();
+    } catch (...) {
+        fault = "an exception of unknown type";
+    }
+    if (!aborted_) report(what, fault);
+    co_return problem(status, status == 507 ? "the disk is full" : "internal error; the log tells more");
+}
+
+asio::awaitable<void> Connection::refuse(Refusal refusal) {
+    timed_out_ = false;
+    Form form;
+    form.head.keep_alive = false;
+    form.head.date = service_->date.now();
+    Response response = problem(refusal.status, refusal.detail);
+    const bool sent = co_await send(std::move(response), form);
+    if (!sent) co_return;
+    // Closing with unread bytes would reset the connection and could take the answer with it: read on for a while.
+    boost::system::error_code ignored;
+    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+    enter(Phase::writing, kDrainTimeMax);
+    co_await wait_for_end(2 * service_->options.body_bytes_max);
+}
+
+asio::awaitable<void> Connection::pause(Duration time) {
+    asio::steady_timer timer(socket_.get_executor(), time);
+    auto [error] = co_await timer.async_wait(kToken);
+    if (error) throw boost::system::system_error(error);
+}
+
+asio::awaitable<bool> Connection::send(Response response, Form form) {
+    const bool late = response.delivery == Delivery::whole && response.pause > Duration::zero();
+    if (late) co_await pause(response.pause);
+    std::string head = response_head(response, form.head);
+    enter(Phase::writing, service_->options.body_time_max);
+    switch (response.delivery) {
+        case Delivery::whole: co_return co_await send_whole(response, std::move(head), form.head_only);
+        case Delivery::slow: co_return co_await send_slowly(response, std::move(head));
+        case Delivery::cut: co_await send_half(response, std::move(head)); break;
+        case Delivery::reset: reset(); break;
+        case Delivery::never:
+            enter(Phase::handling, Duration::max());
+            co_await wait_for_end(service_->options.body_bytes_max);
+            break;
+    }
+    co_return false;
+}
+
+asio::awaitable<bool> Connection::send_whole(const Response& response, std::string head, bool head_only) {
+    if (head_only || response.body.empty()) co_return co_await write(head);
+    if (response.body.size() <= kOneBufferBytesMax) {
+        head += response.body;
+        co_return co_await write(head);
+    }
+    const std::array<asio::const_buffer, 2> buffers = {asio::buffer(head), asio::buffer(response.body)};
+    auto [error, size] = co_await asio::async_write(socket_, buffers, kToken);
+    (void)size;
+    co_return !error;
+}
+
+asio::awaitable<bool> Connection::send_slowly(const Response& response, std::string head) {
+    const std::string all = std::move(head) + response.body;
+    const std::size_t piece = std::max<std::size_t>(1, all.size() / kSlowPieces);
+    for (std::size_t at = 0; at < all.size(); at += piece) {
+        enter(Phase::writing, service_->options.body_time_max);
+        const std::string_view bytes = std::string_view(all).substr(at, piece);
+        const bool sent = co_await write(bytes);
+        if (!sent) co_return false;
+        co_await pause(response.pause);
+    }
+    co_return true;
+}
+
+asio::awaitable<void> Connection::send_half(const Response& response, std::string head) {
+    head.append(response.body, 0, response.body.size() / 2);
+    co_await write(head);
+}
+
+asio::awaitable<void> Connection::wait_for_end(std::size_t bytes_max) {
+    for (std::size_t seen = 0; seen < bytes_max;) {
+        buffer_.clear();
+        const bool more = co_await read_some(kReadBytesBody);
+        if (!more) co_return;
+        seen += buffer_.size();
+    }
+}
+
+void Connection::sweep(Instant now) {
+    if (now < deadline_) return;
+    timed_out_ = true;
+    boost::system::error_code ignored;
+    socket_.cancel(ignored);
+}
+
+void Connection::close_if_idle() {
+    if (phase_ == Phase::idle) close();
+}
+
+void Connection::report(const std::string& where, const std::string& why) const {
+    if (service_->options.on_fault) service_->options.on_fault(where + ": " + why);
+    else telemetry::log_error("request failed", where, why);
+}
+
+void Connection::abort() {
+    aborted_ = true;
+    close();
+    cancellation_.emit(asio::cancellation_type::terminal);
+}
+
+void Connection::reset() {
+    boost::system::error_code ignored;
+    socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+    close();
+}
+
+void Connection::close() {
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+}
+
+void Connection::enter(Phase phase, Duration time_max) {
+    phase_ = phase;
+    deadline_ = time_max == Duration::max() ? Instant::max() : std::chrono::steady_clock::now() + time_max;
+}
+
+}  // namespace millrace::http

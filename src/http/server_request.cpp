@@ -1,0 +1,107 @@
+#include "http/server_request.hpp"
+
+#include "http/server_target.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/core/string.hpp>
+
+namespace millrace::http {
+
+namespace beast = boost::beast;
+
+namespace {
+
+constexpr unsigned kFieldsMax = 200;
+
+std::string_view view(beast::string_view text) noexcept { return {text.data(), text.size()}; }
+
+/// Why Beast's parser stopped, in the words of an answer.
+Refusal refusal_for(beast::error_code code, std::size_t body_bytes_max) {
+    using beast::http::error;
+    if (code == error::body_limit) {
+        return {413, "the body is larger than " + std::to_string(body_bytes_max) + " bytes"};
+    }
+    if (code == error::header_limit) return {431, "the header is too large"};
+    if (code == error::bad_version) return {505, "only HTTP/1.0 and HTTP/1.1 are spoken here"};
+    return {400, "malformed HTTP request: " + code.message()};
+}
+
+}  // namespace
+
+RequestReader::RequestReader(std::size_t header_bytes_max, std::size_t body_bytes_max)
+    : body_bytes_max_(body_bytes_max) {
+    basic_parser::header_limit(static_cast<std::uint32_t>(header_bytes_max));
+    basic_parser::body_limit(body_bytes_max);
+    basic_parser::eager(true);
+}
+
+std::size_t RequestReader::feed(std::string_view bytes) {
+    error_code error;
+    const asio::const_buffer buffer(bytes.data(), bytes.size());
+    const std::size_t used = basic_parser::put(buffer, error);
+    if (error && error != beast::http::error::need_more && !refusal_) {
+        refusal_ = refusal_for(error, body_bytes_max_);
+    }
+    return used;
+}
+
+void RequestReader::refuse_late() { refusal_ = Refusal{408, "the request took too long to arrive"}; }
+
+void RequestReader::refuse_oversize() {
+    refusal_ = header_done() ? Refusal{400, "a chunk header is too large"} : Refusal{431, "the header is too large"};
+}
+
+void RequestReader::refuse(unsigned status, std::string detail, error_code& ec) {
+    refusal_ = Refusal{status, std::move(detail)};
+    ec = beast::http::error::bad_field;
+}
+
+void RequestReader::on_request_impl(beast::http::verb, text method, text target, int version, error_code& ec) {
+    version_ = version;
+    is_head_ = method == "HEAD";
+    request_.method = is_head_ ? "GET" : std::string(view(method));
+    request_.target = std::string(view(target));
+    auto parts = http::parse_target(request_.target);
+    if (!parts) return refuse(400, parts.error().detail, ec);
+    request_.path = std::move(parts->path);
+    request_.segments = std::move(parts->segments);
+    request_.query = std::move(parts->query);
+    request_.headers.reserve(12);
+}
+
+void RequestReader::on_field_impl(field name, text name_string, text value, error_code& ec) {
+    if (++fields_ > kFieldsMax) return refuse(431, "more than " + std::to_string(kFieldsMax) + " fields", ec);
+    if (!in_header_) return;
+    // RFC 9112, 6.1: a body whose end this server can't find must not be guessed at.
+    if (name == field::transfer_encoding && !beast::iequals(value, "chunked")) {
+        return refuse(501, "the only transfer coding is chunked", ec);
+    }
+    if (name == field::transfer_encoding && version_ < 11) return refuse(400, "HTTP/1.0 has no chunked bodies", ec);
+    if (name == field::host) ++hosts_;
+    if (name == field::expect) {
+        if (!beast::iequals(value, "100-continue")) return refuse(417, "the only expectation is 100-continue", ec);
+        expects_continue_ = version_ >= 11;
+    }
+    request_.headers.emplace_back(view(name_string), view(value));
+}
+
+void RequestReader::on_header_impl(error_code& ec) {
+    in_header_ = false;
+    if (hosts_ != 1 && version_ >= 11) refuse(400, "a request has one Host header", ec);
+}
+
+void RequestReader::on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code&) {
+    if (length) request_.body.reserve(std::min<std::size_t>(*length, body_bytes_max_));
+}
+
+std::size_t RequestReader::on_body_impl(text body, error_code&) {
+    request_.body.append(body.data(), body.size());
+    return body.size();
+}
+
+std::size_t RequestReader::on_chunk_body_impl(std::uint64_t, text body, error_code&) {
+    request_.body.append(body.data(), body.size());
+    return body.size();
+}
+
+}  // namespace millrace::http

@@ -1,0 +1,225 @@
+#include "provider/openai_protocol.hpp"
+
+#include "base/limits.hpp"
+#include "provider/openai_vectors.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/monotonic_resource.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/string.hpp>
+#include <boost/json/value.hpp>
+
+#include <cmath>
+
+namespace millrace::provider {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::string_view kAzureVersion = "2024-10-21";   // the last of the classic form's dated releases
+
+bool is_unreserved(char c) noexcept {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' ||
+           c == '_' || c == '~';
+}
+
+std::string percent_encode(std::string_view text) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    std::string out;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (is_unreserved(c)) out.push_back(c);
+        else out.append({'%', digits[byte >> 4], digits[byte & 15]});
+    }
+    return out;
+}
+
+bool cut_suffix(std::string& text, std::string_view suffix) {
+    if (!text.ends_with(suffix)) return false;
+    text.resize(text.size() - suffix.size());
+    return true;
+}
+
+/// The path that embeds, from the endpoint's own path without trailing slashes.
+std::string embeddings_path(const OpenAiServer& server, std::string path) {
+    if (path.ends_with("/embeddings")) return path;
+    if (!server.azure) return (path.empty() ? "/v1" : path) + "/embeddings";
+    if (path.ends_with("/openai/v1")) return path + "/embeddings";
+    if (path.find("/openai/deployments/") != std::string::npos) return path + "/embeddings";
+    cut_suffix(path, "/openai");
+    const std::string& name = server.deployment.empty() ? server.model : server.deployment;
+    return path + "/openai/deployments/" + percent_encode(name) + "/embeddings";
+}
+
+
+Failure garbage(std::string why) {
+    return {FailureKind::transient, 200, "the answer makes no sense: " + std::move(why), std::nullopt};
+}
+
+bool read_numbers(const json::array& numbers, std::vector<float>& vector) {
+    vector.reserve(numbers.size());
+    for (const json::value& number : numbers) {
+        if (const double* value = number.if_double()) vector.push_back(static_cast<float>(*value));
+        else if (const std::int64_t* whole = number.if_int64()) vector.push_back(static_cast<float>(*whole));
+        else if (const std::uint64_t* large = number.if_uint64()) vector.push_back(static_cast<float>(*large));
+        else return false;
+    }
+    return true;
+}
+
+/// Reads a vector in either encoding: some servers send numbers though base64 was asked for.
+bool read_vector(const json::object& item, std::vector<float>& vector) {
+    const json::value* embedding = item.if_contains("embedding");
+    if (!embedding) return false;
+    if (const json::string* text = embedding->if_string()) return decode_vector({text->data(), text->size()}, vector);
+    const json::array* numbers = embedding->if_array();
+    return numbers && read_numbers(*numbers, vector);
+}
+
+/// Where the item belongs: its index, or its place if it has none. SIZE_MAX: an index that is none.
+std::size_t place_of(const json::object& item, std::size_t order) {
+    const json::value* index = item.if_contains("index");
+    if (!index || index->is_null()) return order;
+    const std::int64_t* number = index->if_int64();
+    return number && *number >= 0 ? static_cast<std::size_t>(*number) : SIZE_MAX;
+}
+
+std::int64_t tokens_of(const json::object& root, std::string_view name) {
+    const json::value* usage = root.if_contains("usage");
+    const json::object* fields = usage ? usage->if_object() : nullptr;
+    const json::value* value = fields ? fields->if_contains(name) : nullptr;
+    if (!value || !value->is_number()) return 0;
+    const double tokens = value->to_number<double>();
+    return tokens >= 1 && tokens < 1e12 ? static_cast<std::int64_t>(tokens) : 0;
+}
+
+Usage usage_of(const json::object& root, std::span<const std::string> inputs) {
+    Usage usage;
+    usage.prompt_tokens = tokens_of(root, "prompt_tokens");
+    if (usage.prompt_tokens == 0) usage.prompt_tokens = tokens_of(root, "total_tokens");
+    if (usage.prompt_tokens > 0) return usage;
+    for (const std::string& input : inputs) usage.prompt_tokens += estimate_tokens(input);
+    return usage;
+}
+
+/// The failure if the vectors' lengths differ from each other or from what is wanted.
+std::optional<Failure> check_lengths(const std::vector<std::vector<float>>& vectors, std::size_t dimensions) {
+    for (const auto& vector : vectors) {
+        if (vector.size() != vectors.front().size()) return garbage("vectors of different lengths");
+    }
+    const std::size_t length = vectors.front().size();
+    if (dimensions == 0 || length == dimensions) return std::nullopt;
+    return Failure{FailureKind::rejected, 200,
+                   "the model gives vectors of length " + std::to_string(length) + ", not " +
+                       std::to_string(dimensions) + " as configured",
+                   std::nullopt};
+}
+
+Outcome<Embeddings> read_data(const json::object& root, std::span<const std::string> inputs,
+                              std::size_t dimensions) {
+    const json::value* data = root.if_contains("data");
+    const json::array* items = data ? data->if_array() : nullptr;
+    if (!items) return garbage("no data");
+    if (items->size() != inputs.size()) {
+        return garbage(std::to_string(items->size()) + " vectors for " + std::to_string(inputs.size()) + " inputs");
+    }
+    std::vector<bool> taken(inputs.size());
+    Embeddings result;
+    result.vectors.resize(inputs.size());
+    for (std::size_t order = 0; order < items->size(); ++order) {
+        const json::object* item = (*items)[order].if_object();
+        const std::size_t place = item ? place_of(*item, order) : SIZE_MAX;
+        if (place >= inputs.size() || taken[place]) return garbage("a bad or repeated index");
+        taken[place] = true;
+        std::vector<float>& vector = result.vectors[place];
+        if (!read_vector(*item, vector)) return garbage("an embedding that is neither numbers nor base64");
+        if (!normalise(vector)) return garbage("a vector without a direction");
+    }
+    if (auto failure = check_lengths(result.vectors, dimensions)) return *failure;
+    result.usage = usage_of(root, inputs);
+    return result;
+}
+
+}  // namespace
+
+Result<HttpUrl> embeddings_url(const OpenAiServer& server) {
+    auto url = parse_url(server.endpoint);
+    if (!url) return url.error();
+    std::string path = url->target.substr(0, url->target.find('?'));
+    std::string query = url->target.substr(path.size());
+    while (path.ends_with('/')) path.pop_back();
+    path = embeddings_path(server, std::move(path));
+    const bool classic = server.azure && path.find("/openai/deployments/") != std::string::npos;
+    const bool versioned = query.find("api-version=") != std::string::npos;
+    const std::string_view version = server.api_version.empty() && classic ? kAzureVersion : server.api_version;
+    if (server.azure && !versioned && !version.empty()) {
+        query += (query.empty() ? "?api-version=" : "&api-version=") + percent_encode(version);
+    }
+    url->target = path + query;
+    return url;
+}
+
+ModelInfo known_model(std::string_view model) {
+    ModelInfo info;
+    info.name = std::string(model);
+    info.inputs_per_request_max = limits::embed_inputs_max;
+    info.tokens_per_request_max = limits::embed_request_tokens_max;
+    info.tokens_per_input_max = limits::embed_input_tokens_max;
+    if (model == "text-embedding-3-small" || model == "text-embedding-ada-002") info.dimensions = 1536;
+    if (model == "text-embedding-3-large") info.dimensions = 3072;
+    return info;
+}
+
+bool takes_dimensions(const OpenAiServer& server) {
+    return server.model.starts_with("text-embedding-3") || server.deployment.starts_with("text-embedding-3");
+}
+
+HttpFields request_headers(const OpenAiServer& server) {
+    HttpFields headers = {{"Content-Type", "application/json"}, {"Accept", "application/json"}};
+    if (server.key.empty()) return headers;
+    if (server.azure) headers.emplace_back("api-key", server.key);
+    else headers.emplace_back("Authorization", "Bearer " + server.key);
+    return headers;
+}
+
+std::string embeddings_body(const OpenAiServer& server, std::span<const std::string> inputs,
+                            std::size_t dimensions) {
+    const std::string& model = server.azure && !server.deployment.empty() ? server.deployment : server.model;
+    json::monotonic_resource memory;
+    json::object body(&memory);
+    body["model"] = model;
+    body["encoding_format"] = "base64";
+    if (dimensions != 0 && takes_dimensions(server)) body["dimensions"] = dimensions;
+    json::array texts(&memory);
+    texts.reserve(inputs.size());
+    for (const std::string& input : inputs) texts.emplace_back(input);
+    body["input"] = std::move(texts);
+    return json::serialize(body);
+}
+
+Outcome<Embeddings> parse_embeddings(std::string_view body, std::span<const std::string> inputs,
+                                     std::size_t dimensions) {
+    json::monotonic_resource memory;
+    boost::system::error_code error;
+    const json::value document = json::parse({body.data(), body.size()}, error, &memory);
+    if (error) return garbage("it isn't JSON");
+    const json::object* root = document.if_object();
+    if (!root) return garbage("it isn't an object");
+    return read_data(*root, inputs, dimensions);
+}
+
+std::int64_t estimate_tokens(std::string_view text) noexcept {
+    std::int64_t quarters = 0;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x80) quarters += 1;
+        else if (byte >= 0xC2 && byte < 0xE0) quarters += 2;
+        else if (byte >= 0xE0) quarters += 4;
+    }
+    return (quarters + 3) / 4;
+}
+
+}  // namespace millrace::provider

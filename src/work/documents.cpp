@@ -1,0 +1,279 @@
+#include "work/documents.hpp"
+
+#include "base/ids.hpp"
+#include "base/limits.hpp"
+#include "telemetry/log.hpp"
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <unordered_set>
+
+namespace millrace::work {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::chrono::hours kAnswersKept{24};
+constexpr std::chrono::seconds kSweepAge{3600};
+
+bool is_inline_text(const NewDocument& document) {
+    return document.content_type.starts_with("text/plain") && document.content.size() < limits::claim_check_bytes_min;
+}
+
+broker::Message ingestion_message(const NewDocument& document, const VersionRef& version, const std::string& blob) {
+    json::object body{{"documentId", version.document},
+                      {"title", document.title},
+                      {"category", document.category},
+                      {"uploadedAt", document.uploaded_at},
+                      {"contentType", document.content_type},
+                      {"fileName", document.file_name},
+                      {"generation", version.generation}};
+    if (blob.empty()) {
+        body["content"] = document.content;
+    } else {
+        body["contentRef"] = blob;
+    }
+    broker::Message message;
+    message.message_id = sha256_hex(version.document).substr(0, 40) + "/" + std::to_string(version.generation);
+    message.subject = version.document;
+    message.content_type = "application/json";
+    message.properties["generation"] = version.generation;
+    message.body = json::serialize(body);
+    return message;
+}
+
+void insert_rows(store::Connection& connection, const NewDocument& document, const Accepted& accepted,
+                 std::int64_t now) {
+    connection
+        .prepare("INSERT INTO document (id, title, category, metadata, uploaded_at, status, generation, operation, "
+                 "created_at, updated_at) VALUES (?, ?, ?, ?, ?, 'accepted', ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+                 "title=excluded.title, category=excluded.category, metadata=excluded.metadata, "
+                 "uploaded_at=excluded.uploaded_at, status='accepted', generation=excluded.generation, error='', "
+                 "operation=excluded.operation, updated_at=excluded.updated_at")
+        .bind(accepted.id, document.title, document.category,
+              document.metadata.empty() ? std::string_view("{}") : std::string_view(document.metadata),
+              document.uploaded_at, accepted.generation, accepted.operation, now, now)
+        .run();
+    connection
+        .prepare("INSERT INTO operation (id, kind, subject, generation, status, created_at, updated_at) VALUES (?, "
+                 "'document', ?, ?, 'accepted', ?, ?)")
+        .bind(accepted.operation, accepted.id, accepted.generation, now, now)
+        .run();
+}
+
+Result<void> insert_answer(store::Connection& connection, const Idempotency& idempotency,
+                           const std::vector<Accepted>& accepted, std::int64_t now) {
+    connection
+        .prepare("INSERT OR IGNORE INTO idempotency (key, fingerprint, status, answer, stored) VALUES (?, ?, ?, ?, ?)")
+        .bind(idempotency.key, idempotency.fingerprint, idempotency.status, idempotency.answer(accepted), now)
+        .run();
+    if (connection.changes() == 1) return {};
+    return Error{Errc::conflict, "another request with the same Idempotency-Key is under way; ask again"};
+}
+
+}  // namespace
+
+struct Documents::Prepared {
+    NewDocument document;  ///< its content has moved into the message or the blob
+    Accepted accepted;
+    std::string blob;
+    broker::Message message;
+};
+
+Documents::Documents(store::Database& database, store::Blobs& blobs, CpuPool& pool, broker::Broker& broker,
+                     Clock& clock)
+    : database_(database), blobs_(blobs), pool_(pool), broker_(broker), clock_(clock) {}
+
+std::int64_t Documents::next_generation() {
+    const std::int64_t micros = to_millis(clock_.now()) * 1000;
+    last_generation_ = std::max(last_generation_ + 1, micros);
+    return last_generation_;
+}
+
+asio::awaitable<Documents::Prepared> Documents::prepare(NewDocument document) {
+    Prepared prepared;
+    prepared.accepted.id = document.id.empty() ? to_hex(random_uuid()) : document.id;
+    prepared.accepted.operation = "op_" + to_hex(random_uuid());
+    prepared.accepted.generation = next_generation();
+    if (!is_inline_text(document)) {
+        auto put = [this, &document] { return blobs_.put(document.content); };
+        prepared.blob = co_await pool_.run(put);
+    }
+    const VersionRef version{prepared.accepted.id, prepared.accepted.generation};
+    prepared.message = ingestion_message(document, version, prepared.blob);
+    document.content.clear();
+    prepared.document = std::move(document);
+    co_return prepared;
+}
+
+asio::awaitable<Result<std::vector<Accepted>>> Documents::accept(std::vector<NewDocument> documents,
+                                                                 std::shared_ptr<const Idempotency> idempotency) {
+    auto prepared = std::make_shared<std::vector<Prepared>>();
+    std::vector<broker::Message> messages;
+    std::vector<Accepted> accepted;
+    for (auto& document : documents) {
+        Prepared one = co_await prepare(std::move(document));
+        messages.push_back(std::move(one.message));
+        accepted.push_back(one.accepted);
+        prepared->push_back(std::move(one));
+    }
+    auto rows = [prepared, idempotency, accepted, now = to_millis(clock_.now())](
+                    store::Connection& connection) -> Result<void> {
+        for (const auto& one : *prepared) {
+            insert_rows(connection, one.document, one.accepted, now);
+            const VersionRef version{one.accepted.id, one.accepted.generation};
+            if (!one.blob.empty()) records::add_blob(connection, version, one.blob);
+        }
+        if (idempotency) return insert_answer(connection, *idempotency, accepted, now);
+        return {};
+    };
+    const std::string queue_name = queue::ingestion;
+    std::function<Result<void>(store::Connection&)> with = std::move(rows);
+    auto sent = co_await broker_.send_with(queue_name, std::move(messages), std::move(with));
+    if (sent) co_return accepted;
+    std::vector<std::string> names;
+    for (const auto& one : *prepared) {
+        if (!one.blob.empty()) names.push_back(one.blob);
+    }
+    co_await remove_blobs(std::move(names));
+    co_return sent.error();
+}
+
+asio::awaitable<void> Documents::start() {
+    auto look_up = [](store::Connection& connection) {
+        return connection.integer("SELECT max(generation) FROM document");
+    };
+    last_generation_ = co_await database_.read(std::move(look_up));
+    co_await sweep_blobs();
+}
+
+asio::awaitable<std::optional<StoredAnswer>> Documents::stored_answer(std::string key) {
+    const std::int64_t oldest = to_millis(clock_.now() - kAnswersKept);
+    auto look_up = [key = std::move(key), oldest](store::Connection& connection) -> std::optional<StoredAnswer> {
+        auto& row = connection.prepare("SELECT fingerprint, status, answer FROM idempotency WHERE key=? AND stored>?")
+                        .bind(key, oldest);
+        if (!row.step()) return std::nullopt;
+        return StoredAnswer{row.string(0), static_cast<unsigned>(row.integer(1)), row.string(2)};
+    };
+    co_return co_await database_.read(std::move(look_up));
+}
+
+asio::awaitable<Result<void>> Documents::prune() {
+    const std::int64_t oldest = to_millis(clock_.now() - kAnswersKept);
+    auto work = [oldest](store::Connection& connection) -> Result<void> {
+        connection.prepare("DELETE FROM idempotency WHERE stored<=?").bind(oldest).run();
+        return {};
+    };
+    co_return co_await database_.write(std::move(work));
+}
+
+asio::awaitable<Result<DocumentView>> Documents::find(std::string id) {
+    auto look_up = [&id](store::Connection& connection) { return records::find_document(connection, id); };
+    auto found = co_await database_.read(std::move(look_up));
+    if (found) co_return std::move(*found);
+    co_return Error{Errc::not_found, "no document with this id"};
+}
+
+asio::awaitable<std::vector<DocumentView>> Documents::list(DocumentFilter filter) {
+    auto look_up = [&filter](store::Connection& connection) {
+        std::vector<std::string> ids;
+        auto& rows = connection
+                         .prepare("SELECT id FROM document WHERE (?1='' OR category=?1) AND (?2='' OR status=?2) AND "
+                                  "id>?3 ORDER BY id LIMIT ?4")
+                         .bind(filter.category, filter.status, filter.after, filter.items_max);
+        while (rows.step()) ids.push_back(rows.string(0));
+        std::vector<DocumentView> views;
+        for (const auto& id : ids) {
+            if (auto view = records::find_document(connection, id)) views.push_back(std::move(*view));
+        }
+        return views;
+    };
+    co_return co_await database_.read(std::move(look_up));
+}
+
+asio::awaitable<void> Documents::remove_blobs(std::vector<std::string> names) {
+    if (names.empty()) co_return;
+    auto remove = [this, names = std::move(names)] {
+        try {
+            for (const auto& name : names) blobs_.remove(name);
+        } catch (const MachineError& broken) {
+            telemetry::log_warning("remove blob", "blob store", broken.what());
+        }
+    };
+    co_await pool_.run(std::move(remove));
+}
+
+asio::awaitable<void> Documents::sweep_blobs() {
+    auto list_files = [this] { return blobs_.list(kSweepAge); };
+    std::vector<std::string> files = co_await pool_.run(std::move(list_files));
+    auto look_up = [](store::Connection& connection) {
+        std::unordered_set<std::string> names;
+        auto& rows = connection.prepare("SELECT name FROM blob").bind();
+        while (rows.step()) names.insert(rows.string(0));
+        return names;
+    };
+    const std::unordered_set<std::string> known = co_await database_.read(std::move(look_up));
+    std::erase_if(files, [&known](const std::string& name) { return known.contains(name); });
+    co_await remove_blobs(std::move(files));
+}
+
+Operations::Operations(asio::any_io_executor io, store::Database& database, Clock& clock)
+    : io_(std::move(io)), database_(database), clock_(clock) {}
+
+asio::awaitable<Result<OperationView>> Operations::find(std::string id) {
+    auto look_up = [&id](store::Connection& connection) { return records::find_operation(connection, id); };
+    auto found = co_await database_.read(std::move(look_up));
+    if (found) co_return std::move(*found);
+    co_return Error{Errc::not_found, "no operation with this id"};
+}
+
+/// Wakes waiters of one document; `count` tells a waiter that it missed a change while it was looking.
+struct Operations::Change {
+    explicit Change(const asio::any_io_executor& io) : signal(io) {}
+    Signal signal;
+    std::uint64_t count = 0;
+};
+
+asio::awaitable<Result<OperationView>> Operations::wait(std::string id, Duration time) {
+    using namespace asio::experimental::awaitable_operators;
+    const TimePoint deadline = clock_.now() + std::min(time, limits::long_poll_time_max);
+    auto found = co_await find(id);
+    if (!found || found->ended()) co_return found;
+    const std::string document = found->subject;
+    std::shared_ptr<Change> change = change_of(document);
+    while (true) {
+        const std::uint64_t count = change->count;
+        found = co_await find(id);
+        if (!found || found->ended() || clock_.now() >= deadline) break;
+        if (change->count != count) continue;
+        auto changed = change->signal.wait();
+        auto late = clock_.sleep_until(deadline);
+        auto either = std::move(changed) || std::move(late);
+        co_await std::move(either);
+    }
+    change.reset();
+    const auto entry = waiting_.find(document);
+    if (entry != waiting_.end() && entry->second.expired()) waiting_.erase(entry);
+    co_return found;
+}
+
+std::shared_ptr<Operations::Change> Operations::change_of(const std::string& document) {
+    auto& slot = waiting_[document];
+    std::shared_ptr<Change> change = slot.lock();
+    if (!change) slot = change = std::make_shared<Change>(io_);
+    return change;
+}
+
+void Operations::changed(const std::string& document) {
+    const auto found = waiting_.find(document);
+    if (found == waiting_.end()) return;
+    if (const auto change = found->second.lock()) {
+        change->count += 1;
+        change->signal.notify();
+    }
+}
+
+}  // namespace millrace::work

@@ -1,0 +1,91 @@
+#include "text/pieces.hpp"
+
+#include "text/utf8.hpp"
+
+#include <gtest/gtest.h>
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <random>
+
+namespace millrace::text {
+namespace {
+
+constexpr const char* kCl100k =
+    R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr const char* kO200k =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+/// The published pattern itself, run by PCRE2.
+class Pattern {
+  public:
+    explicit Pattern(const char* pattern) {
+        int error = 0;
+        PCRE2_SIZE at = 0;
+        code_ = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern), PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
+                              &error, &at, nullptr);
+        match_ = pcre2_match_data_create_from_pattern(code_, nullptr);
+    }
+    ~Pattern() {
+        pcre2_match_data_free(match_);
+        pcre2_code_free(code_);
+    }
+    Pattern(const Pattern&) = delete;
+    std::size_t end_of_match(std::string_view text, std::size_t begin) {
+        const int found = pcre2_match(code_, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), begin,
+                                      PCRE2_ANCHORED, match_, nullptr);
+        return found < 0 ? begin : pcre2_get_ovector_pointer(match_)[1];
+    }
+
+  private:
+    pcre2_code* code_;
+    pcre2_match_data* match_;
+};
+
+void compare(const char* pattern, PieceScanner scan) {
+    const std::vector<std::string> atoms = {
+        "a", "b", "S", "T", "ll", "ve", "RE", "'", "'s", "'LL", "ſ", " ", "  ", "\t", "\n", "\r\n", "\r", "1", "23", "٣",
+        "Ⅻ", "²", "/", "//", "-", "!", "_", "é", "É", "ǅ", "ʰ", "ª", "日", "本", "\u0301", "\u0903", "\u200D", "\u00A0",
+        "\u2028", "\u3000", "👍", "Ж", "ж", "ا", "क", "\u00AD", "ﬁ", "$", "😀"};
+    Pattern reference(pattern);
+    std::mt19937 random(11);
+    for (int round = 0; round < 30'000; ++round) {
+        std::string text;
+        for (std::size_t n = random() % 12 + 1; n > 0; --n) text += atoms[random() % atoms.size()];
+        for (std::size_t at = 0; at < text.size();) {
+            const std::size_t end = scan(text, at);
+            ASSERT_EQ(end, reference.end_of_match(text, at)) << "at " << at << " of \"" << text << '"';
+            at = end;
+        }
+    }
+}
+
+TEST(Pieces, OfCl100kAreThoseOfThePublishedPattern) {
+    compare(kCl100k, scan_cl100k);
+}
+
+TEST(Pieces, OfO200kAreThoseOfThePublishedPattern) {
+    compare(kO200k, scan_o200k);
+}
+
+TEST(Pieces, AlwaysAdvanceOnAnyBytes) {
+    std::mt19937 random(13);
+    for (int round = 0; round < 2'000; ++round) {
+        std::string bytes;
+        for (std::size_t n = random() % 40; n > 0; --n) bytes += static_cast<char>(random());
+        for (const PieceScanner scan : {scan_cl100k, scan_o200k}) {
+            for (std::size_t at = 0; at < bytes.size();) {
+                const std::size_t end = scan(bytes, at);
+                ASSERT_GT(end, at);
+                ASSERT_LE(end, bytes.size());
+                at = end;
+            }
+        }
+    }
+}
+
+}  // namespace
+}  // namespace millrace::text
