@@ -10,6 +10,8 @@
 
 namespace millrace::broker {
 
+class Engine;
+
 /// Which dead letters a redrive, a drop or a listing means. Empty fields match everything.
 struct DeadLetterFilter {
     std::string reason;
@@ -99,7 +101,6 @@ class Broker final : public MessageSource {
     asio::awaitable<Result<void>> set_session_state(SessionLock lock, std::optional<std::string> state) override;
 
   private:
-    class Engine;
     explicit Broker(std::unique_ptr<Engine> engine);
     std::unique_ptr<Engine> engine_;
 };

@@ -52,7 +52,7 @@ class MessageSource {
 
     /// Stores `messages` all or none, durably, and answers their sequence numbers in the same order (0 for one that
     /// duplicate detection dropped). A `scheduled_at` in the future schedules. over_limit: the entity is full;
-    /// invalid_input: too large, or a session id is missing or not wanted.
+    /// invalid_input: too large, or the session id that the entity requires is missing.
     virtual asio::awaitable<Result<std::vector<std::int64_t>>> send(std::string entity, std::vector<Message> messages) = 0;
 
     /// Removes scheduled messages by the numbers that `send` answered; all or none: not_found.

@@ -9,7 +9,7 @@ CREATE TABLE entity (
 CREATE TABLE message (
     id         INTEGER PRIMARY KEY,
     entity     INTEGER NOT NULL,
-    sequence   INTEGER NOT NULL,   -- per entity, gap-free
+    sequence   INTEGER NOT NULL,   -- per entity, ascending
     state      INTEGER NOT NULL,   -- 0 active, 1 deferred, 2 scheduled
     enqueued   INTEGER NOT NULL,   -- ms since 1970
     scheduled  INTEGER,            -- ms since 1970
@@ -22,10 +22,12 @@ CREATE TABLE message (
 );
 -- How often a message was handed out; a table of its own so that a delivery never rewrites the body's pages.
 CREATE TABLE delivery (
-    message INTEGER PRIMARY KEY,
-    count   INTEGER NOT NULL
+    message  INTEGER PRIMARY KEY,
+    count    INTEGER NOT NULL,
+    ready_at INTEGER               -- ms since 1970, of a postponed message; NULL: at once
 );
--- Next sequence number of an entity, kept so that numbers are never used twice after a restart with an empty queue.
+-- Where the numbers of an entity go on after a crash: they are reserved in ranges, so that none is used twice even
+-- when the queue was empty, and a send need not write this table.
 CREATE TABLE entity_sequence (
     entity INTEGER PRIMARY KEY,
     next   INTEGER NOT NULL

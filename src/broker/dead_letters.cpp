@@ -1,0 +1,144 @@
+#include "broker/guards.hpp"
+
+namespace millrace::broker {
+
+using asio::awaitable;
+
+namespace {
+
+struct Move {
+    std::int64_t id;
+    std::int64_t entity;
+    std::int64_t sequence;
+    Properties changes;
+    std::string source;
+};
+
+void add_reason(Properties& properties, std::string reason, std::string description) {
+    properties.insert_or_assign(kDeadLetterReason, std::move(reason));
+    properties.insert_or_assign(kDeadLetterDescription, std::move(description));
+}
+
+}  // namespace
+
+// Makes the slot busy.
+Engine::Doomed Engine::exhausted_letter(EntityState& entity, std::int64_t sequence) {
+    Slot& slot = *entity.slots.find(sequence);
+    entity.set_phase(sequence, slot, Phase::busy);
+    return {sequence, "MaxDeliveryCountExceeded",
+            "the message was delivered " + std::to_string(slot.deliveries) + " times without being completed", {}};
+}
+
+// Dead-letters busy messages. Throws where nothing has changed: their slots are the caller's again.
+awaitable<void> Engine::bury(Entity entity, std::vector<Doomed> doomed) {
+    const Entity target = find(entity->options.forward_dead_letters_to);
+    const bool passes_on = target && !target->is_dead_letter_queue && target->options.kind != EntityKind::subscription;
+    if (!passes_on) co_return co_await bury_here(std::move(entity), std::move(doomed));
+    for (Doomed& one : doomed) {
+        Passage passage{false, std::move(one.properties), entity->name};
+        add_reason(passage.properties, std::move(one.reason), std::move(one.description));
+        co_await transfer(entity, one.sequence, target, std::move(passage));
+        entity->dead_lettered_total += 1;
+    }
+}
+
+awaitable<void> Engine::bury_here(Entity entity, std::vector<Doomed> doomed) {
+    const Entity queue = entity->dead_letters;
+    const std::int64_t first = queue->next_sequence;
+    std::vector<Move> moves;
+    for (Doomed& one : doomed) {
+        add_reason(one.properties, std::move(one.reason), std::move(one.description));
+        moves.push_back({entity->slots.find(one.sequence)->id, queue->id, queue->next_sequence++,
+                         std::move(one.properties), entity->name});
+    }
+    const std::int64_t next = queue->next_sequence;
+    OnFailure put_back([&] {
+        if (queue->next_sequence == next) queue->next_sequence = first;
+    });
+    const auto reserve = reserve_numbers(*queue, next - 1);
+    auto work = [moves = std::move(moves), reserve](store::Connection& connection) {
+        std::vector<std::int64_t> growth;
+        if (reserve) rows::set_next(connection, *reserve);
+        for (const Move& move : moves) {
+            const rows::Merged merged = rows::merge(connection, move.id, move.changes, move.source);
+            rows::move_to(connection, move.id, move.entity, move.sequence, merged);
+            growth.push_back(merged.growth);
+        }
+        return growth;
+    };
+    const auto growth = co_await database_.write(std::move(work), store::Sync::durable, store::Undo::none);
+    put_back.release();
+    if (reserve) queue->reserved = std::max(queue->reserved, reserve->next);
+    for (std::size_t i = 0; i < doomed.size(); ++i) {
+        const std::int64_t sequence = first + static_cast<std::int64_t>(i);
+        Slot& slot = move_slot(*entity, doomed[i].sequence, *queue, sequence);
+        slot.expires = Slot::kForEver;
+        grow(*queue, slot, growth[i]);
+        queue->set_phase(sequence, slot, Phase::ready);
+        entity->dead_lettered_total += 1;
+    }
+    dispatch(queue, 0);
+}
+
+// A copy of the slot in phase busy; the old one is gone.
+Slot& Engine::move_slot(EntityState& from, std::int64_t sequence, EntityState& to, std::int64_t new_sequence) {
+    const Slot old = *from.slots.find(sequence);
+    Slot& slot = to.slots.insert(new_sequence);
+    slot = old;
+    slot.phase = Phase::busy;
+    slot.deferred = false;
+    slot.due = 0;
+    if (&from != &to) slot.session = 0;
+    if (slot.session != 0) to.sessions[slot.session].messages += 1;
+    to.account->bytes += slot.bytes;
+    from.erase(sequence);
+    return slot;
+}
+
+// A busy message of `from` goes into `to` as a new one, in one transaction.
+awaitable<void> Engine::transfer(Entity from, std::int64_t sequence, Entity to, Passage passage) {
+    const std::int64_t id = from->slots.find(sequence)->id;
+    auto read = [id](store::Connection& connection) { return rows::read(connection, id); };
+    auto stored = co_await database_.read(std::move(read));
+    if (!stored) throw MachineError("a message of \"" + from->name + "\" is missing from the database");
+    Message message;
+    Origin origin;
+    rows::decode(std::move(*stored), message, origin);
+    for (auto& [name, value] : passage.properties) message.properties.insert_or_assign(name, value);
+    origin.dead_letter_source = passage.dead_letter_source;
+    if (passage.returns && to != from) origin.enqueued_sequence = 0;
+
+    std::optional<Plan> plan;
+    for (;;) {
+        plan.emplace(*this);
+        if (passage.returns) plan->pass_on(to, message, 0, origin);
+        else plan->route(to, message, 0, origin);
+        if (!plan->pending) break;
+        plan.reset();
+        co_await stored_.wait();
+    }
+    plan->finish();
+    plan->inserts.messages.push_back(std::move(message));
+    With remove_old = [id](store::Connection& connection) -> Result<void> {
+        rows::remove(connection, id);
+        return {};
+    };
+    auto moved = co_await store(*plan, std::move(remove_old));
+    if (!moved) throw MachineError(moved.error().detail);
+    from->erase(sequence);
+    plan->commit();
+}
+
+// Deletes busy messages. Throws where nothing has changed.
+awaitable<void> Engine::remove_all(Entity entity, std::vector<std::int64_t> sequences) {
+    std::vector<std::int64_t> ids;
+    for (const std::int64_t sequence : sequences) ids.push_back(entity->slots.find(sequence)->id);
+    auto work = [ids = std::move(ids)](store::Connection& connection) {
+        for (const std::int64_t id : ids) rows::remove(connection, id);
+        return true;
+    };
+    co_await database_.write(std::move(work), store::Sync::durable, store::Undo::none);
+    for (const std::int64_t sequence : sequences) entity->erase(sequence);
+}
+
+}  // namespace millrace::broker

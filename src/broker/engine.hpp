@@ -1,0 +1,232 @@
+// The parts of the broker's inside that its source files share.
+#pragma once
+
+#include "base/async.hpp"
+#include "broker/broker.hpp"
+#include "broker/entity_state.hpp"
+#include "broker/rows.hpp"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+namespace millrace::broker {
+
+using Entity = std::shared_ptr<EntityState>;
+
+/// An error answer, its cause in one line.
+Error no_such_entity(std::string_view name);
+Error lock_lost();
+
+/// Lock tokens hold the number of what they lock and a random half; together nobody can guess them.
+Uuid make_token(std::int64_t number, std::uint64_t nonce);
+std::int64_t number_of(const Uuid& token);
+std::uint64_t nonce_of(const Uuid& token);
+std::uint64_t random_nonce();
+
+/// Checks what a sender wrote against the limits of Service Bus and fills in a message id.
+Result<void> check_message(Message& message);
+
+/// The broker itself; its functions are those of `Broker`, which says what they do. Only on the I/O thread; the lambdas
+/// that it gives to the database hold plain data.
+class Engine {
+  public:
+    Engine(store::Database& database, Clock& clock, Broker::Options options, asio::any_io_executor io);
+    ~Engine();
+
+    asio::awaitable<Result<void>> load();
+
+    asio::awaitable<Result<void>> put_entity(std::string name, EntityOptions options);
+    asio::awaitable<Result<void>> remove_entity(std::string name);
+    Result<EntityCounts> counts(std::string_view name) const;
+    std::vector<EntityCounts> counts() const;
+
+    using With = std::function<Result<void>(store::Connection&)>;
+    asio::awaitable<Result<std::vector<std::int64_t>>> send(std::string name, std::vector<Message> messages, With with);
+    asio::awaitable<Result<void>> cancel_scheduled(std::string name, std::vector<std::int64_t> sequences);
+    asio::awaitable<Result<std::vector<Delivery>>> receive(std::string name, ReceiveOptions options);
+    asio::awaitable<Result<std::vector<Delivery>>> receive_deferred(std::string name,
+                                                                    std::vector<std::int64_t> sequences,
+                                                                    ReceiveOptions options);
+    asio::awaitable<Result<std::vector<Delivery>>> peek(std::string name, std::int64_t from, std::size_t messages_max);
+
+    Result<TimePoint> renew(const LockRef& lock);
+    asio::awaitable<Result<void>> complete(LockRef lock);
+    asio::awaitable<Result<void>> complete_with(LockRef lock, std::vector<std::pair<std::string, Message>> follow_ups,
+                                                With with);
+    asio::awaitable<Result<void>> abandon(LockRef lock, Properties properties);
+    asio::awaitable<Result<void>> defer(LockRef lock, Properties properties);
+    asio::awaitable<Result<void>> dead_letter(LockRef lock, std::string reason, std::string description,
+                                              Properties properties);
+    asio::awaitable<Result<void>> postpone(LockRef lock, Duration delay, bool spends_delivery);
+
+    asio::awaitable<Result<SessionLock>> accept_session(std::string name, std::optional<std::string> session_id,
+                                                        Duration wait);
+    Result<TimePoint> renew_session(const SessionLock& lock);
+    asio::awaitable<void> release_session(SessionLock lock);
+    asio::awaitable<Result<std::optional<std::string>>> session_state(SessionLock lock);
+    asio::awaitable<Result<void>> set_session_state(SessionLock lock, std::optional<std::string> state);
+
+    asio::awaitable<Result<RedriveResult>> redrive(std::string name, DeadLetterFilter filter, double per_second,
+                                                   bool dry_run);
+    asio::awaitable<Result<std::uint64_t>> drop_dead_letters(std::string name, DeadLetterFilter filter);
+    asio::awaitable<Result<std::uint64_t>> purge(std::string name);
+
+    asio::awaitable<void> tick();
+    void start();
+    asio::awaitable<void> stop();
+
+  private:
+    friend struct Receiver;
+    friend struct Accepter;
+
+    /// Counts an operation under way; `stop` waits for all of them.
+    class Operation;
+    /// Messages taken for one receiver; those still in it when it ends go back.
+    class Taken;
+    /// A locked message that is being settled; locked again if the settlement does not succeed.
+    class Held;
+    /// Messages on their way in; nothing of it has happened if it ends without `commit`.
+    class Plan;
+    /// A message that is to be dead-lettered; its slot is busy.
+    struct Doomed {
+        std::int64_t sequence = 0;
+        std::string reason;
+        std::string description;
+        Properties properties;
+    };
+    /// How `transfer` treats a message.
+    struct Passage {
+        /// It was in the target before: no duplicate detection, no hop. Otherwise it comes as from a sender.
+        bool returns = false;
+        Properties properties;           ///< to be merged into its own
+        std::string dead_letter_source;
+    };
+
+    std::int64_t now() const { return to_millis(clock_.now()); }
+
+    // catalogue.cpp
+    Entity find(std::string_view name) const;
+    Result<Entity> open(std::string_view name) const;
+    Entity add(std::int64_t id, const std::string& name, const EntityOptions& options);
+    void link(const Entity& entity);
+    Result<Entity> dead_letters_of(std::string_view name) const;
+    asio::awaitable<Result<void>> create(std::string name, EntityOptions options);
+    asio::awaitable<Result<void>> change(Entity entity, EntityOptions options);
+    static std::vector<Entity> family(const Entity& entity);
+    asio::awaitable<void> delete_rows(std::vector<std::int64_t> ids);
+
+    // load.cpp
+    struct Scanned;
+    static std::vector<Scanned> scan(store::Connection& connection, std::int64_t after);
+    asio::awaitable<void> load_messages();
+    asio::awaitable<void> load_duplicates();
+    asio::awaitable<void> store_sequences();
+    void restore(EntityState& entity, const Scanned& row);
+    asio::awaitable<void> bury_exhausted();
+
+    // routing.cpp
+    void arrive(Plan& plan);
+    static std::optional<rows::NextSequence> reserve_numbers(const EntityState& entity, std::int64_t last);
+
+    // send.cpp
+    static Result<void> check_target(const EntityState& entity, const Message& message);
+    asio::awaitable<Result<void>> store(Plan& plan, With with);
+
+    // queueing.cpp
+    std::vector<std::int64_t> take(EntityState& entity, std::uint32_t session, std::size_t messages_max);
+    void give_back(EntityState& entity, std::int64_t sequence);
+    void end_lock(const Entity& entity, std::int64_t sequence, std::vector<Doomed>& doomed);
+    void dispatch(const Entity& entity, std::uint32_t session);
+    void fail_waiting(EntityState& entity, const Error& why);
+    void arm(std::int64_t when);
+
+    // receive.cpp
+    asio::awaitable<Result<std::vector<Delivery>>> hand_out(Taken taken, ReceiveMode mode);
+    asio::awaitable<void> undo_hand_out(Taken taken);
+    Delivery lock(Taken& taken, std::int64_t sequence, rows::StoredMessage&& stored);
+    static Delivery make_delivery(const EntityState& entity, std::int64_t sequence, const Slot& slot,
+                                  rows::StoredMessage&& stored);
+    Result<std::uint32_t> session_for(EntityState& entity, const Uuid& token);
+
+    // settle.cpp
+    Result<Held> hold(const LockRef& lock);
+    void finish(Held& held);
+    static void grow(EntityState& entity, Slot& slot, std::int64_t bytes);
+    asio::awaitable<Result<void>> bury_held(Held held, Doomed doomed);
+    asio::awaitable<Result<void>> merge_properties(const Held& held, Properties properties, std::optional<State> state);
+
+    // dead_letters.cpp
+    static Doomed exhausted_letter(EntityState& entity, std::int64_t sequence);
+    asio::awaitable<void> bury(Entity entity, std::vector<Doomed> doomed);
+    asio::awaitable<void> bury_here(Entity entity, std::vector<Doomed> doomed);
+    asio::awaitable<void> transfer(Entity from, std::int64_t sequence, Entity to, Passage passage);
+    Slot& move_slot(EntityState& from, std::int64_t sequence, EntityState& to, std::int64_t new_sequence);
+    asio::awaitable<void> remove_all(Entity entity, std::vector<std::int64_t> sequences);
+
+    // redrive.cpp
+    struct Matching {
+        std::vector<std::int64_t> sequences;
+        std::int64_t next = 0;  ///< where to go on; 0: nothing is left
+    };
+    asio::awaitable<Matching> matching(Entity queue, std::int64_t from, const DeadLetterFilter& filter);
+    static bool reserve_ready(EntityState& queue, std::int64_t sequence);
+    asio::awaitable<bool> redrive_one(Entity queue, std::int64_t sequence, Entity owner);
+    asio::awaitable<void> remove_busy(Entity entity, const std::vector<std::int64_t>& sequences);
+    void restore_phase(const Entity& entity, std::int64_t sequence, Phase phase);
+
+    // timing.cpp
+    asio::awaitable<void> run();
+    void end_waits(std::int64_t now);
+    asio::awaitable<void> tick_entity(Entity entity);
+    asio::awaitable<void> expire_locks(Entity entity);
+    asio::awaitable<void> expire_sessions(Entity entity);
+    asio::awaitable<void> fire_timers(Entity entity);
+    asio::awaitable<void> activate(Entity entity, std::vector<std::int64_t> sequences);
+    asio::awaitable<void> expire_messages(Entity entity);
+    asio::awaitable<void> trim_duplicates(Entity entity);
+    asio::awaitable<void> bury_or_retry(Entity entity, std::vector<Doomed> doomed);
+    void retry_later(EntityState& entity, std::int64_t sequence);
+    std::int64_t next_due();
+
+    // session_locks.cpp
+    Session* session_of(EntityState& entity, const Uuid& token);
+    SessionLock lock_session(EntityState& entity, std::uint32_t number);
+    std::vector<Doomed> lose_session(const Entity& entity, std::uint32_t number);
+
+    struct NameHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view name) const noexcept;
+    };
+    struct NameEqual {
+        using is_transparent = void;
+        bool operator()(std::string_view a, std::string_view b) const noexcept;
+    };
+
+    store::Database& database_;
+    Clock& clock_;
+    Broker::Options options_;
+    asio::any_io_executor io_;
+
+    std::unordered_map<std::string, Entity, NameHash, NameEqual> entities_;
+    std::unordered_set<std::string, NameHash, NameEqual> creating_;
+    std::int64_t next_entity_ = 1;
+    std::int64_t next_message_ = 1;     ///< row id
+    std::int64_t next_duplicate_ = 1;   ///< row id
+    std::multimap<std::int64_t, Receiver*> receive_deadlines_;
+    std::multimap<std::int64_t, Accepter*> accept_deadlines_;
+
+    Signal stored_;      ///< a send has ended: those that wait for the fate of its message ids look again
+    Signal idle_;        ///< no operation is under way
+    Signal rearm_;       ///< something is due earlier than `armed_`
+    std::int64_t armed_ = Slot::kForEver;
+    std::size_t operations_ = 0;
+    bool ticking_ = false;
+    bool running_ = false;
+    bool stopping_ = false;
+};
+
+}  // namespace millrace::broker

@@ -1,0 +1,236 @@
+#include "broker/guards.hpp"
+
+#include <boost/asio/this_coro.hpp>
+
+namespace millrace::broker {
+
+using asio::awaitable;
+
+namespace {
+
+struct HandOut {
+    std::int64_t id;
+    int deliveries;
+};
+
+using Stored = std::vector<std::optional<rows::StoredMessage>>;
+
+Stored read_and_count(store::Connection& connection, const std::vector<HandOut>& wanted) {
+    Stored stored;
+    stored.reserve(wanted.size());
+    for (const HandOut& one : wanted) {
+        rows::set_deliveries(connection, one.id, one.deliveries, std::nullopt);
+        stored.push_back(rows::read(connection, one.id));
+    }
+    return stored;
+}
+
+Stored read_and_remove(store::Connection& connection, const std::vector<HandOut>& wanted) {
+    Stored stored;
+    stored.reserve(wanted.size());
+    for (const HandOut& one : wanted) {
+        stored.push_back(rows::read(connection, one.id));
+        rows::remove(connection, one.id);
+    }
+    return stored;
+}
+
+Stored read_all(store::Connection& connection, const std::vector<HandOut>& wanted) {
+    Stored stored;
+    for (const HandOut& one : wanted) stored.push_back(rows::read(connection, one.id));
+    return stored;
+}
+
+State state_of(const Slot& slot) {
+    if (slot.phase == Phase::deferred || slot.deferred) return State::deferred;
+    return slot.phase == Phase::scheduled ? State::scheduled : State::active;
+}
+
+Error no_deferred(std::int64_t sequence) {
+    return Error{Errc::not_found, "no deferred message has number " + std::to_string(sequence)};
+}
+
+}  // namespace
+
+/// The session that `token` holds; 0 for an entity without sessions.
+Result<std::uint32_t> Engine::session_for(EntityState& entity, const Uuid& token) {
+    if (!entity.options.requires_session) {
+        if (token.is_nil()) return std::uint32_t{0};
+        return Error{Errc::invalid_input, "\"" + entity.name + "\" has no sessions"};
+    }
+    if (token.is_nil()) {
+        return Error{Errc::invalid_input, "\"" + entity.name + "\" has sessions: accept one and receive from it"};
+    }
+    if (session_of(entity, token) == nullptr) return lock_lost();
+    return static_cast<std::uint32_t>(number_of(token));
+}
+
+awaitable<Result<std::vector<Delivery>>> Engine::receive(std::string name, ReceiveOptions options) {
+    const Operation operation(*this);
+    auto entity = open(name);
+    if (!entity) co_return entity.error();
+    if ((*entity)->options.kind == EntityKind::topic || !(*entity)->options.forward_to.empty()) {
+        co_return Error{Errc::invalid_input, "\"" + name + "\" passes its messages on; receive where they go"};
+    }
+    auto session = session_for(**entity, options.session);
+    if (!session) co_return session.error();
+    options.messages_max = std::min(options.messages_max, limits::receive_batch_max);
+
+    Taken taken(*this, *entity, *session);
+    taken.sequences = take(**entity, *session, options.messages_max);
+    if (taken.sequences.empty() && options.wait > Duration::zero() && options.messages_max > 0) {
+        Receiver receiver(*this, *entity, *session, options);
+        co_await receiver.served.wait();
+        if (receiver.failure) co_return *receiver.failure;
+        std::swap(taken.sequences, receiver.taken.sequences);
+    }
+    if (taken.sequences.empty()) co_return std::vector<Delivery>();
+    co_return co_await hand_out(std::move(taken), options.mode);
+}
+
+awaitable<Result<std::vector<Delivery>>> Engine::hand_out(Taken taken, ReceiveMode mode) {
+    EntityState& entity = taken.entity();
+    std::vector<HandOut> wanted;
+    wanted.reserve(taken.sequences.size());
+    for (const std::int64_t sequence : taken.sequences) {
+        const Slot& slot = *entity.slots.find(sequence);
+        wanted.push_back({slot.id, std::min(slot.deliveries + 1, 0xffff)});
+    }
+    const bool remove = mode == ReceiveMode::receive_and_delete;
+    auto work = [wanted = std::move(wanted), remove](store::Connection& connection) {
+        return remove ? read_and_remove(connection, wanted) : read_and_count(connection, wanted);
+    };
+    const bool flush = remove || options_.strict_delivery_counts;
+    auto stored = co_await database_.write(std::move(work), flush ? store::Sync::durable : store::Sync::written,
+                                           store::Undo::none);
+    const auto state = co_await asio::this_coro::cancellation_state;
+    const bool cancelled = state.cancelled() != asio::cancellation_type::none;
+    if (!remove && (cancelled || !taken.session_holds())) {
+        spawn(io_, undo_hand_out(std::move(taken)));
+        if (cancelled) co_return std::vector<Delivery>();
+        co_return lock_lost();
+    }
+    std::vector<Delivery> deliveries;
+    deliveries.reserve(stored.size());
+    const std::vector<std::int64_t> sequences = std::exchange(taken.sequences, {});
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+        if (!stored[i]) throw MachineError("a message of \"" + entity.name + "\" is missing from the database");
+        if (!remove) {
+            deliveries.push_back(lock(taken, sequences[i], std::move(*stored[i])));
+            continue;
+        }
+        deliveries.push_back(make_delivery(entity, sequences[i], *entity.slots.find(sequences[i]), std::move(*stored[i])));
+        entity.erase(sequences[i]);
+        entity.completed.add(now());
+    }
+    co_return deliveries;
+}
+
+// The receiver has gone, or its session was lost, while its delivery was written: as if it had not happened.
+awaitable<void> Engine::undo_hand_out(Taken taken) {
+    const Operation operation(*this);
+    std::vector<HandOut> counts;
+    for (const std::int64_t sequence : taken.sequences) {
+        const Slot& slot = *taken.entity().slots.find(sequence);
+        counts.push_back({slot.id, slot.deliveries});
+    }
+    auto work = [counts](store::Connection& connection) {
+        for (const HandOut& one : counts) rows::set_deliveries(connection, one.id, one.deliveries, std::nullopt);
+        return true;
+    };
+    try {
+        co_await database_.write(std::move(work), store::Sync::written, store::Undo::none);
+    } catch (const MachineError&) {
+        for (const std::int64_t sequence : taken.sequences) taken.entity().slots.find(sequence)->deliveries += 1;
+    }
+}
+
+Delivery Engine::lock(Taken& taken, std::int64_t sequence, rows::StoredMessage&& stored) {
+    EntityState& entity = taken.entity();
+    Slot& slot = *entity.slots.find(sequence);
+    Delivery delivery = make_delivery(entity, sequence, slot, std::move(stored));
+    slot.deliveries = static_cast<std::uint16_t>(std::min(slot.deliveries + 1, 0xffff));
+    slot.nonce = random_nonce();
+    slot.due = now() + entity.options.lock_time.count();
+    entity.set_phase(sequence, slot, Phase::locked);
+    if (taken.session() == 0) {
+        entity.add_lock(sequence, slot.due);
+        arm(slot.due);
+    } else {
+        slot.due = entity.sessions[taken.session()].locked_until;
+    }
+    delivery.locked_until = from_millis(slot.due);
+    delivery.lock_token = make_token(sequence, slot.nonce);
+    return delivery;
+}
+
+Delivery Engine::make_delivery(const EntityState& entity, std::int64_t sequence, const Slot& slot,
+                               rows::StoredMessage&& stored) {
+    Delivery delivery;
+    delivery.entity = entity.name;
+    delivery.sequence = sequence;
+    delivery.enqueued_at = from_millis(stored.enqueued);
+    if (slot.expires != Slot::kForEver) delivery.expires_at = from_millis(slot.expires);
+    delivery.delivery_count = slot.deliveries;
+    delivery.state = state_of(slot);
+    Origin origin;
+    rows::decode(std::move(stored), delivery.message, origin);
+    delivery.enqueued_sequence = origin.enqueued_sequence == 0 ? sequence : origin.enqueued_sequence;
+    delivery.dead_letter_source = std::move(origin.dead_letter_source);
+    return delivery;
+}
+
+awaitable<Result<std::vector<Delivery>>> Engine::receive_deferred(std::string name,
+                                                                  std::vector<std::int64_t> sequences,
+                                                                  ReceiveOptions options) {
+    const Operation operation(*this);
+    auto opened = open(name);
+    if (!opened) co_return opened.error();
+    EntityState& entity = **opened;
+    auto session = session_for(entity, options.session);
+    if (!session) co_return session.error();
+    Taken taken(*this, *opened, *session);
+    for (const std::int64_t sequence : sequences) {
+        Slot* slot = entity.slots.find(sequence);
+        if (slot == nullptr || slot->phase != Phase::deferred || slot->session != *session) {
+            co_return no_deferred(sequence);
+        }
+        slot->deferred = true;
+        entity.set_phase(sequence, *slot, Phase::busy);
+        taken.sequences.push_back(sequence);
+    }
+    if (sequences.empty()) co_return std::vector<Delivery>();
+    co_return co_await hand_out(std::move(taken), options.mode);
+}
+
+awaitable<Result<std::vector<Delivery>>> Engine::peek(std::string name, std::int64_t from, std::size_t messages_max) {
+    const Operation operation(*this);
+    auto opened = open(name);
+    if (!opened) co_return opened.error();
+    const Entity entity = *opened;
+    messages_max = std::min(messages_max, limits::receive_batch_max);
+    std::vector<Delivery> deliveries;
+    // Once more if all that was seen has gone before it could be read.
+    while (deliveries.empty() && messages_max > 0) {
+        std::vector<std::pair<std::int64_t, Slot>> seen;
+        std::vector<HandOut> wanted;
+        std::size_t bytes = 0;
+        entity->slots.each(from, [&](std::int64_t sequence, const Slot& slot) {
+            seen.emplace_back(sequence, slot);
+            wanted.push_back({slot.id, 0});
+            bytes += slot.bytes;
+            return seen.size() < messages_max && bytes < 32 * limits::kMiB;
+        });
+        if (seen.empty()) break;
+        from = seen.back().first + 1;
+        auto work = [wanted = std::move(wanted)](store::Connection& connection) { return read_all(connection, wanted); };
+        auto stored = co_await database_.read(std::move(work));
+        for (std::size_t i = 0; i < seen.size(); ++i) {
+            if (!stored[i]) continue;
+            deliveries.push_back(make_delivery(*entity, seen[i].first, seen[i].second, std::move(*stored[i])));
+        }
+    }
+    co_return deliveries;
+}
+
+}  // namespace millrace::broker

@@ -1,0 +1,179 @@
+#include "broker/guards.hpp"
+
+namespace millrace::broker {
+
+using asio::awaitable;
+
+namespace {
+
+struct Candidate {
+    std::int64_t sequence;
+    std::int64_t id;
+};
+
+bool matches(const DeadLetterFilter& filter, const Message& message) {
+    if (!filter.message_id.empty() && filter.message_id != message.message_id) return false;
+    if (filter.reason.empty()) return true;
+    const auto reason = message.properties.find(kDeadLetterReason);
+    if (reason == message.properties.end()) return false;
+    const auto* text = std::get_if<std::string>(&reason->second);
+    return text != nullptr && *text == filter.reason;
+}
+
+std::vector<std::int64_t> select_matching(store::Connection& connection, const std::vector<Candidate>& candidates,
+                                          const DeadLetterFilter& filter) {
+    std::vector<std::int64_t> sequences;
+    for (const Candidate& one : candidates) {
+        auto stored = rows::read(connection, one.id);
+        if (!stored) continue;
+        Message message;
+        Origin origin;
+        rows::decode(std::move(*stored), message, origin);
+        if (matches(filter, message)) sequences.push_back(one.sequence);
+    }
+    return sequences;
+}
+
+}  // namespace
+
+/// The first numbers from `from` on, at most a batch of those looked at, that are ready and match; and where to go on.
+awaitable<Engine::Matching> Engine::matching(Entity queue, std::int64_t from, const DeadLetterFilter& filter) {
+    Matching found;
+    std::vector<Candidate> candidates;
+    queue->slots.each(from, [&](std::int64_t sequence, const Slot& slot) {
+        found.next = sequence + 1;
+        if (slot.phase == Phase::ready) candidates.push_back({sequence, slot.id});
+        return candidates.size() < EntityState::kBatch;
+    });
+    auto work = [candidates = std::move(candidates), filter](store::Connection& connection) {
+        return select_matching(connection, candidates, filter);
+    };
+    found.sequences = co_await database_.read(std::move(work));
+    co_return found;
+}
+
+// Makes a ready message busy; false if it is no longer ready.
+bool Engine::reserve_ready(EntityState& queue, std::int64_t sequence) {
+    Slot* slot = queue.slots.find(sequence);
+    if (slot == nullptr || slot->phase != Phase::ready) return false;
+    queue.set_phase(sequence, *slot, Phase::busy);
+    return true;
+}
+
+awaitable<Result<RedriveResult>> Engine::redrive(std::string name, DeadLetterFilter filter, double per_second,
+                                                 bool dry_run) {
+    const Operation operation(*this);
+    auto opened = dead_letters_of(name);
+    if (!opened) co_return opened.error();
+    const Entity queue = *opened;
+    const Entity owner = find(queue->owner);
+    RedriveResult result;
+    // Those that fail again while this runs come back with higher numbers: they are not moved a second time.
+    const std::int64_t end = queue->next_sequence;
+    const std::int64_t begun = now();
+    for (std::int64_t from = 0; result.matched < filter.messages_max;) {
+        Matching found = co_await matching(queue, from, filter);
+        if (found.next == 0) break;
+        from = found.next;
+        for (const std::int64_t sequence : found.sequences) {
+            if (sequence >= end || result.matched == filter.messages_max) co_return result;
+            result.matched += 1;
+            if (dry_run) continue;
+            if (per_second > 0 && result.moved > 0) {
+                const auto pace = std::chrono::milliseconds(static_cast<std::int64_t>(1000.0 * static_cast<double>(result.moved) / per_second));
+                const TimePoint turn = from_millis(begun) + pace;
+                co_await clock_.sleep_until(turn);
+            }
+            if (stopping_ || owner->removed) co_return result;
+            if (!reserve_ready(*queue, sequence)) continue;
+            const bool moved = co_await redrive_one(queue, sequence, owner);
+            if (moved) result.moved += 1;
+        }
+    }
+    co_return result;
+}
+
+awaitable<bool> Engine::redrive_one(Entity queue, std::int64_t sequence, Entity owner) {
+    OnFailure put_back([&] {
+        give_back(*queue, sequence);
+        dispatch(queue, 0);
+    });
+    Passage passage;
+    passage.returns = true;
+    co_await transfer(queue, sequence, owner, std::move(passage));
+    put_back.release();
+    co_return true;
+}
+
+awaitable<Result<std::uint64_t>> Engine::drop_dead_letters(std::string name, DeadLetterFilter filter) {
+    const Operation operation(*this);
+    auto opened = dead_letters_of(name);
+    if (!opened) co_return opened.error();
+    const Entity queue = *opened;
+    std::uint64_t dropped = 0;
+    for (std::int64_t from = 0; dropped < filter.messages_max;) {
+        Matching found = co_await matching(queue, from, filter);
+        if (found.next == 0) break;
+        from = found.next;
+        std::vector<std::int64_t> doomed;
+        for (const std::int64_t sequence : found.sequences) {
+            if (dropped + doomed.size() == filter.messages_max) break;
+            if (reserve_ready(*queue, sequence)) doomed.push_back(sequence);
+        }
+        co_await remove_busy(queue, doomed);
+        dropped += doomed.size();
+    }
+    co_return dropped;
+}
+
+awaitable<Result<std::uint64_t>> Engine::purge(std::string name) {
+    const Operation operation(*this);
+    auto opened = open(name);
+    if (!opened) co_return opened.error();
+    const Entity entity = *opened;
+    const std::int64_t end = entity->next_sequence;
+    std::uint64_t purged = 0;
+    for (std::int64_t from = 0; from < end;) {
+        std::vector<std::int64_t> doomed;
+        std::int64_t next = end;
+        entity->slots.each(from, [&](std::int64_t sequence, const Slot& slot) {
+            next = sequence + 1;
+            if (slot.phase != Phase::locked && slot.phase != Phase::busy && sequence < end) doomed.push_back(sequence);
+            return doomed.size() < EntityState::kBatch;
+        });
+        from = doomed.size() < EntityState::kBatch ? end : next;
+        co_await remove_busy(entity, doomed);
+        purged += doomed.size();
+    }
+    co_return purged;
+}
+
+// As `remove_all` for messages in any phase: they are as before if it throws.
+awaitable<void> Engine::remove_busy(Entity entity, const std::vector<std::int64_t>& sequences) {
+    if (sequences.empty()) co_return;
+    std::vector<Phase> before;
+    for (const std::int64_t sequence : sequences) {
+        Slot& slot = *entity->slots.find(sequence);
+        before.push_back(slot.phase);
+        entity->set_phase(sequence, slot, Phase::busy);
+    }
+    OnFailure put_back([&] {
+        for (std::size_t i = 0; i < sequences.size(); ++i) restore_phase(entity, sequences[i], before[i]);
+    });
+    co_await remove_all(entity, sequences);
+    put_back.release();
+}
+
+void Engine::restore_phase(const Entity& entity, std::int64_t sequence, Phase phase) {
+    Slot& slot = *entity->slots.find(sequence);
+    if (phase == Phase::busy || phase == Phase::ready || phase == Phase::expired) {
+        give_back(*entity, sequence);
+        return dispatch(entity, slot.session);
+    }
+    entity->set_phase(sequence, slot, phase);
+    if (phase != Phase::scheduled && phase != Phase::postponed) return;
+    entity->add_timer(sequence, slot.due);
+    arm(slot.due);
+}
+
+}  // namespace millrace::broker

@@ -1,0 +1,214 @@
+#include "broker/guards.hpp"
+
+namespace millrace::broker {
+
+namespace {
+
+// Numbers are stored ahead in ranges of this size, so that only one send in so many writes the sequence's row.
+constexpr std::int64_t kReserve = 4096;
+
+std::size_t fixed_bytes(const Message& message) {
+    return message.body.size() + message.message_id.size() + (message.session_id ? message.session_id->size() : 0);
+}
+
+}  // namespace
+
+Engine::Plan::~Plan() {
+    if (committed_) return;
+    for (auto arrival = arrivals_.rbegin(); arrival != arrivals_.rend(); ++arrival) {
+        arrival->entity->account->bytes -= arrival->slot.bytes;
+        if (arrival->slot.session == 0) continue;
+        arrival->entity->sessions[arrival->slot.session].messages -= 1;
+        arrival->entity->sessions.update(arrival->slot.session);
+    }
+    for (const auto& [entity, message_id] : remembered_) entity->duplicates.forget(message_id);
+    // The numbers go back unless somebody has taken later ones: then they stay unused.
+    for (auto taken = numbers_.rbegin(); taken != numbers_.rend(); ++taken) {
+        auto& [entity, number] = *taken;
+        if (entity->next_sequence == number + 1) entity->next_sequence = number;
+    }
+    engine_.stored_.notify();
+}
+
+std::int64_t Engine::Plan::route(const Entity& entity, const Message& message, std::size_t index,
+                                 const Origin& origin) {
+    return enter(entity, Step{message, index, origin, 0, false});
+}
+
+std::int64_t Engine::Plan::pass_on(const Entity& entity, const Message& message, std::size_t index,
+                                   const Origin& origin) {
+    const std::int64_t sequence = entity->next_sequence++;
+    numbers_.emplace_back(entity, sequence);
+    forward(entity, sequence, Step{message, index, origin, 0, true});
+    return sequence;
+}
+
+bool Engine::Plan::waits(const Step& step) const {
+    return !step.due && step.message.scheduled_at && to_millis(*step.message.scheduled_at) > now_;
+}
+
+std::int64_t Engine::Plan::enter(const Entity& entity, Step step) {
+    if (is_duplicate(entity, step.message)) return 0;
+    const std::int64_t sequence = entity->next_sequence++;
+    numbers_.emplace_back(entity, sequence);
+    if (waits(step)) {
+        place(entity, sequence, step, encode_properties(step.message, step.origin));
+        return sequence;
+    }
+    forward(entity, sequence, std::move(step));
+    return sequence;
+}
+
+// From `entity`, where the message has number `sequence`, to where it stays.
+void Engine::Plan::forward(const Entity& entity, std::int64_t sequence, Step step) {
+    const bool passes_on = entity->options.kind == EntityKind::topic || !entity->options.forward_to.empty();
+    if (!passes_on) {
+        if (entity->options.requires_session && !step.message.session_id) {
+            return bury(entity, std::move(step), "Session ID is null",
+                        "the entity requires a session id and the message has none");
+        }
+        return place(entity, sequence, step, encode_properties(step.message, step.origin));
+    }
+    if (step.origin.enqueued_sequence == 0) step.origin.enqueued_sequence = sequence;
+    if (entity->options.kind == EntityKind::topic) {
+        for (const Entity& subscription : entity->subscriptions) enter(subscription, step);
+        return;
+    }
+    const Entity target = engine_.find(entity->options.forward_to);
+    if (!target || target->options.kind == EntityKind::subscription || target->is_dead_letter_queue) {
+        return bury(entity, std::move(step), "ForwardTargetNotFound",
+                    "there is no queue or topic \"" + entity->options.forward_to + "\" to forward to");
+    }
+    if (step.hops == limits::forward_hops_max) {
+        return bury(entity, std::move(step), "MaxTransferHopCountExceeded",
+                    "the message was forwarded 4 times and the next entity forwards it again");
+    }
+    if (target->options.requires_session && !step.message.session_id) {
+        return bury(entity, std::move(step), "Session ID is null",
+                    "\"" + target->name + "\" requires a session id and the message has none");
+    }
+    step.hops += 1;
+    enter(target, std::move(step));
+}
+
+void Engine::Plan::bury(const Entity& entity, Step step, const char* reason, const std::string& description) {
+    const Entity& queue = entity->dead_letters;
+    Message buried = step.message;
+    buried.body.clear();
+    buried.properties.insert_or_assign(kDeadLetterReason, std::string(reason));
+    buried.properties.insert_or_assign(kDeadLetterDescription, description);
+    step.origin.dead_letter_source = entity->name;
+    const std::int64_t sequence = queue->next_sequence++;
+    numbers_.emplace_back(queue, sequence);
+    entity->dead_lettered_total += 1;
+    place(queue, sequence, step, encode_properties(buried, step.origin));
+}
+
+void Engine::Plan::place(const Entity& entity, std::int64_t sequence, const Step& step, const std::string& properties) {
+    Arrival arrival{entity, sequence, Slot{}, false};
+    Slot& slot = arrival.slot;
+    const auto& scheduled = step.message.scheduled_at;
+    arrival.scheduled = waits(step);
+    slot.id = engine_.next_message_++;
+    slot.enqueued = now_;
+    slot.due = arrival.scheduled ? to_millis(*scheduled) : 0;
+    slot.expires = entity->expiry(arrival.scheduled ? slot.due : now_, step.message.time_to_live);
+    slot.bytes = static_cast<std::uint32_t>(fixed_bytes(step.message) + properties.size());
+    if (entity->options.requires_session && step.message.session_id) {
+        slot.session = entity->sessions.intern(*step.message.session_id);
+        entity->sessions[slot.session].messages += 1;
+    }
+    entity->account->bytes += slot.bytes;
+
+    rows::NewMessage row;
+    row.message = step.index;
+    row.id = slot.id;
+    row.entity = entity->id;
+    row.sequence = sequence;
+    row.state = arrival.scheduled ? State::scheduled : State::active;
+    row.enqueued = now_;
+    if (scheduled) row.scheduled = to_millis(*scheduled);
+    if (slot.expires != Slot::kForEver) row.expires = slot.expires;
+    row.bytes = slot.bytes;
+    row.properties = properties;
+    inserts.rows.push_back(std::move(row));
+    arrivals_.push_back(std::move(arrival));
+}
+
+// A message id that this plan itself has brought counts as known: the first of two equal messages of a send wins.
+bool Engine::Plan::is_duplicate(const Entity& entity, const Message& message) {
+    if (!entity->options.duplicate_window) return false;
+    const auto& [known, row] =
+        entity->duplicates.look(message.message_id, now_, entity->options.duplicate_window->count());
+    if (known == Duplicates::Known::yes) return true;
+    if (known == Duplicates::Known::pending) {
+        if (row < first_duplicate_) pending = true;
+        return true;
+    }
+    entity->duplicates.remember(message.message_id, engine_.next_duplicate_, now_, true);
+    remembered_.emplace_back(entity, message.message_id);
+    inserts.duplicates.push_back({engine_.next_duplicate_, entity->id, now_, message.message_id});
+    engine_.next_duplicate_ += 1;
+    return false;
+}
+
+Result<void> Engine::Plan::check_quotas() const {
+    for (const Arrival& arrival : arrivals_) {
+        const EntityState& entity = *arrival.entity;
+        if (entity.options.bytes_max == 0 || entity.account->bytes <= entity.options.bytes_max) continue;
+        return Error{Errc::over_limit, "entity \"" + entity.name + "\" is full: it may hold " +
+                                           std::to_string(entity.options.bytes_max) + " bytes; try again later"};
+    }
+    return {};
+}
+
+void Engine::Plan::finish() {
+    for (const auto& [entity, number] : numbers_) {
+        const auto reserve = reserve_numbers(*entity, number);
+        if (!reserve || (!reserved_.empty() && reserved_.back() == std::pair(entity, reserve->next))) continue;
+        reserved_.emplace_back(entity, reserve->next);
+        inserts.reserved.push_back(*reserve);
+    }
+}
+
+/// What must be stored so that a restart does not give `last` out again; nothing if it is covered already.
+std::optional<rows::NextSequence> Engine::reserve_numbers(const EntityState& entity, std::int64_t last) {
+    if (last < entity.reserved) return std::nullopt;
+    return rows::NextSequence{entity.id, (last / kReserve + 1) * kReserve};
+}
+
+void Engine::Plan::commit() {
+    committed_ = true;
+    for (const auto& [entity, next] : reserved_) entity->reserved = std::max(entity->reserved, next);
+    for (const auto& [entity, message_id] : remembered_) entity->duplicates.confirm(message_id);
+    if (!remembered_.empty()) engine_.stored_.notify();
+    engine_.arrive(*this);
+}
+
+void Engine::arrive(Plan& plan) {
+    const std::int64_t time = now();
+    std::vector<std::int64_t> homeless;
+    for (const auto& [entity, sequence, filled, scheduled] : plan.arrivals_) {
+        if (entity->removed) {
+            homeless.push_back(filled.id);
+            continue;
+        }
+        Slot& slot = entity->slots.insert(sequence);
+        slot = filled;
+        slot.phase = Phase::busy;
+        if (scheduled) {
+            entity->set_phase(sequence, slot, Phase::scheduled);
+            entity->add_timer(sequence, slot.due);
+            arm(slot.due);
+            continue;
+        }
+        entity->enqueued.add(time);
+        entity->set_phase(sequence, slot, Phase::ready);
+        entity->add_expiry(sequence, slot.expires);
+        arm(slot.expires);
+    }
+    for (const auto& arrival : plan.arrivals_) dispatch(arrival.entity, arrival.slot.session);
+    if (!homeless.empty()) spawn(io_, delete_rows(std::move(homeless)));
+}
+
+}  // namespace millrace::broker

@@ -1,0 +1,115 @@
+#include "broker/rows.hpp"
+
+#include "base/error.hpp"
+
+namespace millrace::broker::rows {
+
+using store::Blob;
+using store::Connection;
+
+namespace {
+
+void insert(Connection& connection, const NewMessage& row, const Message& message) {
+    connection
+        .prepare("INSERT INTO message(id,entity,sequence,state,enqueued,scheduled,expires,message_id,session_id,bytes,"
+                 "properties,body) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)")
+        .bind(row.id, row.entity, row.sequence, static_cast<int>(row.state), row.enqueued, row.scheduled, row.expires,
+              message.message_id, message.session_id, row.bytes, Blob{row.properties}, Blob{message.body})
+        .run();
+}
+
+}  // namespace
+
+void Inserts::apply(Connection& connection) const {
+    for (const NextSequence& next : reserved) set_next(connection, next);
+    for (const NewDuplicate& seen : duplicates) {
+        connection.prepare("INSERT INTO duplicate(id,entity,seen,message_id) VALUES(?,?,?,?)")
+            .bind(seen.id, seen.entity, seen.seen, seen.message_id)
+            .run();
+    }
+    for (const NewMessage& row : rows) insert(connection, row, messages[row.message]);
+}
+
+std::optional<StoredMessage> read(Connection& connection, std::int64_t id) {
+    auto& select = connection.prepare(
+        "SELECT message_id,session_id,enqueued,scheduled,properties,body FROM message WHERE id=?");
+    select.bind(id);
+    if (!select.step()) return std::nullopt;
+    StoredMessage stored;
+    stored.message_id = select.string(0);
+    if (!select.is_null(1)) stored.session_id = select.string(1);
+    stored.enqueued = select.integer(2);
+    if (!select.is_null(3)) stored.scheduled = select.integer(3);
+    stored.properties = select.string(4);
+    stored.body = select.string(5);
+    select.reset();
+    return stored;
+}
+
+void decode(StoredMessage&& stored, Message& message, Origin& origin) {
+    message.message_id = std::move(stored.message_id);
+    message.session_id = std::move(stored.session_id);
+    if (stored.scheduled) message.scheduled_at = from_millis(*stored.scheduled);
+    message.body = std::move(stored.body);
+    const auto decoded = decode_properties(stored.properties, message, origin);
+    if (!decoded) throw MachineError(decoded.error().detail + " (message id " + message.message_id + ")");
+}
+
+void remove(Connection& connection, std::int64_t id) {
+    connection.prepare("DELETE FROM message WHERE id=?").bind(id).run();
+    connection.prepare("DELETE FROM delivery WHERE message=?").bind(id).run();
+}
+
+void set_deliveries(Connection& connection, std::int64_t id, int count, std::optional<std::int64_t> ready_at) {
+    connection.prepare("INSERT OR REPLACE INTO delivery(message,count,ready_at) VALUES(?,?,?)")
+        .bind(id, count, ready_at)
+        .run();
+}
+
+void set_next(Connection& connection, const NextSequence& next) {
+    connection.prepare("INSERT OR REPLACE INTO entity_sequence(entity,next) VALUES(?,?)")
+        .bind(next.entity, next.next)
+        .run();
+}
+
+void set_state(Connection& connection, std::int64_t id, State state) {
+    connection.prepare("UPDATE message SET state=? WHERE id=?").bind(static_cast<int>(state), id).run();
+}
+
+void activate(Connection& connection, std::int64_t id, std::int64_t sequence, std::int64_t enqueued) {
+    connection.prepare("UPDATE message SET state=0,sequence=?,enqueued=? WHERE id=?").bind(sequence, enqueued, id).run();
+}
+
+Merged merge(Connection& connection, std::int64_t id, const Properties& changes, std::string_view source) {
+    auto& select = connection.prepare("SELECT properties FROM message WHERE id=?");
+    select.bind(id);
+    if (!select.step()) throw MachineError("message row " + std::to_string(id) + " is missing from the database");
+    Message message;
+    Origin origin;
+    const auto decoded = decode_properties(select.text(0), message, origin);
+    const auto before = static_cast<std::int64_t>(select.text(0).size());
+    select.reset();
+    if (!decoded) throw MachineError(decoded.error().detail + " (row " + std::to_string(id) + ")");
+    for (const auto& [name, value] : changes) message.properties.insert_or_assign(name, value);
+    if (!source.empty()) origin.dead_letter_source = source;
+    Merged merged;
+    merged.properties = encode_properties(message, origin);
+    merged.growth = static_cast<std::int64_t>(merged.properties.size()) - before;
+    return merged;
+}
+
+void set_properties(Connection& connection, std::int64_t id, const Merged& merged) {
+    connection.prepare("UPDATE message SET properties=?,bytes=bytes+? WHERE id=?")
+        .bind(Blob{merged.properties}, merged.growth, id)
+        .run();
+}
+
+void move_to(Connection& connection, std::int64_t id, std::int64_t entity, std::int64_t sequence,
+             const Merged& merged) {
+    connection
+        .prepare("UPDATE message SET entity=?,sequence=?,state=0,expires=NULL,properties=?,bytes=bytes+? WHERE id=?")
+        .bind(entity, sequence, Blob{merged.properties}, merged.growth, id)
+        .run();
+}
+
+}  // namespace millrace::broker::rows

@@ -1,0 +1,100 @@
+#include "broker/guards.hpp"
+
+namespace millrace::broker {
+
+using asio::awaitable;
+
+namespace {
+
+Error session_missing(const std::string& name) {
+    return Error{Errc::invalid_input, "\"" + name + "\" requires a session id and the message has none"};
+}
+
+}  // namespace
+
+Result<void> Engine::check_target(const EntityState& entity, const Message& message) {
+    if (entity.is_dead_letter_queue || entity.options.kind == EntityKind::subscription) {
+        return Error{Errc::invalid_input, "\"" + entity.name + "\" takes no messages from senders; send to its " +
+                                              (entity.is_dead_letter_queue ? "queue" : "topic")};
+    }
+    if (entity.options.requires_session && !message.session_id) return session_missing(entity.name);
+    return {};
+}
+
+awaitable<Result<std::vector<std::int64_t>>> Engine::send(std::string name, std::vector<Message> messages, With with) {
+    const Operation operation(*this);
+    auto entity = open(name);
+    if (!entity) co_return entity.error();
+    for (Message& message : messages) {
+        if (auto checked = check_message(message); !checked) co_return checked.error();
+        if (auto checked = check_target(**entity, message); !checked) co_return checked.error();
+    }
+    std::optional<Plan> plan;
+    std::vector<std::int64_t> sequences;
+    for (;;) {
+        plan.emplace(*this);
+        sequences.clear();
+        for (std::size_t i = 0; i < messages.size(); ++i) {
+            sequences.push_back(plan->route(*entity, messages[i], i, Origin{}));
+        }
+        if (!plan->pending) break;
+        plan.reset();
+        co_await stored_.wait();
+        entity = open(name);
+        if (!entity) co_return entity.error();
+    }
+    if (auto room = plan->check_quotas(); !room) co_return room.error();
+    plan->finish();
+    plan->inserts.messages = std::move(messages);
+    auto stored = co_await store(*plan, std::move(with));
+    if (!stored) co_return stored.error();
+    plan->commit();
+    co_return sequences;
+}
+
+// Without `with` nothing can fail but the machine, so no savepoint is needed.
+awaitable<Result<void>> Engine::store(Plan& plan, With with) {
+    const store::Undo undo = with ? store::Undo::savepoint : store::Undo::none;
+    auto work = [inserts = std::move(plan.inserts), with = std::move(with)](store::Connection& connection)
+        -> Result<void> {
+        inserts.apply(connection);
+        return with ? with(connection) : Result<void>();
+    };
+    return database_.write(std::move(work), store::Sync::durable, undo);
+}
+
+awaitable<Result<void>> Engine::cancel_scheduled(std::string name, std::vector<std::int64_t> sequences) {
+    const Operation operation(*this);
+    auto entity = open(name);
+    if (!entity) co_return entity.error();
+    EntityState& queue = **entity;
+    std::sort(sequences.begin(), sequences.end());
+    sequences.erase(std::unique(sequences.begin(), sequences.end()), sequences.end());
+    std::vector<std::int64_t> ids;
+    for (const std::int64_t sequence : sequences) {
+        const Slot* slot = queue.slots.find(sequence);
+        if (slot == nullptr || slot->phase != Phase::scheduled) {
+            co_return Error{Errc::not_found, "no scheduled message has number " + std::to_string(sequence)};
+        }
+        ids.push_back(slot->id);
+    }
+    for (const std::int64_t sequence : sequences) queue.set_phase(sequence, *queue.slots.find(sequence), Phase::busy);
+    OnFailure put_back([&] {
+        for (const std::int64_t sequence : sequences) {
+            Slot& slot = *queue.slots.find(sequence);
+            queue.set_phase(sequence, slot, Phase::scheduled);
+            queue.add_timer(sequence, slot.due);
+            arm(slot.due);
+        }
+    });
+    auto work = [ids = std::move(ids)](store::Connection& connection) {
+        for (const std::int64_t id : ids) rows::remove(connection, id);
+        return true;
+    };
+    co_await database_.write(std::move(work), store::Sync::durable, store::Undo::none);
+    put_back.release();
+    for (const std::int64_t sequence : sequences) queue.erase(sequence);
+    co_return Result<void>();
+}
+
+}  // namespace millrace::broker

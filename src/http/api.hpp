@@ -1,0 +1,65 @@
+// The product's HTTP interface: routes, callers' keys, metrics of requests. What each route does is in api_*.cpp.
+#pragma once
+
+#include "base/async.hpp"
+#include "broker/broker.hpp"
+#include "http/server.hpp"
+#include "index/index.hpp"
+#include "provider/provider.hpp"
+#include "store/database.hpp"
+#include "telemetry/metrics.hpp"
+#include "work/documents.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace millrace::http {
+
+/// Everything that the interface answers from. All of it must outlive the Api.
+struct ApiParts {
+    store::Database& database;
+    broker::Broker& broker;
+    provider::Provider& provider;   ///< embeds queries
+    index::Index& index;
+    work::Documents& documents;
+    work::Operations& operations;
+    CpuPool& pool;
+    telemetry::Metrics& metrics;
+    Clock& clock;
+};
+
+struct ApiOptions {
+    std::vector<std::string> api_keys;          ///< empty: no key is asked for
+    std::vector<std::string> worked_queues;     ///< queues with a worker: health watches these
+    index::Fusion fusion = index::Fusion::score;
+    double keyword_weight = 0.7;
+    Duration stuck_after = std::chrono::minutes(5);
+};
+
+/// Answers requests. All calls on the I/O thread.
+class Api {
+  public:
+    Api(asio::any_io_executor io, ApiParts parts, ApiOptions options);
+    ~Api();
+    Api(const Api&) = delete;
+
+    /// The function for `Server::start`; valid as long as this Api.
+    Handler handler();
+
+    /// Begins to look after stuck work. `stop` ends that and redrives under way; a second stop is harmless.
+    void start();
+    void stop();
+
+    /// What /readyz answers: false at first and while draining.
+    void set_ready(bool ready) noexcept;
+    /// Tells the number of open connections, for the metrics.
+    void set_connections(std::function<std::size_t()> connections);
+
+    struct State;
+
+  private:
+    std::shared_ptr<State> state_;
+};
+
+}  // namespace millrace::http

@@ -1,0 +1,183 @@
+// Documents and operations: accepted here, looked up here, removed here.
+#include "http/api_routes.hpp"
+#include "http/document_body.hpp"
+#include "http/idempotency.hpp"
+#include "http/views.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
+
+namespace millrace::http {
+
+namespace {
+
+/// Bodies from here on are read on the CPU pool: parsing and hashing one would hold up everybody else.
+constexpr std::size_t kPoolBytesMin = 64 * limits::kKiB;
+constexpr char kPollSeconds[] = "1";
+
+/// A request read and checked.
+struct Submission {
+    DocumentBody body;
+    std::optional<IdempotencyKey> key;
+};
+
+Checked<Submission> read_submission(const Request& request) {
+    Submission submission;
+    std::string_view caller = request.header("Authorization");
+    if (caller.empty()) caller = request.header("api-key");
+    auto key = idempotency_key(request, caller);
+    if (!key) return key.error();
+    submission.key = std::move(*key);
+    auto body = read_documents(request);
+    if (!body) return body.error();
+    submission.body = std::move(*body);
+    return submission;
+}
+
+asio::awaitable<Checked<Submission>> read_where_it_fits(Context context, std::shared_ptr<const Request> request) {
+    if (request->body.size() < kPoolBytesMin) co_return read_submission(*request);
+    // Result types of the pool are default-constructible.
+    auto read = [request] { return std::optional<Checked<Submission>>(read_submission(*request)); };
+    auto done = co_await context->parts.pool.run(std::move(read));
+    co_return std::move(*done);
+}
+
+json::object receipt(const work::Accepted& accepted, const std::string& base) {
+    return json::object{{"id", accepted.id},
+                        {"operation", accepted.operation},
+                        {"statusUrl", base + "/v1/operations/" + accepted.operation}};
+}
+
+/// 202 for what was accepted. The single form names its resources in headers, as long-running operations do.
+Response accepted_answer(const std::vector<work::Accepted>& accepted, bool is_list, const std::string& base) {
+    if (is_list) {
+        json::array list;
+        for (const auto& one : accepted) list.push_back(receipt(one, base));
+        Response response = json_answer(202, json::serialize(list));
+        response.headers.emplace_back("Retry-After", kPollSeconds);
+        return response;
+    }
+    const json::object body = receipt(accepted.front(), base);
+    const std::string url(body.at("statusUrl").as_string());
+    Response response = json_answer(202, json::serialize(body));
+    response.headers.emplace_back("Location", base + "/v1/documents/" + percent_encoded(accepted.front().id));
+    response.headers.emplace_back("Operation-Location", url);
+    response.headers.emplace_back("Retry-After", kPollSeconds);
+    return response;
+}
+
+asio::awaitable<std::optional<Response>> replay(Context context, IdempotencyKey key) {
+    auto stored = co_await context->parts.documents.stored_answer(key.key);
+    if (!stored) co_return std::nullopt;
+    if (stored->fingerprint != key.fingerprint)
+        co_return problem(422, "this Idempotency-Key was used for another request; use a new key for new content");
+    co_return parse_answer(stored->status, stored->answer);
+}
+
+std::shared_ptr<const work::Idempotency> remember(const IdempotencyKey& key, bool is_list, const std::string& base) {
+    auto idempotency = std::make_shared<work::Idempotency>();
+    idempotency->key = key.key;
+    idempotency->fingerprint = key.fingerprint;
+    idempotency->answer = [is_list, base](const std::vector<work::Accepted>& accepted) {
+        return serialize_answer(accepted_answer(accepted, is_list, base));
+    };
+    return idempotency;
+}
+
+json::array views_of(const std::vector<work::DocumentView>& documents) {
+    json::array views;
+    for (const auto& document : documents) views.push_back(view_of(document));
+    return views;
+}
+
+}  // namespace
+
+asio::awaitable<Response> post_documents(Context context, Call call) {
+    const std::string base = base_url(call.request.header("Host"), call.request.header("X-Forwarded-Proto"));
+    if (auto wrong = unknown_parameter(call.request, {"id", "title", "category", "uploadedAt", "filename"}))
+        co_return problem(*wrong);
+    const auto request = std::make_shared<const Request>(std::move(call.request));
+    auto submission = co_await read_where_it_fits(context, request);
+    if (!submission) co_return problem(submission.error());
+
+    std::shared_ptr<const work::Idempotency> idempotency;
+    if (submission->key) {
+        auto earlier = co_await replay(context, *submission->key);
+        if (earlier) co_return std::move(*earlier);
+        idempotency = remember(*submission->key, submission->body.is_list, base);
+    }
+    const bool is_list = submission->body.is_list;
+    std::vector<std::string> categories;
+    for (const auto& document : submission->body.documents) categories.push_back(document.category);
+    auto accepted = co_await context->parts.documents.accept(std::move(submission->body.documents), idempotency);
+    if (!accepted && accepted.error().code == Errc::conflict && submission->key) {
+        // The request that held the key has ended meanwhile: its answer is there now.
+        auto earlier = co_await replay(context, *submission->key);
+        if (earlier) co_return std::move(*earlier);
+    }
+    if (!accepted) co_return problem(accepted.error());
+    for (const std::string& category : categories)
+        context->parts.metrics.add(telemetry::metric::documents_accepted, {category});
+    co_return accepted_answer(*accepted, is_list, base);
+}
+
+asio::awaitable<Response> list_documents(Context context, Call call) {
+    if (auto wrong = unknown_parameter(call.request, {"category", "status", "after", "limit"}))
+        co_return problem(*wrong);
+    const auto limit = integer_parameter(call.request, "limit", 1, limits::page_items_max, 100);
+    if (!limit) co_return problem(limit.error());
+    work::DocumentFilter filter;
+    filter.category = call.request.parameter("category");
+    filter.status = call.request.parameter("status");
+    filter.after = call.request.parameter("after");
+    if (!filter.status.empty() && !work::parse_status(filter.status))
+        co_return problem(400, "?status must be accepted, running, succeeded or failed");
+    // One more than asked for tells whether there is a next page.
+    const auto page = static_cast<std::size_t>(*limit);
+    filter.items_max = page + 1;
+    auto documents = co_await context->parts.documents.list(std::move(filter));
+    json::object body;
+    const bool more = documents.size() > page;
+    if (more) documents.resize(page);
+    body["documents"] = views_of(documents);
+    body["next"] = more ? json::value(documents.back().id) : json::value(nullptr);
+    co_return json_answer(200, json::serialize(body));
+}
+
+asio::awaitable<Response> get_document(Context context, Call call) {
+    auto found = co_await context->parts.documents.find(call.arguments.front());
+    if (!found) co_return problem(found.error());
+    co_return json_answer(200, json::serialize(view_of(*found)));
+}
+
+asio::awaitable<Response> delete_document(Context context, Call call) {
+    const std::string id = call.arguments.front();
+    auto found = co_await context->parts.documents.find(id);
+    if (!found) co_return problem(found.error());
+    auto blobs = std::make_shared<std::vector<std::string>>();
+    index::AlsoWrite rows = [id, blobs](store::Connection& connection) -> Result<void> {
+        *blobs = work::records::remove_document(connection, id);
+        return {};
+    };
+    auto removed = co_await context->parts.index.remove(id, std::move(rows));
+    if (!removed) co_return problem(removed.error());
+    context->parts.operations.changed(id);
+    co_await context->parts.documents.remove_blobs(std::move(*blobs));
+    Response response;
+    response.status = 204;
+    co_return response;
+}
+
+asio::awaitable<Response> get_operation(Context context, Call call) {
+    if (auto wrong = unknown_parameter(call.request, {"wait"})) co_return problem(*wrong);
+    const auto wait = integer_parameter(call.request, "wait", 0, 86400, 0);
+    if (!wait) co_return problem(wait.error());
+    const Duration time = std::min<Duration>(std::chrono::seconds(*wait), limits::long_poll_time_max);
+    auto found = co_await context->parts.operations.wait(call.arguments.front(), time);
+    if (!found) co_return problem(found.error());
+    Response response = json_answer(200, json::serialize(view_of(*found)));
+    if (!found->ended()) response.headers.emplace_back("Retry-After", kPollSeconds);
+    co_return response;
+}
+
+}  // namespace millrace::http

@@ -1,0 +1,22 @@
+// The index inside the server's own database: FTS5 for words, vectors scanned in memory.
+#pragma once
+
+#include "base/async.hpp"
+#include "index/index.hpp"
+#include "store/database.hpp"
+
+#include <memory>
+
+namespace millrace::index {
+
+struct EmbeddedIndexOptions {
+    /// Threads of the pool that one search may use at once; 0: as many as the machine has cores, less one.
+    unsigned scan_threads = 0;
+};
+
+/// Removes what a crash left half done and loads the live vectors: about 1 KiB of memory for a vector of 1,024 numbers.
+/// `database` and `pool` must outlive the index. Throws MachineError where the database fails.
+asio::awaitable<Result<std::unique_ptr<Index>>> make_embedded_index(store::Database& database, CpuPool& pool,
+                                                                    EmbeddedIndexOptions options = {});
+
+}  // namespace millrace::index

@@ -1,0 +1,53 @@
+#include "index/scanner.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <thread>
+
+namespace millrace::index {
+
+namespace {
+
+// Below this a second thread costs more than it saves: 16 blocks of 1,024 numbers take about 2 ms.
+constexpr std::size_t kBlocksPerThreadMin = 16;
+
+/// What the parts of one scan share; the last one to end keeps it alive.
+struct Parts {
+    explicit Parts(const asio::any_io_executor& executor) : ended(executor) {}
+
+    Signal ended;
+    std::size_t running = 0;
+    std::vector<std::vector<Candidate>> found;
+    std::exception_ptr failure;
+};
+
+}  // namespace
+
+Scanner::Scanner(CpuPool& pool, asio::any_io_executor executor, unsigned threads)
+    : pool_(pool), executor_(std::move(executor)),
+      threads_(threads != 0 ? threads : std::max(2U, std::thread::hardware_concurrency()) - 1) {}
+
+asio::awaitable<std::vector<Candidate>> Scanner::find(TableView view, VectorQuery query) {
+    const auto shared = std::make_shared<const TableView>(std::move(view));
+    const std::size_t blocks = shared->blocks.size();
+    const std::size_t count = std::clamp<std::size_t>(blocks / kBlocksPerThreadMin, 1, threads_);
+    auto parts = std::make_shared<Parts>(executor_);
+    for (std::size_t part = 0; part < count; ++part) {
+        auto work = [shared, query, first = blocks * part / count, last = blocks * (part + 1) / count] {
+            return scan(*shared, query, first, last);
+        };
+        auto on_end = [parts](std::exception_ptr failure, std::vector<Candidate> found) {
+            if (failure) parts->failure = failure;
+            parts->found.push_back(std::move(found));
+            --parts->running;
+            parts->ended.notify();
+        };
+        ++parts->running;
+        asio::co_spawn(executor_, pool_.run(std::move(work)), std::move(on_end));
+    }
+    while (parts->running > 0) co_await parts->ended.wait();
+    if (parts->failure) std::rethrow_exception(parts->failure);
+    co_return merge(std::move(parts->found), query.count);
+}
+
+}  // namespace millrace::index

@@ -1,0 +1,27 @@
+// One scan of a vector table by several threads of the CPU pool.
+#pragma once
+
+#include "base/async.hpp"
+#include "index/vector_table.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace millrace::index {
+
+/// For the I/O thread.
+class Scanner {
+  public:
+    /// Up to `threads` threads of `pool` scan at once for one search (0: the machine's cores, less one).
+    Scanner(CpuPool& pool, asio::any_io_executor executor, unsigned threads);
+
+    /// The best rows of `view` by 8-bit scores, best first. `vector` must live until the answer.
+    asio::awaitable<std::vector<Candidate>> find(TableView view, VectorQuery query);
+
+  private:
+    CpuPool& pool_;
+    asio::any_io_executor executor_;
+    std::size_t threads_;
+};
+
+}  // namespace millrace::index
