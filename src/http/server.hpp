@@ -74,7 +74,7 @@ struct ServerOptions {
     std::size_t connections_max = limits::http_connections_max;
     Duration header_time_max = limits::http_header_time_max;
     Duration body_time_max = limits::http_body_time_max;       ///< also for sending an answer
-    std::function<void(std::string_view)> on_fault;  ///< told in one line what a handler threw; empty: stderr
+    std::function<void(std::string_view)> on_fault;  ///< told in one line what a handler threw; empty: the log
 };
 
 /// Accepts connections and gives every request to the handler. All calls on the I/O thread.

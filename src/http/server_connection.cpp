@@ -1,5 +1,7 @@
 #include "http/server_connection.hpp"
 
+#include "telemetry/log.hpp"
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -7,7 +9,6 @@
 #include <boost/asio/write.hpp>
 
 #include <array>
-#include <cstdio>
 
 namespace millrace::http {
 
@@ -31,7 +32,7 @@ asio::awaitable<void> Connection::run() {
         for (bool more = true; more;) more = co_await serve_one();
     } catch (const std::exception& error) {
         // Once aborted, what is thrown is only the cancellation itself.
-        if (!aborted_) report(error.what());
+        if (!aborted_) report("connection of " + remote_, error.what());
     }
     close();
 }
@@ -116,7 +117,7 @@ asio::awaitable<bool> Connection::write(std::string_view bytes) {
 asio::awaitable<Response> Connection::answer(Request request) {
     std::string fault;
     unsigned status = 500;
-    const std::string what = request.method + " " + request.target;
+    const std::string what = request.method + " " + request.path;
     try {
         auto answering = service_->handler(std::move(request));
         Response response = co_await std::move(answering);
@@ -129,7 +130,7 @@ asio::awaitable<Response> Connection::answer(Request request) {
     } catch (...) {
         fault = "an exception of unknown type";
     }
-    if (!aborted_) report(what + " failed: " + fault);
+    if (!aborted_) report(what, fault);
     co_return problem(status, status == 507 ? "the disk is full" : "internal error; the log tells more");
 }
 
@@ -222,9 +223,9 @@ void Connection::close_if_idle() {
     if (phase_ == Phase::idle) close();
 }
 
-void Connection::report(const std::string& line) const {
-    if (service_->options.on_fault) service_->options.on_fault(line);
-    else std::fprintf(stderr, "millrace: %s\n", line.c_str());
+void Connection::report(const std::string& where, const std::string& why) const {
+    if (service_->options.on_fault) service_->options.on_fault(where + ": " + why);
+    else telemetry::log_error("request failed", where, why);
 }
 
 void Connection::abort() {

@@ -63,7 +63,7 @@ class Connection {
     asio::awaitable<bool> send_slowly(const Response& response, std::string head);
     asio::awaitable<void> send_half(const Response& response, std::string head);
     asio::awaitable<void> wait_for_end(std::size_t bytes_max);
-    void report(const std::string& line) const;
+    void report(const std::string& where, const std::string& why) const;
     void reset();
     void close();
     void enter(Phase phase, Duration time_max);
