@@ -127,8 +127,8 @@ void Connection::execute(const std::string& sql) {
 
 std::int64_t Connection::integer(std::string_view sql, std::int64_t otherwise) {
     Statement& statement = prepare(sql);
-    if (!statement.step() || statement.is_null(0)) return otherwise;
-    const std::int64_t value = statement.integer(0);
+    if (!statement.step()) return otherwise;
+    const std::int64_t value = statement.is_null(0) ? otherwise : statement.integer(0);
     statement.reset();
     return value;
 }

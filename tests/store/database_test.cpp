@@ -206,6 +206,18 @@ TEST_F(DatabaseTest, ReadsSeeOneStateWhileWritesGoOn) {
     EXPECT_EQ(count(*database), 2);
 }
 
+TEST_F(DatabaseTest, AReadThatFindsNullDoesNotKeepLaterReadsInThePast) {
+    auto database = open();
+    const auto largest = [&] {
+        auto work = [](Connection& connection) { return connection.integer("SELECT max(message) FROM delivery"); };
+        return test::run(io_, database->read(std::move(work)));
+    };
+    for (int reader = 0; reader < 4; ++reader) EXPECT_EQ(largest(), 0);
+    EXPECT_TRUE(test::run(io_, put(*database, 7)));
+    for (int reader = 0; reader < 4; ++reader) EXPECT_EQ(largest(), 7);
+    EXPECT_EQ(count(*database), 1);
+}
+
 TEST_F(DatabaseTest, RunsWhatWaitsBeforeItStopsAndRefusesAfterwards) {
     auto database = open();
     bool stored = false;
