@@ -284,7 +284,7 @@ TEST_F(PipelineTest, MalformedMessagesAreDeadLetteredAtOnce) {
         auto letters = test::run(io, broker->peek(broker::dead_letter_queue_of(work::queue::ingestion), 1, 10));
         auto& last = letters->back();
         EXPECT_EQ(std::get<std::string>(last.message.properties[broker::kDeadLetterReason]), one.reason) << one.body;
-        EXPECT_EQ(last.delivery_count, 0);
+        EXPECT_EQ(last.delivery_count, 1) << "handed out more than once";
     }
 }
 
@@ -308,7 +308,7 @@ TEST_F(PipelineTest, ADeletedDocumentLeavesNothingEvenWhileItIsUnderWay) {
         const auto counts = broker->counts();
         return std::all_of(counts.begin(), counts.end(), [](const auto& c) { return c.active + c.locked == 0; });
     });
-    for (const char* table : {"document", "operation", "chunk", "blob"}) EXPECT_EQ(rows(table), 0) << table;
+    for (const char* table : {"document", "operation", "version", "chunk", "chunk_vector", "blob"}) EXPECT_EQ(rows(table), 0) << table;
     EXPECT_FALSE(test::run(io, operations->find(operation)));
     EXPECT_TRUE(search("wheel").empty());
 }
@@ -331,7 +331,7 @@ TEST_F(PipelineTest, ALostCompletionAtAnyStepRepeatsTheStepWithoutASecondEffect)
         EXPECT_EQ(wait(operation).status, Status::succeeded) << "step " << step;
         const auto document = *test::run(io, documents->find(id));
         auto mine = [&](store::Connection& c) {
-            auto& row = c.prepare("SELECT count(*) FROM chunk WHERE document=?").bind(id);
+            auto& row = c.prepare("SELECT count(*) FROM chunk c JOIN version v ON v.id=c.version WHERE v.document=?").bind(id);
             row.step();
             const auto count = row.integer(0);
             row.reset();
