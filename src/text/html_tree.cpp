@@ -13,9 +13,7 @@ namespace {
 constexpr std::size_t kBlockBytes = std::size_t{256} * 1024;
 constexpr std::size_t kCallsPerLookAtTheClock = 64;
 
-bool is_letter(char c) noexcept {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
+bool is_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 /// A tag as it stands in the text: its name in lower case, cut at 12 characters.
 struct TagName {
@@ -37,10 +35,10 @@ TagName tag_name_at(std::string_view html, std::size_t at) noexcept {
 /// Elements that hold no others, or that the next of their kind ends.
 bool ends_by_itself(std::string_view name) noexcept {
     static constexpr std::array<std::string_view, 37> kNames = {
-        "area",  "base",  "basefont", "bgsound", "body",   "br",     "col",   "colgroup", "dd",    "dt",
-        "embed", "frame", "head",     "hr",      "html",   "img",    "input", "keygen",   "li",    "link",
-        "menuitem", "meta", "optgroup", "option", "p",     "param",  "rb",    "rp",       "rt",    "source",
-        "tbody", "td",    "tfoot",    "th",      "thead",  "tr",     "wbr"};
+        "area",     "base",  "basefont", "bgsound", "body",  "br",    "col",   "colgroup", "dd", "dt",
+        "embed",    "frame", "head",     "hr",      "html",  "img",   "input", "keygen",   "li", "link",
+        "menuitem", "meta",  "optgroup", "option",  "p",     "param", "rb",    "rp",       "rt", "source",
+        "tbody",    "td",    "tfoot",    "th",      "thead", "tr",    "wbr"};
     static_assert(std::is_sorted(kNames.begin(), kNames.end()));
     return std::binary_search(kNames.begin(), kNames.end(), name);
 }
@@ -62,7 +60,8 @@ std::size_t skip_raw_text(std::string_view html, std::size_t at, std::string_vie
 
 std::size_t nesting_of(std::string_view html) noexcept {
     std::size_t depth = 0, deepest = 0;
-    for (std::size_t at = html.find('<'); at != std::string_view::npos && at + 1 < html.size(); at = html.find('<', at)) {
+    for (std::size_t at = html.find('<'); at != std::string_view::npos && at + 1 < html.size();
+         at = html.find('<', at)) {
         ++at;
         if (html.substr(at).starts_with("!--")) {
             const std::size_t end = html.find("-->", at);
