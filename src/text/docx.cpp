@@ -3,7 +3,9 @@
 #include "text/readers.hpp"
 #include "text/utf8.hpp"
 
+#include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>

@@ -46,8 +46,4 @@ class HtmlTree {
     void* jump_ = nullptr;
 };
 
-/// An upper bound of how deep the elements of `html` nest, from a look at its tags alone; linear. Elements
-/// that end by themselves (p, li, td, …) and void ones count for nothing.
-std::size_t nesting_of(std::string_view html) noexcept;
-
 }  // namespace millrace::text

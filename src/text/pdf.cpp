@@ -32,6 +32,26 @@ bool has_end_marker(std::string_view bytes) {
     return contains(bytes.substr(bytes.size() - tail), "%%EOF");
 }
 
+/// The dots that lead the eye from an entry of a table of contents to its page: each would cost a token.
+std::string without_leaders(std::string_view text) {
+    constexpr std::size_t kDotsMin = 5;
+    std::string result;
+    result.reserve(text.size());
+    for (std::size_t at = 0; at < text.size();) {
+        std::size_t end = at, dots = 0;
+        while (end < text.size() && (text[end] == '.' || (dots > 0 && text[end] == ' ')))
+            dots += text[end++] == '.';
+        if (dots >= kDotsMin) {
+            result += "... ";
+        } else {
+            end = std::max(end, at + 1);
+            result += text.substr(at, end - at);
+        }
+        at = end;
+    }
+    return result;
+}
+
 class PdfReader {
   public:
     PdfReader(const PdfPrograms& programs, std::string_view bytes, const Budget& budget)
@@ -113,7 +133,7 @@ class PdfReader {
             text.remove_prefix(std::min(text.size(), page.size() + 1));
             builder.paragraph();
             builder.page();
-            builder.verbatim(page);
+            builder.verbatim(without_leaders(page));
         }
         if (builder.is_full()) return budget_.too_much_text();
         if (builder.size() == 0) {

@@ -1,5 +1,5 @@
 #include "text/extract.hpp"
-#include "text/html_tree.hpp"
+#include "text/html_nesting.hpp"
 
 #include "tests/text/assets.hpp"
 
@@ -112,8 +112,21 @@ TEST(Html, NestingCountsTagsAndNotWhatLooksLikeOne) {
         {"</div></div><DIV>", 1},
         {"<textarea><b><b></textarea><title><b></title>", 0},
         {"<img/><br/><hr>", 0},
+        {"<svg><path d='M 0'/><circle/><g><rect /></g></svg>", 2},
+        {"<path/><path/><path/>", 3},
+        {"<svg><b><path/><path/>", 4},
+        {"<svg><desc><x/><x/>", 4},
+        {"<p title='<b><b>'><b title=\"<b>\" x=y>", 1},
     };
     for (const auto& [html, depth] : cases) EXPECT_EQ(nesting_of(html), depth) << html;
+}
+
+TEST(Html, ALargeDrawingIsNotNesting) {
+    const std::string html =
+        "<p>text<svg>" + repeat("<path d='M 1 2'/><circle r=2 />", 5'000) + "</svg><p>more";
+    const auto extracted = extract(html, Format::html);
+    ASSERT_TRUE(extracted) << extracted.error().detail;
+    EXPECT_EQ(extracted->text, "text\n\nmore");
 }
 
 TEST(Html, AQuadraticTreeEndsAtTheMemoryLimit) {

@@ -51,6 +51,13 @@ TEST(Pdf, WhatCannotBeReadIsAClearError) {
     }
 }
 
+TEST(Pdf, DotLeadersAreShortened) {
+    const auto extracted = extract(
+        make_pdf({"1 Scope . . . . . . . . . . . 3", "End......... 12", "Wait... what"}), Format::pdf);
+    ASSERT_TRUE(extracted) << extracted.error().detail;
+    EXPECT_EQ(extracted->text, "1 Scope ... 3\n\nEnd... 12\n\nWait... what");
+}
+
 TEST(Pdf, OneThatOnlyItsOwnerMayChangeIsRead) {
     const auto extracted = extract(fixture("owner-password.pdf"), Format::pdf);
     ASSERT_TRUE(extracted) << extracted.error().detail;
