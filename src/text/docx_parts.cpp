@@ -48,8 +48,8 @@ Style read_style(pugi::xml_node node) {
     style.level = level_of_name(attribute(child(node, "name"), "val"));
     const pugi::xml_node outline = child(child(node, "pPr"), "outlineLvl");
     if (style.level == Styles::kBody && outline) {
-        const int level = std::atoi(attribute(outline, "val"));
-        if (level >= 0 && level < 9) style.level = level + 1;
+        const std::string_view digit = attribute(outline, "val");
+        if (digit.size() == 1 && digit[0] >= '0' && digit[0] < '9') style.level = digit[0] - '0' + 1;
     }
     return style;
 }
