@@ -17,9 +17,10 @@ std::string to_rfc3339(TimePoint when) {
     std::tm parts{};
     gmtime_r(&seconds, &parts);
     char text[40];
-    std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900, parts.tm_mon + 1,
-                  parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, static_cast<int>(millis % 1000));
-    return text;
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    char fraction[8];
+    std::snprintf(fraction, sizeof fraction, ".%03dZ", static_cast<int>(millis % 1000));
+    return std::string(text) + fraction;
 }
 
 TimePoint SystemClock::now() const noexcept {

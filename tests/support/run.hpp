@@ -41,4 +41,12 @@ inline void run(boost::asio::io_context& io, boost::asio::awaitable<void> work) 
     run(io, with_value(std::move(work)));
 }
 
+/// Runs what is posted to `io`, waiting for other threads to post more, until `condition()` holds.
+template <class Condition>
+void run_until(boost::asio::io_context& io, Condition condition) {
+    auto guard = boost::asio::make_work_guard(io);
+    io.restart();
+    while (!condition()) io.run_one();
+}
+
 }  // namespace millrace::test

@@ -1,0 +1,329 @@
+#include "base/async.hpp"
+#include "broker/broker.hpp"
+#include "tests/support/run.hpp"
+#include "tests/support/temporary_directory.hpp"
+#include "work/processor.hpp"
+#include "work/steps.hpp"
+
+#include <gtest/gtest.h>
+
+namespace millrace::work {
+namespace {
+
+using broker::Broker;
+using broker::Delivery;
+using broker::EntityOptions;
+using broker::Message;
+using std::chrono::seconds;
+
+class ProcessorTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        database_ = std::move(*store::Database::open(io_.get_executor(), {directory_.path()}));
+        auto opened = test::run(io_, Broker::open(*database_, clock_, {}));
+        ASSERT_TRUE(opened);
+        broker_ = std::move(*opened);
+        broker_->start();
+        EntityOptions options;
+        options.lock_time = seconds(10);
+        options.delivery_count_max = 3;
+        ASSERT_TRUE(test::run(io_, broker_->put_entity("jobs", options)));
+        ASSERT_TRUE(test::run(io_, broker_->put_entity("next", options)));
+        options.requires_session = true;
+        ASSERT_TRUE(test::run(io_, broker_->put_entity("ordered", options)));
+    }
+
+    void TearDown() override {
+        test::run(io_, broker_->stop());
+        database_->stop();
+    }
+
+    void send(const std::string& queue, std::string body, std::optional<std::string> session = {}) {
+        std::vector<Message> messages(1);
+        messages[0].body = std::move(body);
+        messages[0].session_id = std::move(session);
+        ASSERT_TRUE(test::run(io_, broker_->send(queue, std::move(messages))));
+    }
+
+    std::unique_ptr<Processor> make(Handler handler, std::string queue = "jobs", std::size_t concurrency = 4,
+                                    bool sessions = false) {
+        ProcessorOptions options;
+        options.queue = std::move(queue);
+        options.concurrency = concurrency;
+        options.sessions = sessions;
+        auto complete = [this](broker::LockRef lock, Done done) -> asio::awaitable<Result<void>> {
+            std::vector<std::pair<std::string, Message>> follow_ups;
+            for (auto& one : done.follow_ups) follow_ups.emplace_back(one.entity, std::move(one.message));
+            co_return co_await broker_->complete_with(std::move(lock), std::move(follow_ups), std::move(done.with));
+        };
+        return std::make_unique<Processor>(io_.get_executor(), *broker_, clock_, complete, options,
+                                           std::move(handler));
+    }
+
+    broker::EntityCounts counts(const std::string& queue = "jobs") { return *broker_->counts(queue); }
+
+    asio::io_context io_;
+    test::TemporaryDirectory directory_;
+    ManualClock clock_;
+    std::unique_ptr<store::Database> database_;
+    std::unique_ptr<Broker> broker_;
+};
+
+TEST_F(ProcessorTest, AHandlerThatTakesThreeLockDurationsRunsOnce) {
+    int runs = 0;
+    auto processor = make([&](Delivery) -> asio::awaitable<Outcome> {
+        runs += 1;
+        co_await clock_.sleep_for(seconds(30));
+        co_return Done{};
+    });
+    send("jobs", "slow");
+    processor->start();
+    test::run_until(io_, [&] { return runs == 1; });
+    int turned_seconds = 0;
+    while (counts().completed_total == 0) {
+        test::run_until(io_, [&] { return clock_.sleepers() >= 3 || counts().completed_total == 1; });
+        clock_.advance(seconds(1));
+        turned_seconds += 1;
+        io_.restart();
+        io_.poll();
+    }
+    EXPECT_GE(turned_seconds, 30);
+    EXPECT_EQ(runs, 1);
+    EXPECT_EQ(processor->stats().locks_lost, 0u);
+    test::run(io_, processor->stop(seconds(1)));
+}
+
+TEST_F(ProcessorTest, DoneCompletesAndSendsItsFollowUpsInOneTransaction) {
+    bool told = false;
+    auto processor = make([&](Delivery delivery) -> asio::awaitable<Outcome> {
+        Done done;
+        Message message;
+        message.body = "after " + delivery.message.body;
+        done.follow_ups.push_back({"next", message});
+        done.then = [&] { told = true; };
+        co_return done;
+    });
+    send("jobs", "one");
+    processor->start();
+    test::run_until(io_, [&] { return told; });
+    EXPECT_EQ(counts().active + counts().locked, 0u);
+    auto next = test::run(io_, broker_->receive("next", {}));
+    ASSERT_EQ(next->size(), 1u);
+    EXPECT_EQ(next->front().message.body, "after one");
+    test::run(io_, processor->stop(seconds(1)));
+}
+
+TEST_F(ProcessorTest, WorkWhoseRowsFailIsNotCompleted) {
+    bool failed_once = false;
+    auto processor = make([&](Delivery) -> asio::awaitable<Outcome> {
+        Done done;
+        done.with = [&failed_once](store::Connection&) -> Result<void> {
+            failed_once = true;
+            return Error{Errc::conflict, "no"};
+        };
+        co_return done;
+    });
+    send("jobs", "one");
+    processor->start();
+    test::run_until(io_, [&] { return failed_once && processor->stats().running == 0; });
+    EXPECT_EQ(counts().completed_total, 0u);
+    EXPECT_EQ(counts().locked, 1u);
+    test::run(io_, processor->stop(seconds(1)));
+}
+
+TEST_F(ProcessorTest, WaitingForQuotaSpendsNoDelivery) {
+    int runs = 0;
+    int last_count = -1;
+    auto processor = make([&](Delivery delivery) -> asio::awaitable<Outcome> {
+        runs += 1;
+        last_count = delivery.delivery_count;
+        if (runs <= 20) co_return RetryAfter{seconds(1), "quota", false};
+        co_return Done{};
+    });
+    send("jobs", "one");
+    processor->start();
+    for (int run = 1; run <= 20; ++run) {
+        test::run_until(io_, [&] { return processor->stats().retried == static_cast<std::uint64_t>(run) &&
+                                          processor->stats().running == 0; });
+        clock_.advance(seconds(1));
+    }
+    test::run_until(io_, [&] { return counts().completed_total == 1; });
+    EXPECT_EQ(runs, 21);
+    EXPECT_EQ(last_count, 0);
+    test::run(io_, processor->stop(seconds(1)));
+}
+
+TEST_F(ProcessorTest, AFailureThatSpendsDeliveriesEndsInTheDeadLetterQueue) {
+    int runs = 0;
+    auto processor = make([&](Delivery) -> asio::awaitable<Outcome> {
+        runs += 1;
+        co_return RetryAfter{seconds(1), "server error", true};
+    });
+    send("jobs", "one");
+    processor->start();
+    for (int run = 1; run <= 3; ++run) {
+        test::run_until(io_, [&] { return runs == run && processor->stats().running == 0; });
+        clock_.advance(seconds(1));
+    }
+    test::run_until(io_, [&] { return counts().dead_lettered == 1; });
+    EXPECT_EQ(runs, 3);
+    auto dead = test::run(io_, broker_->peek("jobs/$DeadLetterQueue", 1, 1));
+    EXPECT_EQ(std::get<std::string>(dead->front().message.properties["DeadLetterReason"]),
+              reason::delivery_count_exceeded);
+    test::run(io_, processor->stop(seconds(1)));
+}
+
+TEST_F(ProcessorTest, AnExceptionDeadLettersWithItsTextOnOneLine) {
+    auto processor = make([](Delivery) -> asio::awaitable<Outcome> {
+        throw std::runtime_error("bad\nthing");
+        co_return Done{};
+    });
+    send("jobs", "one");
+    processor->start();
+    test::run_until(io_, [&] { return counts().dead_lettered == 1; });
+    auto dead = test::run(io_, broker_->peek("jobs/$DeadLetterQueue", 1, 1));
+    auto& properties = dead->front().message.properties;
+    EXPECT_EQ(std::get<std::string>(properties["DeadLetterReason"]), reason::unexpected_exception);
+    EXPECT_EQ(std::get<std::string>(properties["DeadLetterErrorDescription"]), "bad thing");
+    test::run(io_, processor->stop(seconds(1)));
+}
+
+TEST_F(ProcessorTest, ABrokenMachineIsNotTheMessagesFault) {
+    int runs = 0;
+    auto processor = make([&](Delivery delivery) -> asio::awaitable<Outcome> {
+        runs += 1;
+        EXPECT_EQ(delivery.delivery_count, 0);
+        if (runs <= 5) throw MachineError("disk full", true);
+        co_return Done{};
+    });
+    send("jobs", "one");
+    processor->start();
+    for (int run = 1; run <= 5; ++run) {
+        test::run_until(io_, [&] { return runs == run && processor->stats().running == 0; });
+        clock_.advance(seconds(10));
+    }
+    test::run_until(io_, [&] { return counts().completed_total == 1; });
+    EXPECT_EQ(counts().dead_lettered, 0u);
+    test::run(io_, processor->stop(seconds(1)));
+}
+
+TEST_F(ProcessorTest, NeverRunsMoreHandlersThanItsConcurrency) {
+    Signal gate(io_.get_executor());
+    int running = 0;
+    int most = 0;
+    auto processor = make([&](Delivery) -> asio::awaitable<Outcome> {
+        most = std::max(most, ++running);
+        co_await gate.wait();
+        running -= 1;
+        co_return Done{};
+    }, "jobs", 3);
+    for (int i = 0; i < 10; ++i) send("jobs", std::to_string(i));
+    processor->start();
+    while (counts().completed_total < 10) {
+        test::run_until(io_, [&] { return running > 0 || counts().completed_total == 10; });
+        gate.notify();
+        io_.restart();
+        io_.poll();
+    }
+    EXPECT_EQ(most, 3);
+    test::run(io_, processor->stop(seconds(1)));
+}
+
+TEST_F(ProcessorTest, StopLetsRunningWorkEndAndTakesNoMore) {
+    Signal gate(io_.get_executor());
+    int started = 0;
+    auto processor = make([&](Delivery) -> asio::awaitable<Outcome> {
+        started += 1;
+        co_await gate.wait();
+        co_return Done{};
+    }, "jobs", 1);
+    send("jobs", "first");
+    send("jobs", "second");
+    processor->start();
+    test::run_until(io_, [&] { return started == 1; });
+    bool stopped = false;
+    asio::co_spawn(io_, processor->stop(seconds(60)), [&](std::exception_ptr) { stopped = true; });
+    io_.restart();
+    io_.poll();
+    EXPECT_FALSE(stopped);
+    gate.notify();
+    test::run_until(io_, [&] { return stopped; });
+    EXPECT_EQ(started, 1);
+    EXPECT_EQ(counts().completed_total, 1u);
+    EXPECT_EQ(counts().active, 1u);
+}
+
+TEST_F(ProcessorTest, MessagesOfASessionRunOneAfterTheOtherInOrder) {
+    std::map<std::string, std::vector<std::string>> seen;
+    std::map<std::string, int> running;
+    auto processor = make([&](Delivery delivery) -> asio::awaitable<Outcome> {
+        const std::string session = *delivery.message.session_id;
+        EXPECT_EQ(++running[session], 1);
+        co_await asio::post(io_.get_executor(), asio::use_awaitable);
+        seen[session].push_back(delivery.message.body);
+        running[session] -= 1;
+        co_return Done{};
+    }, "ordered", 2, true);
+    for (int i = 0; i < 6; ++i) {
+        send("ordered", std::to_string(i), "a");
+        send("ordered", std::to_string(i), "b");
+    }
+    processor->start();
+    test::run_until(io_, [&] { return counts("ordered").completed_total == 12; });
+    const std::vector<std::string> in_order{"0", "1", "2", "3", "4", "5"};
+    EXPECT_EQ(seen["a"], in_order);
+    EXPECT_EQ(seen["b"], in_order);
+    test::run(io_, processor->stop(seconds(1)));
+}
+
+TEST_F(ProcessorTest, AStepRunsOncePerMessageForEver) {
+    int calls = 0;
+    auto expensive = [&calls]() -> asio::awaitable<Result<std::string>> {
+        calls += 1;
+        co_return std::string("result") + '\0' + "bytes";
+    };
+    for (int delivery = 0; delivery < 3; ++delivery) {
+        Steps steps(*database_, clock_, "message-1");
+        auto result = test::run(io_, steps.run("summary", expensive));
+        ASSERT_TRUE(result);
+        EXPECT_EQ(*result, std::string("result") + '\0' + "bytes");
+    }
+    EXPECT_EQ(calls, 1);
+    Steps other(*database_, clock_, "message-2");
+    EXPECT_TRUE(test::run(io_, other.run("summary", expensive)));
+    EXPECT_EQ(calls, 2);
+}
+
+TEST_F(ProcessorTest, AFailedStepIsNotRemembered) {
+    int calls = 0;
+    auto flaky = [&calls]() -> asio::awaitable<Result<std::string>> {
+        calls += 1;
+        if (calls == 1) co_return Error{Errc::unavailable, "down"};
+        co_return std::string("up");
+    };
+    Steps steps(*database_, clock_, "message-1");
+    EXPECT_FALSE(test::run(io_, steps.run("call", flaky)));
+    EXPECT_EQ(*test::run(io_, steps.run("call", flaky)), "up");
+    EXPECT_EQ(*test::run(io_, steps.run("call", flaky)), "up");
+    EXPECT_EQ(calls, 2);
+}
+
+TEST_F(ProcessorTest, StepsArePrunedByAge) {
+    auto work = []() -> asio::awaitable<Result<std::string>> { co_return std::string("x"); };
+    Steps steps(*database_, clock_, "message-1");
+    ASSERT_TRUE(test::run(io_, steps.run("old", work)));
+    clock_.advance(std::chrono::hours(2));
+    ASSERT_TRUE(test::run(io_, steps.run("new", work)));
+    EXPECT_EQ(*test::run(io_, Steps::prune(*database_, clock_.now() - std::chrono::hours(1))), 1);
+}
+
+TEST(Backoff, GrowsWithAttemptsUpToItsBound) {
+    struct Case { int attempt; double random; Duration expected; };
+    for (const Case& one : {Case{1, 0.999, Duration(1000)}, Case{2, 0.5, Duration(1001)}, Case{4, 0.5, Duration(4001)},
+                            Case{30, 0.5, Duration(30001)}, Case{3, 0.0, Duration(1)}}) {
+        EXPECT_EQ(backoff(one.attempt, one.random), one.expected) << one.attempt;
+    }
+}
+
+}  // namespace
+}  // namespace millrace::work
