@@ -287,10 +287,11 @@ class DocumentCrash {
             const std::int64_t count = connection.integer(sql);
             verdict_.expect(count == 0, std::string(what) + ": " + std::to_string(count));
         };
-        zero("orphan chunks", "SELECT count(*) FROM chunk c LEFT JOIN document d ON d.id=c.document AND "
-                              "d.live=c.generation WHERE d.id IS NULL");
+        zero("orphan chunks", "SELECT count(*) FROM chunk c LEFT JOIN version v ON v.id=c.version "
+                              "LEFT JOIN document d ON d.id=v.document AND d.live=v.generation WHERE d.id IS NULL");
         zero("documents whose chunks don't add up", "SELECT count(*) FROM document d WHERE d.live>0 AND d.chunks<>"
-                                                    "(SELECT count(*) FROM chunk c WHERE c.document=d.id)");
+                                                    "(SELECT count(*) FROM chunk c JOIN version v ON v.id=c.version "
+                                                    "WHERE v.document=d.id)");
         zero("blobs of documents that are ready", "SELECT count(*) FROM blob b JOIN document d ON d.id=b.document "
                                                   "WHERE d.status='succeeded'");
         zero("messages left in working queues", "SELECT count(*) FROM message m JOIN entity e ON e.id=m.entity WHERE "
