@@ -30,15 +30,16 @@ class Reader {
     Reader(const json::object& body, const SimulatorOptions& options) : body_(body), options_(options) {}
 
     bool read(const std::string& deployment) {
-        return read_model(deployment) && read_format() && read_dimensions() && read_input() && check_tokens() &&
-               check_filter();
+        return read_model(deployment) && read_format() && read_dimensions() && read_input() &&
+               check_tokens() && check_filter();
     }
 
     EmbeddingCall call;
     Response refusal;
 
   private:
-    bool refuse(std::string_view param, std::string_view code, std::string_view message, unsigned status = 400) {
+    bool refuse(std::string_view param, std::string_view code, std::string_view message,
+                unsigned status = 400) {
         refusal = openai_error(status, kInvalid, param, code, message);
         return false;
     }
@@ -52,7 +53,8 @@ class Reader {
         call.model = deployment;
         if (deployment.empty()) {
             const json::value* model = field("model");
-            if (!model || !model->is_string()) return refuse("model", "", "you must provide a model parameter");
+            if (!model || !model->is_string())
+                return refuse("model", "", "you must provide a model parameter");
             call.model = std::string(model->get_string());
         }
         const std::size_t known = provider::known_model(call.model).dimensions;
@@ -94,7 +96,8 @@ class Reader {
         if (!items || items->empty()) return refuse("input", "", "'$.input' is invalid: it has no texts");
         if (items->front().is_int64()) return read_tokens(*items);
         if (items->size() > limits::embed_inputs_max) {
-            return refuse("input", "", "'input' array is larger than " + std::to_string(limits::embed_inputs_max));
+            return refuse("input", "",
+                          "'input' array is larger than " + std::to_string(limits::embed_inputs_max));
         }
         for (const json::value& item : *items) {
             const bool good = item.is_array() ? read_tokens(item.get_array()) : read_text(item);
@@ -105,8 +108,10 @@ class Reader {
 
     bool read_text(const json::value& value) {
         const json::string* text = value.if_string();
-        if (!text) return refuse("input", "", "'$.input' is invalid: a text or a list of token ids is expected");
-        if (text->empty()) return refuse("input", "", "'$.input' is invalid: input cannot be an empty string.");
+        if (!text)
+            return refuse("input", "", "'$.input' is invalid: a text or a list of token ids is expected");
+        if (text->empty())
+            return refuse("input", "", "'$.input' is invalid: input cannot be an empty string.");
         EmbeddingInput input{std::string(*text)};
         input.tokens = options_.count_tokens
                            ? options_.count_tokens(input.text)
@@ -118,7 +123,8 @@ class Reader {
     bool read_tokens(const json::array& ids) {
         EmbeddingInput input;
         for (const json::value& id : ids) {
-            if (!id.is_int64() || id.get_int64() < 0) return refuse("input", "", "'$.input' is invalid: bad token id");
+            if (!id.is_int64() || id.get_int64() < 0)
+                return refuse("input", "", "'$.input' is invalid: bad token id");
             input.text += std::to_string(id.get_int64()) + " ";
         }
         if (ids.empty()) return refuse("input", "", "'$.input' is invalid: input cannot be an empty list.");
@@ -132,7 +138,8 @@ class Reader {
             if (input.tokens > kInputTokensMax) {
                 return refuse("input", "context_length_exceeded",
                               "This model's maximum context length is " + std::to_string(kInputTokensMax) +
-                                  " tokens, however you requested " + std::to_string(input.tokens) + " tokens.");
+                                  " tokens, however you requested " + std::to_string(input.tokens) +
+                                  " tokens.");
             }
             call.tokens += input.tokens;
         }
@@ -146,8 +153,9 @@ class Reader {
         if (options_.filtered_word.empty()) return true;
         for (const EmbeddingInput& input : call.inputs) {
             if (input.text.find(options_.filtered_word) == std::string::npos) continue;
-            return refuse("prompt", "content_filter",
-                          "The response was filtered due to the prompt triggering the content management policy.");
+            return refuse(
+                "prompt", "content_filter",
+                "The response was filtered due to the prompt triggering the content management policy.");
         }
         return true;
     }
@@ -220,7 +228,8 @@ std::vector<float> simulated_vector(std::string_view text, std::size_t dimension
     return vector;
 }
 
-std::variant<EmbeddingCall, Response> read_embedding_call(std::string_view body, const std::string& deployment,
+std::variant<EmbeddingCall, Response> read_embedding_call(std::string_view body,
+                                                          const std::string& deployment,
                                                           const SimulatorOptions& options) {
     boost::system::error_code error;
     const json::value document = json::parse({body.data(), body.size()}, error);
@@ -259,7 +268,8 @@ Response openai_error(unsigned status, std::string_view type, std::string_view p
 }
 
 std::vector<std::string> simulated_models(const SimulatorOptions& options) {
-    std::vector<std::string> models = {"text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002"};
+    std::vector<std::string> models = {"text-embedding-3-small", "text-embedding-3-large",
+                                       "text-embedding-ada-002"};
     if (!options.model.empty()) models.push_back(options.model);
     return models;
 }

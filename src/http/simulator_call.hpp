@@ -1,4 +1,5 @@
-// The provider simulator's view of one embeddings call: its body checked as OpenAI does, its vectors. No sockets.
+// The provider simulator's view of one embeddings call: its body checked as OpenAI does, its vectors. No
+// sockets.
 #pragma once
 
 #include "http/server.hpp"
@@ -25,9 +26,11 @@ struct EmbeddingCall {
     bool base64 = false;
 };
 
-/// The call in `body`, or OpenAI's answer to what is wrong with it. `deployment` names the model where the URL does;
+/// The call in `body`, or OpenAI's answer to what is wrong with it. `deployment` names the model where the
+/// URL does;
 /// "" where the body has to.
-std::variant<EmbeddingCall, Response> read_embedding_call(std::string_view body, const std::string& deployment,
+std::variant<EmbeddingCall, Response> read_embedding_call(std::string_view body,
+                                                          const std::string& deployment,
                                                           const SimulatorOptions& options);
 
 /// The answer to `call`, `usage` and all.

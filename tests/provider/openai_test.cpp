@@ -72,24 +72,15 @@ struct FaultCase {
 TEST(OpenAi, TriesAgainWhatMayPass) {
     using enum FailureKind;
     const FaultCase cases[] = {
-        {"first:1:500", true, transient, 0, 2},
-        {"first:2:503", true, transient, 0, 3},
-        {"first:2:408", true, transient, 0, 3},
-        {"first:2:409", true, transient, 0, 3},
-        {"first:2:reset", true, transient, 0, 3},
-        {"first:1:cut", true, transient, 0, 2},
-        {"first:1:timeout", true, transient, 0, 2},
-        {"first:3:502", false, transient, 502, 3},
-        {"first:3:reset", false, transient, 0, 3},
-        {"first:1:slow", true, transient, 0, 1},
-        {"first:1:garbage", false, transient, 200, 1},
-        {"first:1:429", false, throttled, 429, 1},
-        {"first:1:400", false, rejected, 400, 1},
-        {"first:1:401", false, rejected, 401, 1},
-        {"first:1:403", false, rejected, 403, 1},
-        {"first:1:404", false, rejected, 404, 1},
-        {"first:1:413", false, rejected, 413, 1},
-        {"first:1:422", false, rejected, 422, 1},
+        {"first:1:500", true, transient, 0, 2},        {"first:2:503", true, transient, 0, 3},
+        {"first:2:408", true, transient, 0, 3},        {"first:2:409", true, transient, 0, 3},
+        {"first:2:reset", true, transient, 0, 3},      {"first:1:cut", true, transient, 0, 2},
+        {"first:1:timeout", true, transient, 0, 2},    {"first:3:502", false, transient, 502, 3},
+        {"first:3:reset", false, transient, 0, 3},     {"first:1:slow", true, transient, 0, 1},
+        {"first:1:garbage", false, transient, 200, 1}, {"first:1:429", false, throttled, 429, 1},
+        {"first:1:400", false, rejected, 400, 1},      {"first:1:401", false, rejected, 401, 1},
+        {"first:1:403", false, rejected, 403, 1},      {"first:1:404", false, rejected, 404, 1},
+        {"first:1:413", false, rejected, 413, 1},      {"first:1:422", false, rejected, 422, 1},
     };
     for (const FaultCase& c : cases) {
         OpenAiOptions options;
