@@ -17,6 +17,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr Duration kFaultRetryAfter = std::chrono::seconds(1);
+constexpr std::size_t kDimensionsMax = 65'536;
 constexpr Duration kSlowPause = std::chrono::milliseconds(20);
 
 /// "6m0s", "1.5s", "250ms": as OpenAI writes resets.
@@ -74,7 +75,10 @@ Result<std::unique_ptr<Simulator>> Simulator::make(Clock& clock, SimulatorOption
     const bool negative = options.tokens_per_minute < 0 || options.requests_per_minute < 0 ||
                           options.latency < Duration::zero() || options.latency_jitter < Duration::zero();
     if (negative) return Error{Errc::invalid_input, "a limit or latency of the simulator is negative"};
-    if (options.dimensions == 0) return Error{Errc::invalid_input, "vectors of length 0 can't be simulated"};
+    if (options.dimensions == 0 || options.dimensions > kDimensionsMax) {
+        return Error{Errc::invalid_input,
+                     "the length of simulated vectors is 1 to " + std::to_string(kDimensionsMax)};
+    }
     return std::unique_ptr<Simulator>(new Simulator(clock, std::move(options), std::move(*faults)));
 }
 

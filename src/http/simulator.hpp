@@ -54,7 +54,8 @@ struct SimulatorStats {
 /// thread.
 class Simulator {
   public:
-    /// `clock` outlives it. invalid_input: a malformed fault plan, a negative limit, a length of 0.
+    /// `clock` outlives it. invalid_input: a malformed fault plan, a negative limit, a length of 0
+    /// or above 65,536.
     static Result<std::unique_ptr<Simulator>> make(Clock& clock, SimulatorOptions options);
 
     /// Answers one request. The simulator outlives it.

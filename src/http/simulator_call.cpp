@@ -1,7 +1,7 @@
 #include "http/simulator_call.hpp"
 
 #include "base/limits.hpp"
-#include "http/server_target.hpp"
+#include "provider/feature_hash.hpp"
 #include "provider/openai_protocol.hpp"
 #include "provider/openai_vectors.hpp"
 
@@ -12,6 +12,7 @@
 #include <boost/json/string.hpp>
 #include <boost/json/value.hpp>
 
+#include <bit>
 #include <charconv>
 
 namespace millrace::http {
@@ -21,7 +22,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t kInputTokensMax = 8192;   // of an input, as the API reference states it
-constexpr std::size_t kPlacesPerWord = 4;
+constexpr std::size_t kHashedMin = 64;
 constexpr std::string_view kInvalid = "invalid_request_error";
 
 /// Reads and checks a body piece by piece; `refusal` holds the first thing that is wrong.
@@ -166,25 +167,6 @@ class Reader {
 
 json::value text_or_null(std::string_view text) { return text.empty() ? json::value() : json::value(text); }
 
-std::uint64_t mix(std::uint64_t x) noexcept {
-    // The finaliser of SplitMix64 (Steele, Lea, Flood, 2014).
-    x += 0x9E3779B97F4A7C15u;
-    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-    return x ^ x >> 31;
-}
-
-bool is_word(unsigned char c) noexcept {
-    return c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-void add_word(std::vector<float>& vector, std::uint64_t hash) {
-    for (std::size_t k = 0; k < kPlacesPerWord; ++k) {
-        hash = mix(hash);
-        vector[(hash >> 1) % vector.size()] += (hash & 1) != 0 ? 1.0f : -1.0f;
-    }
-}
-
 void append_float(std::string& out, float number) {
     char digits[32];
     out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
@@ -206,26 +188,19 @@ void append_vector(std::string& out, const std::vector<float>& vector, bool base
 
 }  // namespace
 
-std::vector<float> simulated_vector(std::string_view text, std::size_t dimensions) {
-    constexpr std::uint64_t start = 0xCBF29CE484222325u;   // FNV-1a
-    constexpr std::uint64_t prime = 0x100000001B3u;
-    std::vector<float> vector(dimensions);
-    std::uint64_t word = start;
-    std::uint64_t whole = start;
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-        whole = (whole ^ byte) * prime;
-        if (is_word(byte)) {
-            word = (word ^ byte) * prime;
-        } else if (word != start) {
-            add_word(vector, word);
-            word = start;
-        }
-    }
-    if (word != start) add_word(vector, word);
-    // A text without words, or whose words cancel out, still has a direction of its own.
-    if (!provider::normalise(vector)) vector[mix(whole) % dimensions] = 1;
+std::vector<float> simulated_vector(provider::FeatureHash& hash, std::string_view text,
+                                    std::size_t dimensions) {
+    std::vector<float> vector(hash.dimensions());
+    hash.embed(text, vector);
+    const bool cut = dimensions < vector.size();
+    vector.resize(dimensions);
+    // Cut to a few places, nothing may be left of a short text.
+    if (cut && !provider::normalise(vector)) vector.front() = 1;
     return vector;
+}
+
+std::size_t hashed_dimensions(std::size_t dimensions) {
+    return std::bit_floor(std::max(dimensions, kHashedMin));
 }
 
 std::variant<EmbeddingCall, Response> read_embedding_call(std::string_view body,
@@ -244,10 +219,11 @@ std::variant<EmbeddingCall, Response> read_embedding_call(std::string_view body,
 std::string embedding_answer(const EmbeddingCall& call) {
     std::string out = R"({"object":"list","data":[)";
     out.reserve(call.inputs.size() * (call.dimensions * (call.base64 ? 6 : 14) + 64) + 256);
+    provider::FeatureHash hash(hashed_dimensions(call.dimensions));
     for (std::size_t i = 0; i < call.inputs.size(); ++i) {
         if (i > 0) out.push_back(',');
         out.append(R"({"object":"embedding","index":)").append(std::to_string(i)).append(R"(,"embedding":)");
-        append_vector(out, simulated_vector(call.inputs[i].text, call.dimensions), call.base64);
+        append_vector(out, simulated_vector(hash, call.inputs[i].text, call.dimensions), call.base64);
         out.push_back('}');
     }
     const std::string tokens = std::to_string(call.tokens);

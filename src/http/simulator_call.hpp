@@ -10,6 +10,10 @@
 #include <variant>
 #include <vector>
 
+namespace millrace::provider {
+class FeatureHash;
+}
+
 namespace millrace::http {
 
 /// One text to embed; token ids are written as words.
@@ -36,8 +40,11 @@ std::variant<EmbeddingCall, Response> read_embedding_call(std::string_view body,
 /// The answer to `call`, `usage` and all.
 std::string embedding_answer(const EmbeddingCall& call);
 
-/// The unit vector of `text`: its words hashed to signed places.
-std::vector<float> simulated_vector(std::string_view text, std::size_t dimensions);
+/// The unit vector of `text`: its feature hash, with zeros behind it up to `dimensions`.
+std::vector<float> simulated_vector(provider::FeatureHash& hash, std::string_view text,
+                                    std::size_t dimensions);
+/// How many places of a vector of that length are hashed: the power of two below.
+std::size_t hashed_dimensions(std::size_t dimensions);
 
 /// An error in OpenAI's envelope; `param` and `code` may be empty for null.
 Response openai_error(unsigned status, std::string_view type, std::string_view param, std::string_view code,

@@ -2,7 +2,7 @@
 
 #include "base/async.hpp"
 #include "http/simulator_call.hpp"
-#include "provider/openai_protocol.hpp"
+#include "provider/feature_hash.hpp"
 #include "provider/openai_vectors.hpp"
 #include "tests/provider/run.hpp"
 
@@ -359,13 +359,26 @@ double dot(const std::vector<float>& a, const std::vector<float>& b) {
     return sum;
 }
 
+std::vector<float> vector_of(std::string_view text, std::size_t dimensions) {
+    provider::FeatureHash hash(hashed_dimensions(dimensions));
+    return simulated_vector(hash, text, dimensions);
+}
+
 TEST(SimulatedVector, IsNearWhereWordsAreShared) {
-    const auto cat = simulated_vector("The cat sat on the mat", 1536);
+    const auto cat = vector_of("The cat sat on the mat", 1536);
     EXPECT_NEAR(dot(cat, cat), 1, 1e-5);
-    EXPECT_GT(dot(cat, simulated_vector("a CAT sat, on the mat!", 1536)), 0.7);
-    EXPECT_LT(dot(cat, simulated_vector("quarterly revenue grew by nine percent", 1536)), 0.2);
-    EXPECT_NE(simulated_vector("!!!", 64), simulated_vector("???", 64));
-    EXPECT_NEAR(dot(simulated_vector("!!!", 64), simulated_vector("!!!", 64)), 1, 1e-6);
+    EXPECT_GT(dot(cat, vector_of("a CAT sat, on the mat!", 1536)), 0.7);
+    EXPECT_LT(dot(cat, vector_of("quarterly revenue grew by nine percent", 1536)), 0.2);
+}
+
+TEST(SimulatedVector, HasEveryLengthAskedForAndADirection) {
+    for (const std::size_t dimensions : {1u, 2u, 63u, 64u, 65u, 256u, 1536u, 3072u}) {
+        for (const char* text : {"!!!", "a", "a longer text of several words"}) {
+            const auto vector = vector_of(text, dimensions);
+            EXPECT_EQ(vector.size(), dimensions);
+            EXPECT_NEAR(dot(vector, vector), 1, 1e-5) << text << " " << dimensions;
+        }
+    }
 }
 
 }  // namespace
