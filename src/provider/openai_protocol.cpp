@@ -52,6 +52,7 @@ std::string embeddings_path(const OpenAiServer& server, std::string path) {
     if (path.ends_with("/openai/v1")) return path + "/embeddings";
     if (path.find("/openai/deployments/") != std::string::npos) return path + "/embeddings";
     cut_suffix(path, "/openai");
+    if (server.api_version.empty()) return path + "/openai/v1/embeddings";
     const std::string& name = server.deployment.empty() ? server.model : server.deployment;
     return path + "/openai/deployments/" + percent_encode(name) + "/embeddings";
 }
@@ -181,10 +182,6 @@ ModelInfo known_model(std::string_view model) {
     return info;
 }
 
-bool takes_dimensions(const OpenAiServer& server) {
-    return server.model.starts_with("text-embedding-3") || server.deployment.starts_with("text-embedding-3");
-}
-
 HttpFields request_headers(const OpenAiServer& server) {
     HttpFields headers = {{"Content-Type", "application/json"}, {"Accept", "application/json"}};
     if (server.key.empty()) return headers;
@@ -202,7 +199,9 @@ std::string embeddings_body(const OpenAiServer& server, std::span<const std::str
     json::object body(&memory);
     body["model"] = model;
     body["encoding_format"] = "base64";
-    if (dimensions != 0 && takes_dimensions(server)) body["dimensions"] = dimensions;
+    // Models of a fixed length refuse the parameter even if it names just that.
+    if (dimensions != 0 && dimensions != known_model(server.model).dimensions)
+        body["dimensions"] = dimensions;
     json::array texts(&memory);
     texts.reserve(inputs.size());
     for (const std::string& input : inputs) texts.emplace_back(input);

@@ -23,19 +23,18 @@ struct OpenAiServer {
     std::string model;  ///< e.g. "text-embedding-3-small"
     bool azure = false;  ///< the key goes into `api-key`, and the URL names a deployment
     std::string deployment;  ///< Azure: name of the deployment; empty: `model`
-    std::string api_version;  ///< Azure: empty is 2024-10-21 for the classic form and none for /openai/v1
+    std::string api_version;  ///< Azure: names the classic URL form; empty: the v1 form, which needs none
 };
 
 /// The URL that embeds, in the form that the endpoint asks for:
-///   OpenAI and compatible   {endpoint}/embeddings, with /v1 where the endpoint has no path
-///   Azure, classic          {endpoint}/openai/deployments/{deployment}/embeddings?api-version=...
-///   Azure, v1               {endpoint ending in /openai/v1}/embeddings
+///   OpenAI and compatible         {endpoint}/embeddings, with /v1 where the endpoint has no path
+///   Azure without a version       {endpoint}/openai/v1/embeddings
+///   Azure with a version          {endpoint}/openai/deployments/{deployment}/embeddings?api-version=...
+/// An endpoint that holds /openai/v1, /openai/deployments/NAME or /embeddings already is taken at its word.
 Result<HttpUrl> embeddings_url(const OpenAiServer& server);
 
 /// What is known of `model` by its name: dimensions 0 if nothing is.
 ModelInfo known_model(std::string_view model);
-/// True if the model takes a `dimensions` parameter.
-bool takes_dimensions(const OpenAiServer& server);
 
 /// The headers of a call: content type, accepted type and the key.
 HttpFields request_headers(const OpenAiServer& server);

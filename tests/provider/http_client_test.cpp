@@ -318,6 +318,27 @@ TEST(HttpClient, ForgetsConnectionsThatHaveBeenIdleTooLong) {
     EXPECT_EQ(world.client->idle_connections(), 0u);
 }
 
+TEST(HttpClient, ClosesTheConnectionOfARequestThatIsCancelled) {
+    World world;
+    ScriptedServer server(
+        world.io, {{http_answer(200, "1")}, {"HTTP/1.1 200 OK\r\n", End::hang}, {http_answer(200, "2")}});
+    EXPECT_EQ(world.send(server.url())->body, "1");
+    const auto cancelled = [&]() -> asio::awaitable<bool> {
+        const auto hang = [&]() -> asio::awaitable<void> {
+            HttpRequest request;
+            request.url = parse_url(server.url()).value();
+            request.repeatable = true;
+            co_await world.client->send(std::move(request));
+        };
+        auto hanging = hang();
+        co_return co_await with_deadline(std::move(hanging), Duration(20));
+    };
+    EXPECT_FALSE(run(world.io, cancelled()));
+    EXPECT_EQ(world.client->idle_connections(), 0u);
+    EXPECT_EQ(world.send(server.url())->body, "2");
+    EXPECT_EQ(server.connections, 2);
+}
+
 TEST(HttpClient, EndsItsRequestsWhenItStops) {
     World world;
     ScriptedServer server(world.io, {{"", End::hang}});

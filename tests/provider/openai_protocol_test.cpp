@@ -36,13 +36,16 @@ TEST(OpenAiUrl, FollowsTheFormOfTheEndpoint) {
         {"http://[::1]:8080", false, "", "", "http://[::1]:8080/v1/embeddings"},
         {"http://gateway/team/ai/v1", false, "", "", "http://gateway:80/team/ai/v1/embeddings"},
         {"http://tei:3000/v1/embeddings", false, "", "", "http://tei:3000/v1/embeddings"},
-        {"https://r.openai.azure.com", true, "", "",
+        {"https://r.openai.azure.com", true, "", "", "https://r.openai.azure.com:443/openai/v1/embeddings"},
+        {"https://r.openai.azure.com/openai", true, "dep", "",
+         "https://r.openai.azure.com:443/openai/v1/embeddings"},
+        {"https://r.openai.azure.com", true, "", "2024-10-21",
          "https://r.openai.azure.com:443/openai/deployments/text-embedding-3-small/"
          "embeddings?api-version=2024-10-21"},
         {"https://r.openai.azure.com/", true, "my embed/1", "2023-05-15",
          "https://r.openai.azure.com:443/openai/deployments/my%20embed%2F1/"
          "embeddings?api-version=2023-05-15"},
-        {"https://r.openai.azure.com/openai/", true, "dep", "",
+        {"https://r.openai.azure.com/openai/", true, "dep", "2024-10-21",
          "https://r.openai.azure.com:443/openai/deployments/dep/embeddings?api-version=2024-10-21"},
         {"https://r.openai.azure.com/openai/v1/", true, "dep", "",
          "https://r.openai.azure.com:443/openai/v1/embeddings"},
@@ -53,7 +56,7 @@ TEST(OpenAiUrl, FollowsTheFormOfTheEndpoint) {
          "https://r.openai.azure.com:443/openai/deployments/d2/embeddings?api-version=2023-05-15"},
         {"https://r.openai.azure.com/openai/deployments/d2", true, "", "",
          "https://r.openai.azure.com:443/openai/deployments/d2/embeddings?api-version=2024-10-21"},
-        {"https://apim.example/azure", true, "dep", "",
+        {"https://apim.example/azure", true, "dep", "2024-10-21",
          "https://apim.example:443/azure/openai/deployments/dep/embeddings?api-version=2024-10-21"},
     };
     for (const Case& c : cases) {
@@ -77,7 +80,7 @@ TEST(OpenAiRequest, HoldsTheKeyWhereTheServerLooksForIt) {
     EXPECT_EQ(find_field(request_headers(s), "api-key"), "k1");
 }
 
-TEST(OpenAiRequest, AsksForBase64AndForDimensionsOnlyWhereTheModelTakesThem) {
+TEST(OpenAiRequest, AsksForBase64AndForDimensionsThatAreNotTheModelsOwn) {
     const std::vector<std::string> inputs = {"a \"quoted\" line\n", "\xC3\xA4"};
     OpenAiServer s = server("http://x");
     const auto body = boost::json::parse(embeddings_body(s, inputs, 256));
@@ -87,8 +90,9 @@ TEST(OpenAiRequest, AsksForBase64AndForDimensionsOnlyWhereTheModelTakesThem) {
     EXPECT_EQ(body.at("input").as_array()[0], "a \"quoted\" line\n");
     EXPECT_EQ(body.at("input").as_array()[1], "\xC3\xA4");
     EXPECT_FALSE(boost::json::parse(embeddings_body(s, inputs, 0)).as_object().contains("dimensions"));
+    EXPECT_FALSE(boost::json::parse(embeddings_body(s, inputs, 1536)).as_object().contains("dimensions"));
     s.model = "nomic-embed-text";
-    EXPECT_FALSE(boost::json::parse(embeddings_body(s, inputs, 768)).as_object().contains("dimensions"));
+    EXPECT_EQ(boost::json::parse(embeddings_body(s, inputs, 256)).at("dimensions"), 256);
     s.azure = true;
     s.deployment = "dep";
     EXPECT_EQ(boost::json::parse(embeddings_body(s, inputs, 0)).at("model"), "dep");
