@@ -74,6 +74,10 @@ class HttpClient {
     static Result<std::unique_ptr<HttpClient>> make(asio::any_io_executor io, HttpClientOptions options = {});
     ~HttpClient();
 
+    /// Does at start-up what the first request to an https URL would else wait for: reading the certificate
+    /// authorities of the system, some 50 ms. invalid_input: they can't be read.
+    Result<void> prepare(const HttpUrl& url);
+
     /// Sends `request` and gives the answer, whatever its status; redirects aren't followed. unavailable: no
     /// connection, a certificate that doesn't fit, the connection ended early, a timeout; corrupt: an answer that is
     /// not HTTP or too large. A kept connection that ends before any byte of the answer is replaced once, if the

@@ -136,6 +136,8 @@ Result<std::unique_ptr<Provider>> make_openai(HttpClient& http, Clock& clock, Op
     }
     auto url = embeddings_url(server);
     if (!url) return refused("endpoint: " + url.error().detail);
+    const auto prepared = http.prepare(*url);
+    if (!prepared) return prepared.error();
     return std::unique_ptr<Provider>(
         std::make_unique<OpenAi>(http, clock, std::move(options), std::move(*url), pool));
 }

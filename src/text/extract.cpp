@@ -32,6 +32,7 @@ Result<ExtractedText> read(std::string_view bytes, const FormatRow& row, const B
 Result<ExtractedText> extract(std::string_view bytes, Format format, const ExtractLimits& limits,
                               std::string_view charset) {
     const Budget budget(limits);
+    if (bytes.empty()) return Error{Errc::invalid_input, "the document is empty"};
     if (bytes.size() > limits.bytes_max) {
         return Error{Errc::over_limit, "the document is larger than " + std::to_string(limits.bytes_max) + " bytes"};
     }

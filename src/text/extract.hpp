@@ -61,7 +61,7 @@ struct ExtractLimits {
 /// * over_limit (`InputTooLarge`): more bytes, text, pages, time, memory or nesting than `limits` allow.
 /// * corrupt (`MalformedPayload`): the bytes break their format, are cut off, encrypted, of no known charset, or a PDF
 ///   holds only images.
-/// * invalid_input (`MalformedPayload`): a sound document that holds no text.
+/// * invalid_input (`MalformedPayload`): a sound document that holds no text, or no bytes.
 /// * unavailable (not the document's fault; try again once it is mended): `pdftotext` is not installed or can't start.
 /// Never throws for what a document holds; std::bad_alloc and MachineError mean that the machine is short of something.
 Result<ExtractedText> extract(std::string_view bytes, Format format, const ExtractLimits& limits = {},

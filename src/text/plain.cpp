@@ -59,7 +59,7 @@ class PlainReader {
             if (is_over_line(i)) continue;
             if (is_underlined(i)) {
                 add_heading(i, level_of(rule_of(lines_[i + 1])));
-                ++i;
+                i = skip_blank(i + 2) - 1;
             } else if (is_manual_heading(i)) {
                 add_heading(i, 1);
             } else {
@@ -93,6 +93,10 @@ class PlainReader {
         if (heading.empty() || heading.size() > 60 || is_ascii_space(heading[0]) || !is_capitals(heading)) return false;
         const std::string_view below = line(i + 1);
         return (i == 0 || is_blank(lines_[i - 1])) && below.starts_with("   ") && !is_blank(below);
+    }
+    std::size_t skip_blank(std::size_t i) const {
+        while (i < lines_.size() && is_blank(lines_[i])) ++i;
+        return i;
     }
     /// Levels go by the order in which the rules first come.
     int level_of(char rule) {

@@ -58,7 +58,7 @@ TEST(Markdown, HostileTextsEndWithinTheLimits) {
     std::string wide = "|";
     for (int i = 0; i < 20'000; ++i) wide += "a|";
     wide += "\n|";
-    for (int i = 0; i < 20'000; ++i) wide += "-|";
+    for (int i = 0; i < 20'000; ++i) wide += "---|";
     for (int i = 0; i < 20'000; ++i) wide += "\n|x";
     std::string backticks;
     for (int i = 0; i < 1500; ++i) backticks += std::string(static_cast<std::size_t>(i), '`') + "a";
@@ -71,12 +71,14 @@ TEST(Markdown, HostileTextsEndWithinTheLimits) {
     std::string entities;
     for (int i = 0; i < 20'000; ++i) entities += "&frac12;";
     ExtractLimits limits;
-    limits.time_max = std::chrono::seconds(3);
-    for (const std::string& text : {wide, backticks, brackets + "x", quotes + "x", emphasis, links, entities}) {
+    limits.time_max = std::chrono::seconds(1);
+    const std::vector<std::string> texts = {wide, backticks, brackets + "x", quotes + "x", emphasis, links, entities};
+    for (const std::string& text : texts) {
         const auto begin = std::chrono::steady_clock::now();
         const auto extracted = extract(text, Format::markdown, limits);
         const auto took = std::chrono::steady_clock::now() - begin;
         EXPECT_TRUE(extracted || extracted.error().code == Errc::over_limit) << text.substr(0, 20);
+        EXPECT_TRUE(&text != &texts[0] || extracted.has_error()) << "only the clock ends this one";
         EXPECT_LT(took, std::chrono::seconds(20)) << text.substr(0, 20);
     }
 }
