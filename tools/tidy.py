@@ -302,7 +302,7 @@ BANS = [
         "ask the Clock that was passed in", ("src",), ("src/base/",)),
     Ban(r"\basio::detached\b", "use spawn of base/async.hpp, which doesn't lose exceptions", ("src",)),
     Ban(CALL + r"(?:secure_)?getenv\s*\(", "take it as configuration; only app reads the environment",
-        ("src",), ("src/app/",)),
+        ("src",), ("src/app/", "src/text/subprocess.cpp")),
     Ban(CALL + r"(?:exit|_exit|quick_exit|terminate)\s*\(", "return an error; only app ends the process",
         ("src",), ("src/app/",)),
     Ban(r"\bDISABLED_\w+", "repair the test or remove it", ("tests",)),

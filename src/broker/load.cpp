@@ -176,7 +176,8 @@ awaitable<void> Engine::bury_exhausted() {
         for (const std::int64_t sequence : exhausted) {
             doomed.push_back(exhausted_letter(*entity, sequence));
             if (doomed.size() == EntityState::kBatch || sequence == exhausted.back()) {
-                co_await bury(entity, std::exchange(doomed, {}));
+                auto batch = std::exchange(doomed, {});
+                co_await bury(entity, std::move(batch));
             }
         }
     }

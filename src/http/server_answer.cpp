@@ -1,5 +1,6 @@
 #include "http/server_answer.hpp"
 
+#include "base/clock.hpp"
 #include "http/server_target.hpp"
 
 #include <boost/json/serialize.hpp>
@@ -165,7 +166,7 @@ std::string response_head(const Response& response, const HeadOptions& options) 
 }
 
 std::string_view HttpDate::now() {
-    const std::time_t second = std::time(nullptr);
+    const auto second = static_cast<std::time_t>(to_millis(SystemClock().now()) / 1000);
     if (second == second_) return text_;
     second_ = second;
     std::tm parts{};
