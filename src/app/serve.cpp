@@ -59,14 +59,14 @@ asio::awaitable<std::optional<int>> run_until_done(Server& server, WhenReady whe
 asio::awaitable<void> live(asio::io_context& io, Configuration configuration, WhenReady when_ready, int& code) {
     using namespace asio::experimental::awaitable_operators;
     asio::signal_set signals(io, SIGINT, SIGTERM);
-    const Duration drain = std::chrono::seconds(configuration.server.drain_seconds);
-    auto started = co_await Server::start(io.get_executor(), std::move(configuration));
+    SystemClock clock;
+    Server server(io.get_executor(), clock, std::move(configuration));
+    auto started = co_await server.start();
     if (!started) {
         std::fprintf(stderr, "millrace: %s\n", started.error().detail.c_str());
         code = 1;
         co_return;
     }
-    Server& server = **started;
     for (const auto& notice : server.notices()) telemetry::log_warning("start", "server", notice);
     telemetry::log_info("listening", server.url(), "ready");
     notify_manager("READY=1\n");
@@ -78,7 +78,7 @@ asio::awaitable<void> live(asio::io_context& io, Configuration configuration, Wh
     notify_manager("STOPPING=1\n");
     // From here on a second signal ends the process in its usual way.
     signals.clear();
-    co_await server.stop(drain);
+    co_await server.stop();
     io.stop();
 }
 
