@@ -178,6 +178,8 @@ class Engine {
     };
     asio::awaitable<Matching> matching(Entity queue, std::int64_t from, const DeadLetterFilter& filter);
     static bool reserve_ready(EntityState& queue, std::int64_t sequence);
+    /// Returns at `until`, or when the engine begins to stop.
+    asio::awaitable<void> sleep_unless_stopped(TimePoint until);
     asio::awaitable<bool> redrive_one(Entity queue, std::int64_t sequence, Entity owner);
     asio::awaitable<void> remove_busy(Entity entity, const std::vector<std::int64_t>& sequences);
     void restore_phase(const Entity& entity, std::int64_t sequence, Phase phase);

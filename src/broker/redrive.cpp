@@ -1,5 +1,7 @@
 #include "broker/guards.hpp"
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
 namespace millrace::broker {
 
 using asio::awaitable;
@@ -63,6 +65,16 @@ bool Engine::reserve_ready(EntityState& queue, std::int64_t sequence) {
     return true;
 }
 
+awaitable<void> Engine::sleep_unless_stopped(TimePoint until) {
+    using namespace asio::experimental::awaitable_operators;
+    while (!stopping_ && clock_.now() < until) {
+        auto due = clock_.sleep_until(until);
+        auto woken = rearm_.wait();
+        auto either = std::move(due) || std::move(woken);
+        co_await std::move(either);
+    }
+}
+
 awaitable<Result<RedriveResult>> Engine::redrive(std::string name, DeadLetterFilter filter, double per_second,
                                                  bool dry_run) {
     const Operation operation(*this);
@@ -86,7 +98,7 @@ awaitable<Result<RedriveResult>> Engine::redrive(std::string name, DeadLetterFil
                 const auto pace = std::chrono::milliseconds(
                     static_cast<std::int64_t>(1000.0 * static_cast<double>(result.moved) / per_second));
                 const TimePoint turn = from_millis(begun) + pace;
-                co_await clock_.sleep_until(turn);
+                co_await sleep_unless_stopped(turn);
             }
             if (stopping_ || owner->removed) co_return result;
             if (!reserve_ready(*queue, sequence)) continue;

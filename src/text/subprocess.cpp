@@ -5,14 +5,12 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -20,7 +18,6 @@ namespace millrace::text {
 namespace {
 
 constexpr std::size_t kErrorBytesMax = 8 * 1024;
-constexpr rlim_t kDescriptorsMax = 64;
 using Clock = std::chrono::steady_clock;
 
 [[noreturn]] void broken(const char* what) {
@@ -67,7 +64,8 @@ class SpawnPlan {
         posix_spawnattr_setsigdefault(&attributes_, &all);
         // Its own group: Ctrl-C is for us, and we end it when its work is not wanted any more.
         posix_spawnattr_setpgroup(&attributes_, 0);
-        posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+        posix_spawnattr_setflags(&attributes_,
+                                 POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
     }
     ~SpawnPlan() {
         posix_spawn_file_actions_destroy(&actions_);
@@ -80,11 +78,10 @@ class SpawnPlan {
         std::vector<char*> argv;
         for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
         argv.push_back(nullptr);
-        const char* const path = std::getenv("PATH");
-        std::string path_entry = std::string("PATH=") + (path ? path : "/usr/bin:/bin");
+        std::string path = "PATH=/usr/local/bin:/usr/bin:/bin";
         std::string locale = "LC_ALL=C";
-        std::array<char*, 3> environment = {path_entry.data(), locale.data(), nullptr};
-        return ::posix_spawnp(&pid, argv[0], &actions_, &attributes_, argv.data(), environment.data());
+        std::array<char*, 3> environment = {path.data(), locale.data(), nullptr};
+        return ::posix_spawn(&pid, argv[0], &actions_, &attributes_, argv.data(), environment.data());
     }
 
   private:
@@ -92,20 +89,25 @@ class SpawnPlan {
     posix_spawnattr_t attributes_;
 };
 
-void limit(pid_t pid, int resource, rlim_t value) {
-    const rlimit both{value, value};
-    // An ended child has no limits to set: nothing to report.
-    ::prlimit(pid, static_cast<__rlimit_resource>(resource), &both, nullptr);
-}
+/// Sets the limits and becomes the program. posix_spawn cannot set them, and setting them from outside comes
+/// too late for a program that is quick. A limit that is already lower stays.
+constexpr const char* kSetLimits =
+    "for limit in \"-c 0\" \"-f 0\" \"-n 64\" \"-t $1\" \"-v $2\"; do ulimit $limit 2>/dev/null || :; done; "
+    "shift 2; exec \"$@\"";
+constexpr int kNotExecutable = 126, kNotFound = 127;  ///< how a shell says it (POSIX.1-2017, shell, 2.8.2)
 
-/// posix_spawn knows no limits, so they are set on the child as it starts: before it has read a byte of the document.
-void limit_child(pid_t pid, const ProcessLimits& limits) {
-    const auto left = std::chrono::duration_cast<std::chrono::seconds>(limits.deadline - Clock::now()).count();
-    limit(pid, RLIMIT_AS, limits.memory_bytes_max);
-    limit(pid, RLIMIT_CPU, static_cast<rlim_t>(std::max<long long>(left, 0) + 2));
-    limit(pid, RLIMIT_FSIZE, 0);
-    limit(pid, RLIMIT_CORE, 0);
-    limit(pid, RLIMIT_NOFILE, kDescriptorsMax);
+std::vector<std::string> within_limits(const std::vector<std::string>& arguments,
+                                       const ProcessLimits& limits) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::seconds>(limits.deadline - Clock::now()).count();
+    std::vector<std::string> result = {"/bin/sh",
+                                       "-c",
+                                       kSetLimits,
+                                       "sh",
+                                       std::to_string(std::max<long long>(left, 0) + 2),
+                                       std::to_string(limits.memory_bytes_max / 1024)};
+    result.insert(result.end(), arguments.begin(), arguments.end());
+    return result;
 }
 
 int milliseconds_until(Clock::time_point deadline) {
@@ -168,9 +170,7 @@ Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
     return *this;
 }
 
-int Descriptor::release() noexcept {
-    return std::exchange(fd_, -1);
-}
+int Descriptor::release() noexcept { return std::exchange(fd_, -1); }
 
 void Descriptor::close() noexcept {
     if (fd_ >= 0) ::close(release());
@@ -194,16 +194,19 @@ Result<ProcessResult> run_process(const std::vector<std::string>& arguments, con
     Pipe output = make_pipe(), error = make_pipe();
     if (::lseek(input.get(), 0, SEEK_SET) != 0) broken("cannot rewind the input of a program");
     pid_t pid = -1;
-    const int failed = SpawnPlan(input.get(), output.write.get(), error.write.get()).start(arguments, pid);
+    const int failed = SpawnPlan(input.get(), output.write.get(), error.write.get())
+                           .start(within_limits(arguments, limits), pid);
     if (failed != 0) {
         return Error{Errc::unavailable, "cannot start " + arguments[0] + ": " + std::strerror(failed)};
     }
-    limit_child(pid, limits);
     output.write.close();
     error.write.close();
     ProcessResult result;
     result.stopped = drain(output, error, limits, result);
     reap(pid, limits, result);
+    if (result.exit_code == kNotFound || result.exit_code == kNotExecutable) {
+        return Error{Errc::unavailable, "cannot start " + arguments[0] + ": it is not installed"};
+    }
     return result;
 }
 

@@ -39,7 +39,9 @@ TEST(Markdown, BecomesPlainText) {
 }
 
 TEST(Markdown, HeadingsAreSectionsAndTheFirstIsTheTitle) {
-    const auto extracted = extract("intro\n\n# The *Title* #\n\ntext\n\nSub\n---\n\nmore\n\n### Deep\n\nx\n\n## Next\n", Format::markdown);
+    const auto extracted =
+        extract("intro\n\n# The *Title* #\n\ntext\n\nSub\n---\n\nmore\n\n### Deep\n\nx\n\n## Next\n",
+                Format::markdown);
     ASSERT_TRUE(extracted);
     EXPECT_EQ(extracted->title, "The Title");
     std::vector<std::string> paths;
@@ -50,7 +52,8 @@ TEST(Markdown, HeadingsAreSectionsAndTheFirstIsTheTitle) {
 }
 
 TEST(Markdown, FrontMatterGivesTheTitle) {
-    EXPECT_EQ(extract("---\ntitle: \"Quoted: one\"\ntags: [a]\n---\n# Other\n", Format::markdown)->title, "Quoted: one");
+    EXPECT_EQ(extract("---\ntitle: \"Quoted: one\"\ntags: [a]\n---\n# Other\n", Format::markdown)->title,
+              "Quoted: one");
     EXPECT_EQ(extract("+++\ntitle = 'Toml'\n+++\ntext\n", Format::markdown)->title, "Toml");
 }
 
@@ -58,7 +61,7 @@ TEST(Markdown, HostileTextsEndWithinTheLimits) {
     std::string wide = "|";
     for (int i = 0; i < 20'000; ++i) wide += "a|";
     wide += "\n|";
-    for (int i = 0; i < 20'000; ++i) wide += "-|";
+    for (int i = 0; i < 20'000; ++i) wide += "---|";
     for (int i = 0; i < 20'000; ++i) wide += "\n|x";
     std::string backticks;
     for (int i = 0; i < 1500; ++i) backticks += std::string(static_cast<std::size_t>(i), '`') + "a";
@@ -71,12 +74,15 @@ TEST(Markdown, HostileTextsEndWithinTheLimits) {
     std::string entities;
     for (int i = 0; i < 20'000; ++i) entities += "&frac12;";
     ExtractLimits limits;
-    limits.time_max = std::chrono::seconds(3);
-    for (const std::string& text : {wide, backticks, brackets + "x", quotes + "x", emphasis, links, entities}) {
+    limits.time_max = std::chrono::seconds(1);
+    const std::vector<std::string> texts = {wide,     backticks, brackets + "x", quotes + "x",
+                                            emphasis, links,     entities};
+    for (const std::string& text : texts) {
         const auto begin = std::chrono::steady_clock::now();
         const auto extracted = extract(text, Format::markdown, limits);
         const auto took = std::chrono::steady_clock::now() - begin;
         EXPECT_TRUE(extracted || extracted.error().code == Errc::over_limit) << text.substr(0, 20);
+        EXPECT_TRUE(&text != &texts[0] || extracted.has_error()) << "only the clock ends this one";
         EXPECT_LT(took, std::chrono::seconds(20)) << text.substr(0, 20);
     }
 }
