@@ -2,7 +2,7 @@
 // searchable or dead-lettered, once, whole, and nothing else is left behind. `--sessions` does the same to a queue with
 // sessions: every message once and in order. `--poison` counts the starts that a message which kills its process costs.
 //
-//     bench_crash --server PATH [--kills N] [--session-kills N] [--seed N] [--json PATH]
+//     bench_crash [--server PATH] [--kills N] [--session-kills N] [--seed N] [--json PATH]
 #include "base/async.hpp"
 #include "base/ids.hpp"
 #include "bench/support/client.hpp"
@@ -36,6 +36,7 @@ struct Arguments {
 Arguments parse(int argc, char** argv) {
     Arguments arguments;
     arguments.self = fs::canonical("/proc/self/exe");
+    arguments.server = fs::path(arguments.self).parent_path().parent_path() / "millrace";
     for (int i = 1; i + 1 < argc; i += 2) {
         const std::string_view name = argv[i];
         const std::string value = argv[i + 1];
@@ -287,10 +288,16 @@ class DocumentCrash {
             const std::int64_t count = connection.integer(sql);
             verdict_.expect(count == 0, std::string(what) + ": " + std::to_string(count));
         };
-        zero("orphan chunks", "SELECT count(*) FROM chunk c LEFT JOIN document d ON d.id=c.document AND "
-                              "d.live=c.generation WHERE d.id IS NULL");
-        zero("documents whose chunks don't add up", "SELECT count(*) FROM document d WHERE d.live>0 AND d.chunks<>"
-                                                    "(SELECT count(*) FROM chunk c WHERE c.document=d.id)");
+        zero("orphan chunks", "SELECT count(*) FROM chunk c LEFT JOIN version v ON v.id=c.version LEFT JOIN document d "
+                              "ON d.id=v.document AND d.live=v.generation AND v.live=1 WHERE d.id IS NULL");
+        zero("orphan vectors", "SELECT count(*) FROM chunk_vector WHERE chunk NOT IN (SELECT id FROM chunk)");
+        zero("versions that search sees and the document does not", "SELECT count(*) FROM version v LEFT JOIN document d "
+             "ON d.id=v.document AND d.live=v.generation WHERE v.live=1 AND d.id IS NULL");
+        zero("documents whose chunks don't add up",
+             "SELECT count(*) FROM document d WHERE d.live>0 AND d.chunks<>(SELECT count(*) FROM chunk c JOIN version v "
+             "ON v.id=c.version WHERE v.document=d.id)");
+        zero("words of chunks that are gone",
+             "SELECT (SELECT count(*) FROM chunk_words_docsize) - (SELECT count(*) FROM chunk)");
         zero("blobs of documents that are ready", "SELECT count(*) FROM blob b JOIN document d ON d.id=b.document "
                                                   "WHERE d.status='succeeded'");
         zero("messages left in working queues", "SELECT count(*) FROM message m JOIN entity e ON e.id=m.entity WHERE "

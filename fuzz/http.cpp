@@ -41,6 +41,12 @@ Reading read(std::string_view input, std::size_t step) {
     return {.done = true, .refused = 0, .target = request.path, .body = request.body};
 }
 
+/// However the network cuts the bytes, they are the same request or none. When the refusal comes may differ.
+void require_same(const Reading& one, const Reading& other) {
+    if (one.done || other.done)
+        require(one == other, "bytes that come in parts are read as bytes that come at once");
+}
+
 }  // namespace
 
 std::vector<std::string> seeds() {
@@ -59,8 +65,7 @@ std::vector<std::string> seeds() {
 
 void check(std::string_view input) {
     const Reading whole = read(input, input.size() + 1);
-    require(read(input, 1) == whole, "bytes that come one by one are read as bytes that come at once");
-    require(read(input, 7) == whole, "bytes that come in sevens are read as bytes that come at once");
+    for (const std::size_t step : {1, 7, 100}) require_same(whole, read(input, step));
     const auto target = http::parse_target(input);
     if (!target) return;
     require(http::is_utf8(target->path), "a path is UTF-8");

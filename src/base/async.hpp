@@ -20,9 +20,11 @@ namespace asio = boost::asio;
 class CpuPool {
   public:
     /// Starts `threads` threads (at least 1).
-    explicit CpuPool(unsigned threads) : pool_(threads == 0 ? 1 : threads) {}
+    explicit CpuPool(unsigned threads) : threads_(threads == 0 ? 1 : threads), pool_(threads_) {}
     ~CpuPool() { stop(); }
     CpuPool(const CpuPool&) = delete;
+
+    unsigned threads() const noexcept { return threads_; }
 
     /// Runs `work()` on a thread of the pool and resumes the caller on its own executor with what it returned or
     /// threw. `work` is copied into the task and destroyed before the caller goes on. T must be default-constructible
@@ -41,6 +43,7 @@ class CpuPool {
     }
 
   private:
+    unsigned threads_;
     asio::thread_pool pool_;
 };
 

@@ -58,6 +58,9 @@ inline constexpr std::size_t claim_check_bytes_min = 64 * kKiB;   ///< larger bo
 inline constexpr std::size_t query_bytes_max = 8 * kKiB;
 inline constexpr std::size_t search_top_max = 1000;
 
+// Provider (local)
+inline constexpr std::size_t local_input_bytes_max = 1 * kMiB;   ///< of one text
+
 // Provider (OpenAI)
 inline constexpr std::size_t embed_inputs_max = 2048;          ///< inputs of one embeddings request
 inline constexpr std::size_t embed_request_tokens_max = 300'000;

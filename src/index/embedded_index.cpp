@@ -2,6 +2,7 @@
 
 #include "base/ids.hpp"
 #include "base/limits.hpp"
+#include "index/graph_keeper.hpp"
 #include "index/reading.hpp"
 #include "index/rows.hpp"
 #include "index/scanner.hpp"
@@ -58,8 +59,10 @@ class EmbeddedIndex final : public Index {
   public:
     EmbeddedIndex(store::Database& database, CpuPool& pool, const EmbeddedIndexOptions& options,
                   const asio::any_io_executor& executor, Stamp newest)
-        : database_(database), pool_(pool), scanner_(pool, executor, options.scan_threads), searches_(executor),
-          versions_(newest), tables_(versions_) {}
+        : database_(database), pool_(pool), scanner_(pool, executor, options.scan_threads),
+          searches_(std::make_shared<Searches>(executor)), versions_(newest),
+          graphs_(pool, executor, searches_, options.graph_rows_min),
+          tables_(versions_, [this](const std::shared_ptr<VectorTable>& table) { graphs_.look(table); }) {}
 
     asio::awaitable<void> open();
 
@@ -80,13 +83,15 @@ class EmbeddedIndex final : public Index {
     asio::awaitable<VersionState*> load(std::int64_t version, const std::string& model, const std::string& category);
     asio::awaitable<Result<Published>> change(std::shared_ptr<ChangeCommand> command);
     asio::awaitable<void> purge(std::vector<std::int64_t> versions);
+    asio::awaitable<void> purge_sometime(std::vector<std::int64_t> versions);
     asio::awaitable<std::vector<Candidate>> find_vectors(const SearchRequest& request, Stamp state, std::size_t count);
 
     store::Database& database_;
     CpuPool& pool_;
     Scanner scanner_;
-    Searches searches_;
+    std::shared_ptr<Searches> searches_;
     Versions versions_;
+    GraphKeeper graphs_;
     VectorTables tables_;
     std::vector<std::int64_t> unpurged_;
     IndexStats stats_;
@@ -177,7 +182,7 @@ asio::awaitable<Result<Staged>> EmbeddedIndex::stage(DocumentVersion version, st
         if (!missing) co_return missing.error();
         start->done.missing.insert(start->done.missing.end(), missing->begin(), missing->end());
     }
-    co_await purge(std::move(start->parked));
+    co_await purge_sometime(std::move(start->parked));
     co_return std::move(start->done);
 }
 
@@ -264,7 +269,7 @@ asio::awaitable<Result<std::size_t>> EmbeddedIndex::publish(DocumentVersion vers
     if (!published->unchanged) {
         stats_.documents += 1;
         stats_.chunks += published->chunks;
-        co_await purge(std::move(published->superseded));
+        co_await purge_sometime(std::move(published->superseded));
     }
     co_return published->chunks;
 }
@@ -292,41 +297,50 @@ asio::awaitable<Result<void>> EmbeddedIndex::remove(std::string document, AlsoWr
     co_return Result<void>();
 }
 
-// What could not be purged for a broken machine is tried again with the next purge, and at the next start.
+// What was to be done is done: rows that nobody sees must not make it fail.
+asio::awaitable<void> EmbeddedIndex::purge_sometime(std::vector<std::int64_t> versions) {
+    try {
+        co_await purge(std::move(versions));
+    } catch (const MachineError&) {
+        // They are tried again with the next purge, and at the next start.
+    }
+}
+
+// Throws MachineError; what is left then is tried again with the next purge, and at the next start.
 asio::awaitable<void> EmbeddedIndex::purge(std::vector<std::int64_t> versions) {
-    unpurged_.insert(unpurged_.end(), versions.begin(), versions.end());
-    if (unpurged_.empty()) co_return;
-    co_await searches_.older_have_ended();
-    while (!unpurged_.empty()) {
-        const std::int64_t version = unpurged_.back();
-        unpurged_.pop_back();
-        tables_.drop(versions_.take(version));
-        try {
+    versions.insert(versions.end(), unpurged_.begin(), unpurged_.end());
+    unpurged_.clear();
+    if (versions.empty()) co_return;
+    co_await searches_->older_have_ended();
+    for (const std::int64_t version : versions) tables_.drop(versions_.take(version));
+    try {
+        for (; !versions.empty(); versions.pop_back()) {
             for (bool done = false; !done;) {
-                auto work = [version](store::Connection& database) { return purge_rows(database, version); };
-                done = co_await database_.write(std::move(work));
+                auto work = [version = versions.back()](store::Connection& database) -> Result<bool> {
+                    return purge_rows(database, version);
+                };
+                const auto purged = co_await database_.write(std::move(work));
+                done = *purged;
             }
-        } catch (...) {
-            unpurged_.push_back(version);
-            throw;
         }
+    } catch (...) {
+        unpurged_.insert(unpurged_.end(), versions.begin(), versions.end());
+        throw;
     }
 }
 
 asio::awaitable<std::vector<Candidate>> EmbeddedIndex::find_vectors(const SearchRequest& request, Stamp state,
                                                                     std::size_t count) {
-    const VectorTable* table = tables_.find(request.model, request.vector.size());
-    if (table == nullptr || request.mode == Mode::keyword) co_return std::vector<Candidate>();
-    VectorQuery query{request.vector, state, tables_.category_filter(request.category), count};
-    TableView view = table->view();
-    co_return co_await scanner_.find(std::move(view), query);
+    if (request.mode == Mode::keyword) co_return std::vector<Candidate>();
+    ScanPlan plan = tables_.plan(request.model, request.vector, state, request.category, count);
+    co_return co_await scanner_.find(std::move(plan));
 }
 
 asio::awaitable<Result<std::vector<SearchHit>>> EmbeddedIndex::search(SearchRequest request) {
     if (!all_finite(request.vector)) co_return Error{Errc::invalid_input, "the query's vector is not finite"};
     request.top = std::min(request.top, limits::search_top_max);
     const auto shared = std::make_shared<const SearchRequest>(std::move(request));
-    const Searches::Ticket ticket(searches_);
+    const Searches::Ticket ticket(*searches_);
     const std::size_t depth = std::max(kFusionDepth, shared->top);
 
     auto read_words = [shared, depth](store::Connection& database) {

@@ -27,14 +27,24 @@ Scanner::Scanner(CpuPool& pool, asio::any_io_executor executor, unsigned threads
     : pool_(pool), executor_(std::move(executor)),
       threads_(threads != 0 ? threads : std::max(2U, std::thread::hardware_concurrency()) - 1) {}
 
-asio::awaitable<std::vector<Candidate>> Scanner::find(TableView view, VectorQuery query) {
-    const auto shared = std::make_shared<const TableView>(std::move(view));
-    const std::size_t blocks = shared->blocks.size();
+asio::awaitable<std::vector<Candidate>> Scanner::find(ScanPlan plan) {
+    const auto shared = std::make_shared<const ScanPlan>(std::move(plan));
+    if (shared->view.rows == 0) co_return std::vector<Candidate>();
+    if (shared->effort > 0) {
+        auto work = [shared] { return scan_graph(shared->view, shared->query, shared->effort); };
+        auto found = co_await pool_.run(std::move(work));
+        if (found) co_return std::move(*found);
+    }
+    co_return co_await scan_all(shared);
+}
+
+asio::awaitable<std::vector<Candidate>> Scanner::scan_all(std::shared_ptr<const ScanPlan> plan) {
+    const std::size_t blocks = plan->view.blocks.size();
     const std::size_t count = std::clamp<std::size_t>(blocks / kBlocksPerThreadMin, 1, threads_);
     auto parts = std::make_shared<Parts>(executor_);
     for (std::size_t part = 0; part < count; ++part) {
-        auto work = [shared, query, first = blocks * part / count, last = blocks * (part + 1) / count] {
-            return scan(*shared, query, first, last);
+        auto work = [plan, first = blocks * part / count, last = blocks * (part + 1) / count] {
+            return scan(plan->view, plan->query, first, last);
         };
         auto on_end = [parts](std::exception_ptr failure, std::vector<Candidate> found) {
             if (failure) parts->failure = failure;
@@ -47,7 +57,7 @@ asio::awaitable<std::vector<Candidate>> Scanner::find(TableView view, VectorQuer
     }
     while (parts->running > 0) co_await parts->ended.wait();
     if (parts->failure) std::rethrow_exception(parts->failure);
-    co_return merge(std::move(parts->found), query.count);
+    co_return merge(std::move(parts->found), plan->query.count);
 }
 
 }  // namespace millrace::index

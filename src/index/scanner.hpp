@@ -1,8 +1,8 @@
-// One scan of a vector table by several threads of the CPU pool.
+// Looks up vectors on the threads of the CPU pool.
 #pragma once
 
 #include "base/async.hpp"
-#include "index/vector_table.hpp"
+#include "index/vector_tables.hpp"
 
 #include <memory>
 #include <vector>
@@ -15,10 +15,12 @@ class Scanner {
     /// Up to `threads` threads of `pool` scan at once for one search (0: the machine's cores, less one).
     Scanner(CpuPool& pool, asio::any_io_executor executor, unsigned threads);
 
-    /// The best rows of `view` by 8-bit scores, best first. `vector` must live until the answer.
-    asio::awaitable<std::vector<Candidate>> find(TableView view, VectorQuery query);
+    /// The best rows by 8-bit scores, best first. The plan's vector must live until the answer.
+    asio::awaitable<std::vector<Candidate>> find(ScanPlan plan);
 
   private:
+    asio::awaitable<std::vector<Candidate>> scan_all(std::shared_ptr<const ScanPlan> plan);
+
     CpuPool& pool_;
     asio::any_io_executor executor_;
     std::size_t threads_;

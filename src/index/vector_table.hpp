@@ -1,6 +1,7 @@
 // Vectors in memory: rows of 8-bit numbers in fixed blocks, each row part of a version of a document.
 #pragma once
 
+#include "index/hnsw.hpp"
 #include "index/kernels.hpp"
 #include "index/versions.hpp"
 
@@ -8,13 +9,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 namespace millrace::index {
-
-/// The place of a row in a table.
-using Slot = std::uint32_t;
 
 /// A found row; `score` approximates the inner product.
 struct Candidate {
@@ -65,6 +64,7 @@ struct TableView {
     std::vector<std::shared_ptr<VectorBlock>> blocks;
     std::size_t rows = 0;
     std::size_t dimensions = 0;
+    std::shared_ptr<const Graph> graph;  ///< over most of the rows; null: there is none
 };
 
 /// What a scan looks for.
@@ -75,35 +75,72 @@ struct VectorQuery {
     std::size_t count = 0;          ///< candidates wanted at most
 };
 
+/// A row on its way into a graph; the block keeps its memory alive.
+struct GraphRow {
+    Slot slot = 0;
+    std::shared_ptr<const VectorBlock> block;
+
+    const std::int8_t* row() const { return block->row(slot % VectorBlock::kRows); }
+    float scale() const { return block->scales[slot % VectorBlock::kRows]; }
+};
+
 /// The vectors of one model. For the I/O thread; views are scanned on any thread meanwhile.
+///
+/// A large table has a graph, built beside it from `graph_rows`. Rows that are not in it yet are scanned; rows that are
+/// gone stay in it, and so in memory, until it is built anew.
 class VectorTable {
   public:
     explicit VectorTable(std::size_t dimensions) : dimensions_(dimensions) {}
 
     std::size_t dimensions() const noexcept { return dimensions_; }
+    std::size_t stride() const noexcept { return padded(dimensions_); }
 
     /// Adds row `at` of `rows`; a search sees it when it sees `version`.
     Slot add(const QuantizedRows& rows, std::size_t at, const VersionState* version);
     /// Gives the slot back. No search that sees it runs any more.
     void free(Slot slot);
 
-    TableView view() const { return {blocks_, used_, dimensions_}; }
+    TableView view() const { return {blocks_, slots_.size(), dimensions_, graph_}; }
 
+    /// Rows in use.
+    std::size_t size() const noexcept { return slots_.size() - unused_.size() - stranded_.size(); }
+    /// Rows that are gone but still in a graph.
+    std::size_t stranded() const noexcept { return stranded_.size(); }
+    bool has_graph() const noexcept { return graph_ != nullptr; }
     /// Memory held, in bytes.
     std::size_t bytes() const noexcept;
 
+    /// From now on `graph_rows` hands out every row in use.
+    void begin_graph();
+    /// Up to `count` rows for the graph that is built, or for the one in use. Empty: all are in it.
+    std::vector<GraphRow> graph_rows(std::size_t count);
+    /// Searches that start from now on use `graph`, which holds all rows handed out since `begin_graph`.
+    void use_graph(std::shared_ptr<const Graph> graph) { graph_ = std::move(graph); }
+    /// Rows that only an earlier graph held can be used again. No search that uses that graph runs any more.
+    void forget_earlier_graphs();
+
   private:
     VectorBlock& block(Slot slot) noexcept { return *blocks_[slot / VectorBlock::kRows]; }
+    bool in_use(Slot slot) noexcept { return block(slot).versions[slot % VectorBlock::kRows] != nullptr; }
 
     std::size_t dimensions_;
-    std::size_t used_ = 0;
     std::vector<std::shared_ptr<VectorBlock>> blocks_;
+    std::vector<std::uint32_t> slots_;  ///< of each row ever used: the last graph that it was handed to, 0 for none
     std::vector<Slot> unused_;
+    std::vector<Slot> stranded_;
+    std::shared_ptr<const Graph> graph_;
+    std::uint32_t graph_number_ = 0;    ///< of the newest graph; 0: none was begun
+    std::vector<Slot> waiting_;         ///< rows for that graph
 };
 
-/// The best rows of blocks `first` to `last` (exclusive) of `view`, best first.
+/// The best rows of blocks `first` to `last` (exclusive) of `view`, best first. Those in `except` are left out: it must
+/// be held.
 std::vector<Candidate> scan(const TableView& view, const VectorQuery& query, std::size_t first, std::size_t last,
-                            const Kernel& kernel = best_kernel());
+                            const Graph* except = nullptr, const Kernel& kernel = best_kernel());
+
+/// About the best rows of `view`, which has a graph, best first: looks up `effort` rows of it (at least query.count).
+/// Nothing if so many of them are not to be seen that the answer would be shorter than it should: scan then.
+std::optional<std::vector<Candidate>> scan_graph(const TableView& view, const VectorQuery& query, std::size_t effort);
 
 /// The best `count` of several rankings, best first.
 std::vector<Candidate> merge(std::vector<std::vector<Candidate>> parts, std::size_t count);

@@ -4,6 +4,7 @@
 #include "index/vector_table.hpp"
 #include "index/versions.hpp"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,10 +13,21 @@
 
 namespace millrace::index {
 
+/// Where to look for the vectors near one.
+struct ScanPlan {
+    TableView view;
+    VectorQuery query;
+    /// Rows to look up in the view's graph; 0: scan.
+    std::size_t effort = 0;
+};
+
 /// One table for each model and length of vector. For the I/O thread.
 class VectorTables {
   public:
-    explicit VectorTables(Versions& versions) : versions_(versions) {}
+    /// Told about every table whose rows change.
+    using OnChange = std::function<void(const std::shared_ptr<VectorTable>&)>;
+
+    VectorTables(Versions& versions, OnChange on_change) : versions_(versions), on_change_(std::move(on_change)) {}
 
     /// A version without rows, seen by nobody yet.
     VersionState* create(std::int64_t id, const std::string& category) {
@@ -28,28 +40,31 @@ class VectorTables {
     /// Takes the rows of `version` out of memory. No search that sees it runs any more. Null is allowed.
     void drop(VersionState* version);
 
-    /// Null: there are no such vectors.
-    const VectorTable* find(const std::string& model, std::size_t dimensions) const;
-
-    /// The number that stands for `category` in a scan; kAnyCategory if it is empty.
-    std::uint32_t category_filter(const std::string& category) {
-        return category.empty() ? kAnyCategory : category_number(category);
-    }
+    /// How to find the `count` vectors of `model` nearest to `vector` that a search of `state` sees, in `category` if it
+    /// isn't empty. A view without rows: there are none. `vector` must outlive the plan.
+    ScanPlan plan(const std::string& model, std::span<const float> vector, Stamp state, const std::string& category,
+                  std::size_t count);
 
     std::size_t bytes() const noexcept;
 
   private:
+    struct Table {
+        std::shared_ptr<VectorTable> vectors;
+        std::vector<std::size_t> rows_by_category;
+    };
     struct Rows {
-        VectorTable* table = nullptr;
+        Table* table = nullptr;
         std::vector<Slot> slots;
     };
 
     std::uint32_t category_number(const std::string& category) {
         return categories_.try_emplace(category, static_cast<std::uint32_t>(categories_.size())).first->second;
     }
+    Table& table(const std::string& model, std::size_t dimensions);
 
     Versions& versions_;
-    std::map<std::pair<std::string, std::size_t>, VectorTable> tables_;
+    OnChange on_change_;
+    std::map<std::pair<std::string, std::size_t>, Table> tables_;
     std::unordered_map<const VersionState*, Rows> rows_;
     std::unordered_map<std::string, std::uint32_t> categories_;
 };

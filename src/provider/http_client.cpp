@@ -7,7 +7,9 @@
 #include <boost/url/url_view.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
+#include <optional>
 #include <set>
 
 namespace millrace::provider {
@@ -47,6 +49,15 @@ Result<std::string> request_head(const HttpRequest& request) {
     return head;
 }
 
+/// 1 to 65535; 0 for "".
+std::optional<unsigned short> parse_port(std::string_view text) {
+    unsigned short port = 0;
+    if (text.empty()) return port;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+    if (error != std::errc() || end != text.data() + text.size() || port == 0) return std::nullopt;
+    return port;
+}
+
 Error malformed(std::string why) { return {Errc::invalid_input, "the URL " + std::move(why)}; }
 
 }  // namespace
@@ -61,7 +72,8 @@ std::string_view find_field(const HttpFields& fields, std::string_view name) noe
 
 std::string HttpUrl::origin() const {
     const bool v6 = host.find(':') != std::string::npos;
-    return std::string(tls ? "https://" : "http://") + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+    return std::string(tls ? "https://" : "http://") + (v6 ? "[" + host + "]" : host) + ":" +
+           std::to_string(port);
 }
 
 Result<HttpUrl> parse_url(std::string_view text) {
@@ -70,15 +82,20 @@ Result<HttpUrl> parse_url(std::string_view text) {
     const boost::urls::url_view& view = *parsed;
     HttpUrl url;
     url.tls = view.scheme_id() == boost::urls::scheme::https;
-    if (!url.tls && view.scheme_id() != boost::urls::scheme::http) return malformed("is neither http nor https");
+    if (!url.tls && view.scheme_id() != boost::urls::scheme::http)
+        return malformed("is neither http nor https");
     if (view.has_userinfo()) return malformed("holds a name or password; give the key by itself");
     if (view.host().empty()) return malformed("has no host");
     if (view.host_type() == boost::urls::host_type::ipvfuture) return malformed("has a host of unknown form");
     url.host = view.host_address();
     if (has_control(url.host)) return malformed("has control characters in its host");
-    if (view.has_port() && !view.port().empty() && view.port_number() == 0) return malformed("has a bad port");
-    url.port = view.port_number() != 0 ? view.port_number() : (url.tls ? 443 : 80);
-    url.target = view.encoded_path().empty() ? "/" : std::string(view.encoded_path());
+    const std::string port(view.port());
+    const std::string path(view.encoded_path());
+    // Boost 1.81 reads the port modulo 65536 and ends it at the first letter.
+    const auto number = parse_port(port);
+    if (!number || (!path.empty() && path.front() != '/')) return malformed("has a bad port");
+    url.port = !port.empty() ? *number : (url.tls ? 443 : 80);
+    url.target = path.empty() ? "/" : path;
     if (view.has_query()) url.target += "?" + std::string(view.encoded_query());
     return url;
 }
@@ -107,7 +124,8 @@ class HttpClient::Pool : public std::enable_shared_from_this<Pool> {
         Pool& pool;
         Origin& origin;
         std::shared_ptr<ClientConnection> connection;
-        Lease(Pool& p, Origin& o, std::shared_ptr<ClientConnection> c) : pool(p), origin(o), connection(std::move(c)) {
+        Lease(Pool& p, Origin& o, std::shared_ptr<ClientConnection> c)
+            : pool(p), origin(o), connection(std::move(c)) {
             origin.busy.insert(connection);
         }
         Lease(const Lease&) = delete;
@@ -127,18 +145,24 @@ class HttpClient::Pool : public std::enable_shared_from_this<Pool> {
     asio::ssl::context tls_;
     std::map<std::string, Origin> origins_;
     asio::steady_timer reaper_;
+    bool trusts_ = false;
     bool reaping_ = false;
     bool stopped_ = false;
 };
 
 Result<void> HttpClient::Pool::trust() {
+    if (trusts_) return {};
     boost::system::error_code error;
     tls_.set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
                      asio::ssl::context::no_tlsv1_1);
     tls_.set_verify_mode(asio::ssl::verify_peer);
-    if (options_.ca_file.empty()) tls_.set_default_verify_paths(error);
-    else tls_.load_verify_file(options_.ca_file, error);
-    if (error) return Error{Errc::invalid_input, "can't read the CA file " + options_.ca_file};
+    if (options_.ca_file.empty())
+        tls_.set_default_verify_paths(error);
+    else
+        tls_.load_verify_file(options_.ca_file, error);
+    if (error)
+        return Error{Errc::invalid_input, "can't read the certificate authorities " + options_.ca_file};
+    trusts_ = true;
     return {};
 }
 
@@ -171,12 +195,21 @@ asio::awaitable<Result<HttpAnswer>> HttpClient::Pool::send(HttpRequest request) 
 }
 
 asio::awaitable<Exchange> HttpClient::Pool::send_once(const HttpRequest& request, const std::string& head,
-                                                      Instant deadline, std::shared_ptr<ClientConnection> kept) {
+                                                      Instant deadline,
+                                                      std::shared_ptr<ClientConnection> kept) {
     const bool fresh = kept == nullptr;
     auto connection = fresh ? std::make_shared<ClientConnection>(io_) : std::move(kept);
     const Lease lease(*this, origin(request.url), connection);
+    if (fresh && request.url.tls) {
+        const auto trusted = trust();
+        if (!trusted) {
+            Exchange failed{trusted.error(), false};
+            co_return failed;
+        }
+    }
     if (fresh) {
-        const auto connect_deadline = std::min(deadline, std::chrono::steady_clock::now() + options_.connect_time_max);
+        const auto connect_deadline =
+            std::min(deadline, std::chrono::steady_clock::now() + options_.connect_time_max);
         auto connected = co_await connection->connect(request.url, tls_, connect_deadline);
         if (!connected) {
             Error error = connected.error();
@@ -211,7 +244,8 @@ std::shared_ptr<ClientConnection> HttpClient::Pool::take_idle(Origin& origin) {
 
 void HttpClient::Pool::give_back(Origin& origin, const std::shared_ptr<ClientConnection>& connection) {
     origin.busy.erase(connection);
-    const bool keep = connection->keep_alive() && !stopped_ && origin.idle.size() < options_.idle_per_origin_max;
+    const bool keep =
+        connection->keep_alive() && !stopped_ && origin.idle.size() < options_.idle_per_origin_max;
     if (keep) {
         connection->idle_since = std::chrono::steady_clock::now();
         origin.idle.push_back(connection);
@@ -257,13 +291,20 @@ HttpClient::HttpClient(std::shared_ptr<Pool> pool) : pool_(std::move(pool)) {}
 HttpClient::~HttpClient() { pool_->stop(); }
 
 Result<std::unique_ptr<HttpClient>> HttpClient::make(asio::any_io_executor io, HttpClientOptions options) {
+    const bool own_authorities = !options.ca_file.empty();
     auto pool = std::make_shared<Pool>(io, std::move(options));
-    const auto trusted = pool->trust();
-    if (!trusted) return trusted.error();
+    if (own_authorities) {
+        const auto trusted = pool->trust();
+        if (!trusted) return trusted.error();
+    }
     return std::unique_ptr<HttpClient>(new HttpClient(std::move(pool)));
 }
 
-asio::awaitable<Result<HttpAnswer>> HttpClient::send(HttpRequest request) { return pool_->send(std::move(request)); }
+Result<void> HttpClient::prepare(const HttpUrl& url) { return url.tls ? pool_->trust() : Result<void>(); }
+
+asio::awaitable<Result<HttpAnswer>> HttpClient::send(HttpRequest request) {
+    return pool_->send(std::move(request));
+}
 
 std::size_t HttpClient::idle_connections() const noexcept { return pool_->idle_connections(); }
 

@@ -127,10 +127,17 @@ void Connection::execute(const std::string& sql) {
 
 std::int64_t Connection::integer(std::string_view sql, std::int64_t otherwise) {
     Statement& statement = prepare(sql);
-    if (!statement.step() || statement.is_null(0)) return otherwise;
-    const std::int64_t value = statement.integer(0);
+    const bool found = statement.step() && !statement.is_null(0);
+    const std::int64_t value = found ? statement.integer(0) : otherwise;
     statement.reset();
     return value;
+}
+
+void Connection::end_reads() noexcept {
+    sqlite3_stmt* statement = sqlite3_next_stmt(database_, nullptr);
+    for (; statement != nullptr; statement = sqlite3_next_stmt(database_, statement)) {
+        if (sqlite3_stmt_busy(statement) != 0) sqlite3_reset(statement);
+    }
 }
 
 std::int64_t Connection::last_insert_row() const noexcept { return sqlite3_last_insert_rowid(database_); }

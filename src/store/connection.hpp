@@ -98,6 +98,10 @@ class Connection {
     /// The one integer that `sql` yields, or `otherwise` when it yields no row or NULL.
     std::int64_t integer(std::string_view sql, std::int64_t otherwise = 0);
 
+    /// Resets every statement that was left in the middle of its rows: one would pin the connection's snapshot, and
+    /// with it the log.
+    void end_reads() noexcept;
+
     std::int64_t last_insert_row() const noexcept;
     /// Rows changed by the last INSERT, UPDATE or DELETE.
     std::int64_t changes() const noexcept;

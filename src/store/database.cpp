@@ -145,6 +145,7 @@ class Database::Threads {
             set_sync(group);
             writer_->prepare("BEGIN IMMEDIATE").run();
             for (auto& job : group) run_one(*job);
+            writer_->end_reads();
             writer_->prepare("COMMIT").run();
             commits_ += 1;
             commands_ += group.size();
@@ -194,6 +195,7 @@ class Database::Threads {
         } catch (...) {
             job.fail(std::current_exception());
         }
+        connection.end_reads();
         try {
             if (!connection.autocommit()) connection.execute("ROLLBACK");
         } catch (...) {

@@ -206,6 +206,21 @@ TEST_F(DatabaseTest, ReadsSeeOneStateWhileWritesGoOn) {
     EXPECT_EQ(count(*database), 2);
 }
 
+TEST_F(DatabaseTest, AReadThatStopsInTheMiddleOfItsRowsPinsNoSnapshot) {
+    auto database = open();
+    ASSERT_TRUE(test::run(io_, put(*database, 1)));
+    auto half = [](Connection& connection) {
+        return connection.prepare("SELECT message FROM delivery UNION ALL SELECT 2").bind().step();
+    };
+    auto null = [](Connection& connection) { return connection.integer("SELECT max(count) FROM delivery WHERE 0", 7); };
+    for (int reader = 0; reader < 4; ++reader) {
+        EXPECT_TRUE(test::run(io_, database->read(half)));
+        EXPECT_EQ(test::run(io_, database->read(null)), 7);
+    }
+    ASSERT_TRUE(test::run(io_, put(*database, 2)));
+    for (int reader = 0; reader < 4; ++reader) EXPECT_EQ(count(*database), 2);
+}
+
 TEST_F(DatabaseTest, RunsWhatWaitsBeforeItStopsAndRefusesAfterwards) {
     auto database = open();
     bool stored = false;

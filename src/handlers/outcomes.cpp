@@ -1,0 +1,44 @@
+#include "handlers/outcomes.hpp"
+
+namespace millrace::handlers {
+
+using work::DeadLetter;
+using work::Outcome;
+using work::RetryAfter;
+
+Outcome outcome_for(const provider::Failure& failure, int delivery_count, double random) {
+    const Duration pause = failure.retry_after.value_or(work::backoff(delivery_count + 1, random));
+    switch (failure.kind) {
+        case provider::FailureKind::throttled: return RetryAfter{pause, failure.detail, false};
+        case provider::FailureKind::transient: return RetryAfter{pause, failure.detail, true};
+        case provider::FailureKind::content_filtered:
+            return DeadLetter{work::reason::content_filtered, failure.detail};
+        case provider::FailureKind::rejected: break;
+    }
+    return DeadLetter{"ApiError_" + std::to_string(failure.status), failure.detail};
+}
+
+Outcome outcome_for(const Error& error, int delivery_count, double random) {
+    switch (error.code) {
+        case Errc::over_limit:
+        case Errc::unavailable:
+            return RetryAfter{work::backoff(delivery_count + 1, random), error.detail, false};
+        case Errc::conflict: return RetryAfter{work::backoff(delivery_count + 1, random), error.detail, true};
+        case Errc::invalid_input:
+        case Errc::not_found:
+        case Errc::corrupt: break;
+    }
+    return DeadLetter{work::reason::malformed_payload, error.detail};
+}
+
+DeadLetter dead_letter_for_payload(const Error& error) {
+    if (error.detail.empty()) return {work::reason::null_payload, "the message has no body, or it is null"};
+    return {work::reason::malformed_payload, error.detail};
+}
+
+DeadLetter dead_letter_for_content(const Error& error) {
+    const bool too_large = error.code == Errc::over_limit;
+    return {too_large ? work::reason::input_too_large : work::reason::malformed_payload, error.detail};
+}
+
+}  // namespace millrace::handlers

@@ -1,0 +1,182 @@
+#include "handlers/services.hpp"
+
+#include "handlers/payload.hpp"
+#include "handlers/outcomes.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+
+namespace millrace::handlers {
+
+namespace {
+
+using work::DeadLetter;
+using work::Done;
+using work::Outcome;
+using work::RetryAfter;
+using work::VersionRef;
+namespace records = work::records;
+
+/// Shared by the coroutines of one handler.
+struct StageHandler {
+    Services& services;
+    std::string name;
+    Stage stage;
+};
+
+asio::awaitable<Result<void>> note_superseded(Services& services, VersionRef version) {
+    auto work = [version, now = services.clock.now()](store::Connection& connection) -> Result<void> {
+        records::supersede(connection, version, now);
+        return {};
+    };
+    co_return co_await services.database.write(std::move(work));
+}
+
+/// A message that came through the queue from elsewhere has no rows yet.
+asio::awaitable<Result<void>> adopt(Services& services, const broker::Delivery& delivery, VersionRef version) {
+    if (delivery.message.properties.contains("generation")) co_return Result<void>();
+    auto payload = parse_ingest(delivery.message.body);
+    if (!payload) co_return payload.error();
+    auto work = [version, payload = std::move(*payload),
+                 now = services.clock.now()](store::Connection& connection) -> Result<void> {
+        records::adopt(connection, version, payload.title, payload.category, payload.uploaded_at, now);
+        return {};
+    };
+    co_return co_await services.database.write(std::move(work));
+}
+
+asio::awaitable<void> note_attempt(StageHandler& self, VersionRef version, std::string why) {
+    auto work = [version, why = std::move(why), name = self.name,
+                 now = self.services.clock.now()](store::Connection& connection) -> Result<void> {
+        records::add_attempt(connection, version, name, why, now);
+        return {};
+    };
+    auto noted = co_await self.services.database.write(std::move(work));
+    (void)noted;
+    self.services.operations.changed(version.document);
+}
+
+asio::awaitable<void> note_failure(StageHandler& self, VersionRef version, DeadLetter dead) {
+    const std::string error = dead.reason + ": " + dead.description;
+    auto work = [version, error, name = self.name,
+                 now = self.services.clock.now()](store::Connection& connection) -> Result<void> {
+        records::fail(connection, version, name, error, now);
+        return {};
+    };
+    auto noted = co_await self.services.database.write(std::move(work));
+    (void)noted;
+    self.services.operations.changed(version.document);
+    if (self.services.observer.document_failed) {
+        const bool api = dead.reason.starts_with("ApiError_");
+        self.services.observer.document_failed(dead.reason, api ? dead.reason.substr(9) : std::string());
+    }
+}
+
+asio::awaitable<Outcome> run_stage(StageHandler& self, Job job) {
+    std::string failure;
+    try {
+        Outcome outcome = co_await self.stage(self.services, std::move(job));
+        co_return outcome;
+    } catch (const MachineError&) {
+        throw;
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (const std::exception& error) {
+        failure = error.what();
+    }
+    co_return DeadLetter{work::reason::unexpected_exception, failure};
+}
+
+asio::awaitable<Outcome> handle(std::shared_ptr<StageHandler> self, broker::Delivery delivery) {
+    auto version = version_of(delivery);
+    Job job{std::move(delivery), version.value_or(VersionRef{})};
+    if (!version) {
+        auto parsed = parse_ingest(job.delivery.message.body);
+        co_return dead_letter_for_payload(parsed ? Error{Errc::invalid_input, "it names no document"} : parsed.error());
+    }
+    auto adopted = co_await adopt(self->services, job.delivery, *version);
+    if (!adopted) co_return dead_letter_for_payload(adopted.error());
+    const bool newest = co_await is_newest(self->services, *version);
+    if (!newest) co_return co_await drop(self->services, *version);
+
+    const auto started = std::chrono::steady_clock::now();
+    Outcome outcome = co_await run_stage(*self, std::move(job));
+    if (auto* retry = std::get_if<RetryAfter>(&outcome)) {
+        co_await note_attempt(*self, *version, retry->why);
+    } else if (auto* dead = std::get_if<DeadLetter>(&outcome)) {
+        co_await note_failure(*self, *version, *dead);
+    }
+    if (self->services.observer.stage_took) {
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
+        self->services.observer.stage_took(self->name, took.count());
+    }
+    co_return outcome;
+}
+
+}  // namespace
+
+work::Handler make_stage_handler(Services& services, std::string name, Stage stage) {
+    auto self = std::make_shared<StageHandler>(StageHandler{services, std::move(name), std::move(stage)});
+    return [self](broker::Delivery delivery) { return handle(self, std::move(delivery)); };
+}
+
+asio::awaitable<Outcome> drop(Services& services, VersionRef version) {
+    auto discarded = co_await services.index.discard(version.document, version.generation);
+    auto noted = co_await note_superseded(services, version);
+    (void)discarded, (void)noted;
+    Done done;
+    done.then = [&services, document = version.document] { services.operations.changed(document); };
+    co_return done;
+}
+
+asio::awaitable<Outcome> gone(Services& services, VersionRef version) {
+    const bool newest = co_await is_newest(services, version);
+    if (!newest) co_return co_await drop(services, version);
+    co_return DeadLetter{work::reason::malformed_payload, "its passages are not in the index; send the document again"};
+}
+
+asio::awaitable<void> note_tokens(Services& services, VersionRef version, provider::Usage usage) {
+    if (usage.prompt_tokens == 0 && usage.completion_tokens == 0) co_return;
+    auto work = [version, usage](store::Connection& connection) -> Result<void> {
+        records::add_tokens(connection, version, usage.prompt_tokens, usage.completion_tokens);
+        return {};
+    };
+    auto noted = co_await services.database.write(std::move(work));
+    (void)noted;
+}
+
+asio::awaitable<bool> is_newest(Services& services, VersionRef version) {
+    auto look_up = [&version](store::Connection& connection) { return records::is_newest(connection, version); };
+    co_return co_await services.database.read(std::move(look_up));
+}
+
+Finish finish_part(store::Connection& connection, const VersionRef& version, work::Part part, TimePoint now) {
+    Finish finish;
+    finish.ready = records::finish_part(connection, version, part, now);
+    if (finish.ready) finish.blobs = records::forget_blobs(connection, version);
+    return finish;
+}
+
+void after_finish(Services& services, const VersionRef& version, const std::string& category, const Finish& finish) {
+    services.operations.changed(version.document);
+    if (!finish.ready) return;
+    spawn(services.io, services.documents.remove_blobs(finish.blobs));
+    if (services.observer.document_processed) {
+        const Duration since = services.clock.now() - from_millis(version.generation / 1000);
+        services.observer.document_processed(category, since);
+    }
+}
+
+asio::awaitable<std::string> put_blob(Services& services, std::string bytes) {
+    auto put = [&services, bytes = std::move(bytes)] { return services.blobs.put(bytes); };
+    co_return co_await services.pool.run(std::move(put));
+}
+
+asio::awaitable<Result<std::string>> get_blob(Services& services, std::string name) {
+    // Result has no default constructor that means "nothing yet", which a pool task's result needs.
+    std::optional<Result<std::string>> bytes;
+    auto get = [&services, &bytes, name = std::move(name)] { bytes.emplace(services.blobs.get(name)); };
+    co_await services.pool.run(std::move(get));
+    co_return std::move(*bytes);
+}
+
+}  // namespace millrace::handlers

@@ -1,0 +1,130 @@
+// The small parts of the broker: timers, duplicate history, rates, sessions.
+#include "broker/due_heap.hpp"
+#include "broker/duplicates.hpp"
+#include "broker/rate.hpp"
+#include "broker/sessions.hpp"
+
+#include <gmock/gmock.h>
+
+#include <map>
+#include <random>
+
+namespace millrace::broker {
+namespace {
+
+struct Truth {
+    std::map<std::int64_t, std::int64_t> moments;
+    auto valid() {
+        return [this](std::int64_t key, std::int64_t when) {
+            const auto found = moments.find(key);
+            return found != moments.end() && found->second == when;
+        };
+    }
+};
+
+TEST(DueHeap, GivesOutWhatIsDueAndStillTrue) {
+    Truth truth;
+    DueHeap heap;
+    for (std::int64_t key = 0; key < 10; ++key) {
+        truth.moments[key] = 100 - key;
+        heap.push(100 - key, key, truth.valid());
+    }
+    truth.moments.erase(9);
+    truth.moments[8] = 500;
+    heap.push(500, 8, truth.valid());
+    EXPECT_EQ(heap.next(truth.valid()), 93);
+    EXPECT_THAT(heap.take_due(95, 100, truth.valid()), testing::ElementsAre(7, 6, 5));
+    EXPECT_THAT(heap.take_due(1000, 2, truth.valid()), testing::ElementsAre(4, 3));
+    EXPECT_THAT(heap.take_due(1000, 100, truth.valid()), testing::ElementsAre(2, 1, 0, 8));
+    EXPECT_EQ(heap.next(truth.valid()), DueHeap::kNone);
+}
+
+TEST(DueHeap, StaysSmallHoweverManyMomentsAreCancelled) {
+    Truth truth;
+    DueHeap heap;
+    for (std::int64_t key = 0; key < 1'000'000; ++key) {
+        truth.moments[key] = key + 60'000;
+        heap.push(key + 60'000, key, truth.valid());
+        if (key >= 100) truth.moments.erase(key - 100);
+        ASSERT_LE(heap.size(), 2048u);
+    }
+    EXPECT_EQ(heap.take_due(2'000'000, 1000, truth.valid()).size(), 100u);
+}
+
+TEST(Duplicates, KnowsAnIdForTheWindow) {
+    Duplicates duplicates;
+    duplicates.remember("a", 1, 1000, false);
+    EXPECT_EQ(duplicates.look("a", 1059, 60).first, Duplicates::Known::yes);
+    EXPECT_EQ(duplicates.look("a", 1060, 60).first, Duplicates::Known::no);
+    EXPECT_EQ(duplicates.look("b", 1000, 60).first, Duplicates::Known::no);
+    duplicates.remember("a", 2, 1060, false);
+    EXPECT_EQ(duplicates.look("a", 1100, 60).first, Duplicates::Known::yes);
+    EXPECT_EQ(duplicates.size(), 1u);
+}
+
+TEST(Duplicates, APendingIdIsConfirmedOrForgotten) {
+    Duplicates duplicates;
+    duplicates.remember("a", 7, 1000, true);
+    EXPECT_EQ(duplicates.look("a", 1000, 60), std::pair(Duplicates::Known::pending, std::int64_t{7}));
+    duplicates.confirm("a");
+    EXPECT_EQ(duplicates.look("a", 1000, 60).first, Duplicates::Known::yes);
+    duplicates.forget("a");
+    EXPECT_EQ(duplicates.look("a", 1000, 60).first, Duplicates::Known::no);
+    duplicates.forget("a");
+    duplicates.confirm("a");
+}
+
+TEST(Duplicates, TrimsWhatIsOldAndNamesItsRows) {
+    Duplicates duplicates;
+    for (std::int64_t i = 1; i <= 10; ++i) duplicates.remember("id" + std::to_string(i), i, i * 10, i == 8);
+    const auto rows = duplicates.trim(50);
+    EXPECT_EQ(rows.first, 1);
+    EXPECT_EQ(rows.last, 5);
+    EXPECT_EQ(duplicates.oldest(-1), 60);
+    EXPECT_EQ(duplicates.trim(50).last, 0);
+    EXPECT_EQ(duplicates.trim(1000).last, 7) << "a pending one stays, and what came after it";
+}
+
+TEST(Rate, CountsTheEventsOfTheLastMinute) {
+    Rate rate;
+    for (int second = 0; second < 120; ++second) rate.add(second * 1000, 6);
+    EXPECT_DOUBLE_EQ(rate.per_second(119'500), 6.0);
+    EXPECT_DOUBLE_EQ(rate.per_second(149'500), 3.0);
+    EXPECT_DOUBLE_EQ(rate.per_second(500'000), 0.0);
+    EXPECT_EQ(rate.total(), 720u);
+}
+
+TEST(Sessions, ListsUnlockedSessionsWithMessagesOldestFirst) {
+    Sessions sessions;
+    const auto a = sessions.intern("a");
+    const auto b = sessions.intern("b");
+    sessions[a].messages = sessions[b].messages = 1;
+    sessions[a].ready = {5};
+    sessions[b].ready = {3};
+    sessions.update(a);
+    sessions.update(b);
+    EXPECT_EQ(sessions.next_available(), b);
+    sessions[b].nonce = 1;
+    sessions.update(b);
+    EXPECT_EQ(sessions.next_available(), a);
+    sessions[a].postponed = {4};
+    sessions.update(a);
+    EXPECT_EQ(sessions.next_available(), 0u);
+}
+
+TEST(Sessions, FreesTheNumbersOfSessionsThatNothingKeeps) {
+    Sessions sessions;
+    for (int round = 0; round < 1000; ++round) {
+        const auto number = sessions.intern("session " + std::to_string(round));
+        EXPECT_EQ(number, 1u);
+        EXPECT_TRUE(sessions.contains(number));
+        sessions.update(number);
+        EXPECT_FALSE(sessions.contains(number));
+    }
+    EXPECT_FALSE(sessions.find("session 5"));
+    EXPECT_FALSE(sessions.contains(0));
+    EXPECT_FALSE(sessions.contains(2));
+}
+
+}  // namespace
+}  // namespace millrace::broker

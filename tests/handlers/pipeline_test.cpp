@@ -1,0 +1,345 @@
+#include "handlers/dead_letter_watch.hpp"
+#include "handlers/stages.hpp"
+#include "index/embedded_index.hpp"
+#include "tests/support/counting_provider.hpp"
+#include "tests/support/run.hpp"
+#include "tests/support/temporary_directory.hpp"
+#include "work/processor.hpp"
+
+#include <gtest/gtest.h>
+
+namespace millrace::handlers {
+namespace {
+
+using work::NewDocument;
+using work::OperationView;
+using work::Status;
+
+/// Three paragraphs, each a passage of its own for the counting provider.
+std::string paragraphs(const std::string& middle) {
+    auto paragraph = [](const std::string& topic) {
+        std::string text = "# About " + topic + "\n\n";
+        for (int i = 0; i < 12; ++i) text += "The " + topic + " stands here in sentence " + std::to_string(i) + ". ";
+        return text + "\n\n";
+    };
+    return paragraph("mill") + paragraph(middle) + paragraph("river");
+}
+
+/// A whole pipeline on a real database, queue and index; only the provider is the test's.
+class PipelineTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        open();
+        start();
+    }
+    void TearDown() override { close(); }
+
+    void open() {
+        database = std::move(*store::Database::open(io.get_executor(), {directory.path()}));
+        blobs = std::make_unique<store::Blobs>(directory.path() / "blobs");
+        broker = std::move(*test::run(io, broker::Broker::open(*database, clock, {})));
+        index = std::move(*test::run(io, index::make_embedded_index(*database, pool)));
+        documents = std::make_unique<work::Documents>(*database, *blobs, pool, *broker, clock);
+        operations = std::make_unique<work::Operations>(io.get_executor(), *database, clock);
+        test::run(io, documents->start());
+        broker::EntityOptions options;
+        options.delivery_count_max = 3;
+        options.duplicate_window = std::chrono::minutes(10);
+        for (const auto& row : kHandlers) {
+            const std::string name = row.queue.empty() ? "inline" : std::string(row.queue);
+            ASSERT_TRUE(test::run(io, broker->put_entity(name, options)));
+        }
+        broker->start();
+        services.reset(new Services{io.get_executor(), *database, *blobs, pool, clock, *index, provider, *documents,
+                                    *operations, nullptr, {}});
+    }
+
+    void start() {
+        for (const auto& row : kHandlers) {
+            work::ProcessorOptions options;
+            options.queue = row.queue.empty() ? "inline" : std::string(row.queue);
+            auto complete = [this](broker::LockRef lock, work::Done done) { return finish(std::move(lock), std::move(done)); };
+            auto handler = make_stage_handler(*services, std::string(row.stage), row.run);
+            processors.push_back(std::make_unique<work::Processor>(io.get_executor(), *broker, clock, complete,
+                                                                   options, std::move(handler)));
+            processors.back()->start();
+        }
+    }
+
+    void close() {
+        for (auto& processor : processors) test::run(io, processor->stop(std::chrono::seconds(10)));
+        processors.clear();
+        test::run(io, broker->stop());
+        services.reset();
+        operations.reset();
+        documents.reset();
+        index.reset();
+        broker.reset();
+        database->stop();
+        database.reset();
+    }
+
+    asio::awaitable<Result<void>> finish(broker::LockRef lock, work::Done done) {
+        completions += 1;
+        if (completions == fail_completion) co_return Error{Errc::unavailable, "failed on purpose"};
+        std::vector<std::pair<std::string, broker::Message>> follow_ups;
+        for (auto& one : done.follow_ups) follow_ups.emplace_back(one.entity, std::move(one.message));
+        co_return co_await broker->complete_with(std::move(lock), std::move(follow_ups), std::move(done.with));
+    }
+
+    std::string accept(const std::string& id, const std::string& content, const std::string& type = "text/markdown") {
+        std::vector<NewDocument> one(1);
+        one[0].id = id;
+        one[0].content = content;
+        one[0].content_type = type;
+        auto accepted = test::run(io, documents->accept(std::move(one), nullptr));
+        EXPECT_TRUE(accepted);
+        return accepted->front().operation;
+    }
+
+    OperationView wait(const std::string& operation) {
+        OperationView view;
+        do {
+            auto found = test::run(io, operations->wait(operation, std::chrono::seconds(20)));
+            if (!found) throw std::runtime_error(operation + ": " + found.error().detail);
+            view = *found;
+        } while (!view.ended());
+        return view;
+    }
+
+    OperationView ingest(const std::string& id, const std::string& content) { return wait(accept(id, content)); }
+
+    std::vector<index::SearchHit> search(const std::string& query) {
+        index::SearchRequest request;
+        request.query = query;
+        request.vector = test::CountingProvider::vector_of(query);
+        request.model = services->model_key();
+        return *test::run(io, index->search(std::move(request)));
+    }
+
+    std::int64_t rows(const std::string& table) {
+        auto count = [&](store::Connection& c) { return c.integer("SELECT count(*) FROM " + table); };
+        return test::run(io, database->read(count));
+    }
+
+    std::string dead_letter_reason(const std::string& queue) {
+        test::run_until(io, [&] { return broker->counts(queue)->dead_lettered > 0; });
+        auto dead = test::run(io, broker->peek(broker::dead_letter_queue_of(queue), 1, 10));
+        if (!dead || dead->empty()) return "";
+        return std::get<std::string>(dead->front().message.properties[broker::kDeadLetterReason]);
+    }
+
+    asio::io_context io;
+    test::TemporaryDirectory directory;
+    SystemClock clock;
+    CpuPool pool{2};
+    test::CountingProvider provider;
+    std::unique_ptr<store::Database> database;
+    std::unique_ptr<store::Blobs> blobs;
+    std::unique_ptr<broker::Broker> broker;
+    std::unique_ptr<index::Index> index;
+    std::unique_ptr<work::Documents> documents;
+    std::unique_ptr<work::Operations> operations;
+    std::unique_ptr<Services> services;
+    std::vector<std::unique_ptr<work::Processor>> processors;
+    int completions = 0;
+    int fail_completion = 0;
+};
+
+TEST_F(PipelineTest, ADocumentBecomesSearchableWithItsPlaceAndMetadata) {
+    const auto operation = ingest("doc", paragraphs("wheel"));
+    EXPECT_EQ(operation.status, Status::succeeded);
+    EXPECT_EQ(operation.done, operation.total);
+    EXPECT_GT(operation.prompt_tokens, 0);
+    const auto hits = search("wheel stands");
+    ASSERT_FALSE(hits.empty());
+    EXPECT_EQ(hits.front().document_id, "doc");
+    EXPECT_EQ(hits.front().heading, "About wheel");
+    const auto document = *test::run(io, documents->find("doc"));
+    EXPECT_EQ(document.status, Status::succeeded);
+    EXPECT_EQ(document.chunks, operation.total);
+    EXPECT_EQ(document.title, "About mill");
+    EXPECT_NE(document.metadata.find("\"language\":\"en\""), std::string::npos) << document.metadata;
+}
+
+TEST_F(PipelineTest, AReadyDocumentLeavesNoBlobAndNoMessage) {
+    ingest("doc", paragraphs("wheel") + std::string(200'000, 'x'));
+    EXPECT_EQ(rows("blob"), 0);
+    test::run_until(io, [&] { return blobs->list(std::chrono::seconds(-5)).empty(); });
+    test::run_until(io, [&] { return broker->counts(work::queue::index)->completed_total == 1; });
+    EXPECT_EQ(rows("message"), 0);
+}
+
+TEST_F(PipelineTest, UnchangedContentCostsNoProviderCall) {
+    ingest("doc", paragraphs("wheel"));
+    const std::size_t calls = provider.calls;
+    EXPECT_EQ(ingest("doc", paragraphs("wheel")).status, Status::succeeded);
+    EXPECT_EQ(ingest("copy", paragraphs("wheel")).status, Status::succeeded);
+    EXPECT_EQ(provider.calls, calls);
+}
+
+TEST_F(PipelineTest, AChangedParagraphEmbedsOnlyItsOwnPassages) {
+    ingest("doc", paragraphs("wheel"));
+    provider.texts.clear();
+    ingest("doc", paragraphs("sluice"));
+    ASSERT_FALSE(provider.texts.empty());
+    for (const auto& text : provider.texts) EXPECT_NE(text.find("sluice"), std::string::npos) << text;
+    for (const auto& hit : search("wheel")) EXPECT_EQ(hit.text.find("wheel"), std::string::npos);
+    EXPECT_EQ(rows("chunk"), static_cast<std::int64_t>(test::run(io, documents->find("doc"))->chunks));
+}
+
+TEST_F(PipelineTest, TheNewestOfSeveralVersionsWins) {
+    std::vector<std::string> accepted;
+    for (const char* topic : {"one", "two", "three", "four"}) accepted.push_back(accept("doc", paragraphs(topic)));
+    for (const auto& operation : accepted) EXPECT_EQ(wait(operation).status, Status::succeeded);
+    const auto hits = search("stands here in sentence");
+    ASSERT_FALSE(hits.empty());
+    EXPECT_FALSE(search("four").empty());
+    EXPECT_EQ(rows("chunk"), static_cast<std::int64_t>(test::run(io, documents->find("doc"))->chunks));
+}
+
+TEST_F(PipelineTest, TransientFailuresAreTriedAgainAndStayInTheHistory) {
+    provider.failures.push_back({provider::FailureKind::transient, 503, "overloaded", Duration(1)});
+    provider.failures.push_back({provider::FailureKind::throttled, 429, "slow down", Duration(1)});
+    const auto operation = ingest("doc", paragraphs("wheel"));
+    EXPECT_EQ(operation.status, Status::succeeded);
+    EXPECT_NE(operation.attempts.find("overloaded"), std::string::npos) << operation.attempts;
+    EXPECT_NE(operation.attempts.find("slow down"), std::string::npos) << operation.attempts;
+}
+
+TEST_F(PipelineTest, ARefusedDocumentIsDeadLetteredAndItsOldVersionStays) {
+    ingest("doc", paragraphs("wheel"));
+    provider.failures.push_back({provider::FailureKind::rejected, 401, "bad key", {}});
+    const auto operation = ingest("doc", paragraphs("sluice"));
+    EXPECT_EQ(operation.status, Status::failed);
+    EXPECT_EQ(operation.error, "ApiError_401: bad key");
+    EXPECT_EQ(dead_letter_reason(work::queue::embed), "ApiError_401");
+    EXPECT_FALSE(search("wheel").empty());
+    EXPECT_EQ(test::run(io, documents->find("doc"))->error, "ApiError_401: bad key");
+}
+
+TEST_F(PipelineTest, ARedriveGoesOnWhereItFailed) {
+    provider.failures.push_back({provider::FailureKind::rejected, 401, "bad key", {}});
+    const std::string operation = accept("doc", paragraphs("wheel"));
+    EXPECT_EQ(wait(operation).status, Status::failed);
+    EXPECT_EQ(dead_letter_reason(work::queue::embed), "ApiError_401");
+    auto redriven = test::run(io, broker->redrive(work::queue::embed, {}, 0, false));
+    ASSERT_TRUE(redriven);
+    EXPECT_EQ(redriven->moved, 1u);
+    test::run_until(io, [&] { return broker->counts(work::queue::index)->completed_total == 1; });
+    EXPECT_EQ(wait(operation).status, Status::succeeded);
+    EXPECT_FALSE(search("wheel").empty());
+}
+
+TEST_F(PipelineTest, AProviderThatStaysDownEndsInTheDeadLetterQueueAndTheOperationSaysSo) {
+    for (int i = 0; i < 3; ++i) provider.failures.push_back({provider::FailureKind::transient, 500, "down", Duration(1)});
+    const std::string operation = accept("doc", paragraphs("wheel"));
+    test::run_until(io, [&] { return broker->counts(work::queue::embed)->dead_lettered == 1; });
+    DeadLetterWatch watch(*services, *broker, {work::queue::embed});
+    test::run(io, watch.look());
+    const auto view = *test::run(io, operations->find(operation));
+    EXPECT_EQ(view.status, Status::failed);
+    EXPECT_NE(view.error.find("MaxDeliveryCountExceeded"), std::string::npos) << view.error;
+}
+
+TEST_F(PipelineTest, BadContentBecomesADeadLetterWithItsReason) {
+    struct Case { std::string content; const char* type; const char* reason; };
+    const Case cases[] = {
+        {"   \n ", "text/plain", "MalformedPayload"},
+        {"%PDF-1.7 cut", "application/pdf", "MalformedPayload"},
+        {"PK\x03\x04 no zip", "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+         "MalformedPayload"},
+        {std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0", 22), "text/plain", "MalformedPayload"},
+    };
+    for (const auto& one : cases) {
+        const auto view = wait(accept("", one.content, one.type));
+        EXPECT_EQ(view.status, Status::failed) << one.type;
+        EXPECT_TRUE(view.error.starts_with(one.reason)) << view.error;
+        EXPECT_EQ(view.error.find('\n'), std::string::npos) << view.error;
+    }
+    test::run_until(io, [&] { return broker->counts(work::queue::ingestion)->dead_lettered == std::size(cases); });
+}
+
+TEST_F(PipelineTest, MessagesFromOtherProducersAreAdopted) {
+    std::vector<broker::Message> messages(1);
+    messages[0].body = R"({"DocumentId":"foreign","Title":"Theirs","Content":"The mill race turns the wheel.","Category":"c"})";
+    ASSERT_TRUE(test::run(io, broker->send(work::queue::ingestion, messages)));
+    test::run_until(io, [&] { return broker->counts(work::queue::index)->completed_total == 1; });
+    const auto document = *test::run(io, documents->find("foreign"));
+    EXPECT_EQ(document.title, "Theirs");
+    EXPECT_EQ(document.category, "c");
+    EXPECT_FALSE(search("mill race").empty());
+}
+
+TEST_F(PipelineTest, MalformedMessagesAreDeadLetteredAtOnce) {
+    struct Case { const char* body; const char* reason; };
+    const Case cases[] = {{"", "NullPayload"}, {"null", "NullPayload"}, {"{", "MalformedPayload"}, {"{}", "MalformedPayload"}};
+    std::uint64_t dead = 0;
+    for (const auto& one : cases) {
+        std::vector<broker::Message> messages(1);
+        messages[0].body = one.body;
+        ASSERT_TRUE(test::run(io, broker->send(work::queue::ingestion, messages)));
+        dead += 1;
+        test::run_until(io, [&] { return broker->counts(work::queue::ingestion)->dead_lettered == dead; });
+        auto letters = test::run(io, broker->peek(broker::dead_letter_queue_of(work::queue::ingestion), 1, 10));
+        auto& last = letters->back();
+        EXPECT_EQ(std::get<std::string>(last.message.properties[broker::kDeadLetterReason]), one.reason) << one.body;
+        EXPECT_EQ(last.delivery_count, 1) << "handed out more than once";
+    }
+}
+
+TEST_F(PipelineTest, TheSingleQueueHandlerDoesItAll) {
+    std::vector<broker::Message> messages(1);
+    messages[0].body = R"({"DocumentId":"inline","Content":"The mill race turns the wheel."})";
+    ASSERT_TRUE(test::run(io, broker->send("inline", messages)));
+    test::run_until(io, [&] { return broker->counts("inline")->completed_total == 1; });
+    EXPECT_FALSE(search("mill race").empty());
+    EXPECT_EQ(test::run(io, documents->find("inline"))->status, Status::succeeded);
+}
+
+TEST_F(PipelineTest, ADeletedDocumentLeavesNothingEvenWhileItIsUnderWay) {
+    const std::string operation = accept("doc", paragraphs("wheel"));
+    index::AlsoWrite with = [](store::Connection& connection) -> Result<void> {
+        work::records::remove_document(connection, "doc");
+        return {};
+    };
+    ASSERT_TRUE(test::run(io, index->remove("doc", with)));
+    test::run_until(io, [&] {
+        const auto counts = broker->counts();
+        return std::all_of(counts.begin(), counts.end(), [](const auto& c) { return c.active + c.locked == 0; });
+    });
+    for (const char* table : {"document", "operation", "version", "chunk", "chunk_vector", "blob"}) EXPECT_EQ(rows(table), 0) << table;
+    EXPECT_FALSE(test::run(io, operations->find(operation)));
+    EXPECT_TRUE(search("wheel").empty());
+}
+
+TEST_F(PipelineTest, ALostCompletionAtAnyStepRepeatsTheStepWithoutASecondEffect) {
+    for (int step = 1; step <= 5; ++step) {
+        close();
+        completions = 0;
+        fail_completion = step;
+        open();
+        start();
+        const std::string id = "doc" + std::to_string(step);
+        const std::string operation = accept(id, paragraphs("wheel" + id));
+        test::run_until(io, [&] { return completions >= step; });
+        // What a crash does: locks are gone, everything comes again.
+        close();
+        fail_completion = 0;
+        open();
+        start();
+        EXPECT_EQ(wait(operation).status, Status::succeeded) << "step " << step;
+        const auto document = *test::run(io, documents->find(id));
+        auto mine = [&](store::Connection& c) {
+            auto& row = c.prepare("SELECT count(*) FROM chunk c JOIN version v ON v.id=c.version WHERE v.document=?").bind(id);
+            row.step();
+            const auto count = row.integer(0);
+            row.reset();
+            return count;
+        };
+        EXPECT_EQ(test::run(io, database->read(mine)), document.chunks) << "step " << step;
+    }
+}
+
+}  // namespace
+}  // namespace millrace::handlers

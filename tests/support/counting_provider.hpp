@@ -1,0 +1,71 @@
+// A provider whose answers and failures a test decides, and whose calls it counts.
+#pragma once
+
+#include "provider/provider.hpp"
+
+#include <cmath>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace millrace::test {
+
+class CountingProvider final : public provider::Provider {
+  public:
+    CountingProvider() {
+        model_.name = "counting";
+        model_.dimensions = 64;
+        model_.inputs_per_request_max = 8;
+        model_.tokens_per_request_max = 100'000;
+        model_.tokens_per_input_max = 8'191;
+        model_.chunk_tokens = 60;
+        model_.chunk_overlap_tokens = 0;
+    }
+
+    const provider::ModelInfo& model() const noexcept override { return model_; }
+
+    boost::asio::awaitable<provider::Outcome<provider::Embeddings>> embed(std::vector<std::string> inputs) override {
+        calls += 1;
+        if (!failures.empty()) {
+            provider::Failure failure = failures.front();
+            failures.pop_front();
+            co_return failure;
+        }
+        provider::Embeddings embeddings;
+        for (const auto& input : inputs) {
+            texts.push_back(input);
+            embeddings.vectors.push_back(vector_of(input));
+            embeddings.usage.prompt_tokens += static_cast<std::int64_t>(input.size());
+        }
+        co_return embeddings;
+    }
+
+    /// Unit vector in which every word of the text is counted in one of 64 places.
+    static std::vector<float> vector_of(std::string_view text) {
+        std::vector<float> vector(64, 0.01f);
+        std::size_t hash = 0;
+        for (const char c : text) {
+            if (c == ' ' || c == '\n') {
+                vector[hash % 64] += 1;
+                hash = 0;
+            } else {
+                hash = hash * 31 + static_cast<unsigned char>(c);
+            }
+        }
+        vector[hash % 64] += 1;
+        float length = 0;
+        for (const float x : vector) length += x * x;
+        for (float& x : vector) x /= std::sqrt(length);
+        return vector;
+    }
+
+    std::size_t calls = 0;
+    std::vector<std::string> texts;            ///< every input that was embedded, in order
+    std::deque<provider::Failure> failures;    ///< what the next calls answer instead
+
+  private:
+    provider::ModelInfo model_;
+};
+
+}  // namespace millrace::test
