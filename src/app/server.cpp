@@ -20,6 +20,7 @@ namespace millrace::app {
 namespace {
 
 constexpr Duration kPruneInterval = std::chrono::hours(1);
+constexpr std::size_t kRemoteCallsAtOnce = 64;   // a remote call mostly waits
 constexpr double kKeywordWeightScore = 0.7;   // docs/search.md: what suits the local model
 constexpr double kKeywordWeightRank = 0.5;
 
@@ -217,7 +218,8 @@ class Server::Parts {
     }
 
     Result<void> make_workers() {
-        auto workers = workers_of(configuration_, static_cast<std::size_t>(deployment_.concurrency));
+        const auto calls = static_cast<std::size_t>(deployment_.concurrency);
+        auto workers = workers_of(configuration_, calls == 0 && !local_ ? kRemoteCallsAtOnce : calls);
         if (!workers) return workers.error();
         work::Complete complete = [this](broker::LockRef lock, work::Done done) {
             std::vector<std::pair<std::string, broker::Message>> follow_ups;

@@ -1,7 +1,7 @@
 #include "broker/codec.hpp"
 
+#include <algorithm>
 #include <bit>
-#include <cstring>
 
 namespace millrace::broker {
 
@@ -151,7 +151,7 @@ double to_double(std::string_view bytes) {
 
 Uuid to_uuid(std::string_view bytes) {
     Uuid id;
-    std::memcpy(id.bytes.data(), bytes.data(), std::min(bytes.size(), id.bytes.size()));
+    std::copy_n(bytes.begin(), std::min(bytes.size(), id.bytes.size()), id.bytes.begin());
     return id;
 }
 

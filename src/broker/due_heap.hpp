@@ -29,7 +29,7 @@ class DueHeap {
         return entries_.empty() ? kNone : entries_.front().when;
     }
 
-    /// Takes out up to `count_max` keys whose moment is `now` or earlier.
+    /// Takes out up to `count_max` keys whose moment is `now` or earlier. A moment that was pushed twice comes twice.
     template <class Valid>
     std::vector<std::int64_t> take_due(std::int64_t now, std::size_t count_max, Valid valid) {
         std::vector<std::int64_t> keys;

@@ -172,12 +172,12 @@ awaitable<void> Engine::bury_exhausted() {
             if (slot.deliveries >= entity->options.delivery_count_max + more) exhausted.push_back(sequence);
             return true;
         });
-        std::vector<Doomed> doomed;
-        for (const std::int64_t sequence : exhausted) {
-            doomed.push_back(exhausted_letter(*entity, sequence));
-            if (doomed.size() == EntityState::kBatch || sequence == exhausted.back()) {
-                co_await bury(entity, std::exchange(doomed, {}));
+        for (std::size_t from = 0; from < exhausted.size(); from += EntityState::kBatch) {
+            std::vector<Doomed> doomed;
+            for (std::size_t i = from; i < std::min(from + EntityState::kBatch, exhausted.size()); ++i) {
+                doomed.push_back(exhausted_letter(*entity, exhausted[i]));
             }
+            co_await bury(entity, std::move(doomed));
         }
     }
 }

@@ -75,6 +75,7 @@ Result<TimePoint> Engine::renew_session(const SessionLock& lock) {
 /// Unlocks a session whose time is over; what was in flight goes back or has used up its deliveries.
 std::vector<Engine::Doomed> Engine::lose_session(const Entity& entity, std::uint32_t number) {
     Session& session = entity->sessions[number];
+    if (session.nonce == 0) return {};
     session.nonce = 0;
     while (!session.receivers.empty()) {
         Receiver& receiver = *session.receivers.front();

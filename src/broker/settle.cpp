@@ -6,6 +6,9 @@ using asio::awaitable;
 
 namespace {
 
+constexpr std::optional<State> kSameState;
+constexpr std::optional<State> kDeferred = State::deferred;
+
 Error too_many_properties() {
     return Error{Errc::invalid_input, "the message's properties would be larger than 64 KiB"};
 }
@@ -163,7 +166,7 @@ awaitable<Result<void>> Engine::abandon(LockRef lock, Properties properties) {
         co_return co_await bury_held(std::move(*held), std::move(doomed));
     }
     if (!properties.empty()) {
-        auto merged = co_await merge_properties(*held, std::move(properties), std::nullopt);
+        auto merged = co_await merge_properties(*held, std::move(properties), kSameState);
         if (!merged) co_return merged;
     }
     const std::uint32_t session = held->slot().session;
@@ -177,7 +180,7 @@ awaitable<Result<void>> Engine::defer(LockRef lock, Properties properties) {
     const Operation operation(*this);
     auto held = hold(lock);
     if (!held) co_return held.error();
-    auto stored = co_await merge_properties(*held, std::move(properties), State::deferred);
+    auto stored = co_await merge_properties(*held, std::move(properties), kDeferred);
     if (!stored) co_return stored;
     Slot& slot = held->slot();
     held->release();

@@ -164,8 +164,8 @@ std::string response_head(const Response& response, const HeadOptions& options) 
     return out;
 }
 
-std::string_view HttpDate::now() {
-    const std::time_t second = std::time(nullptr);
+std::string_view HttpDate::at(TimePoint now) {
+    const std::time_t second = to_millis(now) / 1000;
     if (second == second_) return text_;
     second_ = second;
     std::tm parts{};

@@ -68,8 +68,10 @@ bool decode_path(std::string_view path, Target& target) {
         if (!decode(raw, false, segment)) return false;
         target.path.push_back('/');
         for (const char c : segment) {
-            if (c == '/') target.path += "%2F";
-            else target.path.push_back(c);
+            if (c == '/')
+                target.path += "%2F";
+            else
+                target.path.push_back(c);
         }
         target.segments.push_back(std::move(segment));
     }
@@ -126,7 +128,8 @@ Result<Target> parse_target(std::string_view text) {
         return target;
     }
     text = without_origin(text);
-    if (text.empty() || text.front() != '/') return Error{Errc::invalid_input, "the request target isn't a path"};
+    if (text.empty() || text.front() != '/')
+        return Error{Errc::invalid_input, "the request target isn't a path"};
     const std::size_t question = std::min(text.find('?'), text.size());
     if (!decode_path(text.substr(0, question), target)) {
         return Error{Errc::invalid_input, "the path isn't percent-encoded UTF-8 text"};

@@ -83,6 +83,7 @@ class EmbeddedIndex final : public Index {
     asio::awaitable<VersionState*> load(std::int64_t version, const std::string& model, const std::string& category);
     asio::awaitable<Result<Published>> change(std::shared_ptr<ChangeCommand> command);
     asio::awaitable<void> purge(std::vector<std::int64_t> versions);
+    asio::awaitable<void> purge_sometime(std::vector<std::int64_t> versions);
     asio::awaitable<std::vector<Candidate>> find_vectors(const SearchRequest& request, Stamp state, std::size_t count);
 
     store::Database& database_;
@@ -181,7 +182,7 @@ asio::awaitable<Result<Staged>> EmbeddedIndex::stage(DocumentVersion version, st
         if (!missing) co_return missing.error();
         start->done.missing.insert(start->done.missing.end(), missing->begin(), missing->end());
     }
-    co_await purge(std::move(start->parked));
+    co_await purge_sometime(std::move(start->parked));
     co_return std::move(start->done);
 }
 
@@ -268,7 +269,7 @@ asio::awaitable<Result<std::size_t>> EmbeddedIndex::publish(DocumentVersion vers
     if (!published->unchanged) {
         stats_.documents += 1;
         stats_.chunks += published->chunks;
-        co_await purge(std::move(published->superseded));
+        co_await purge_sometime(std::move(published->superseded));
     }
     co_return published->chunks;
 }
@@ -296,7 +297,16 @@ asio::awaitable<Result<void>> EmbeddedIndex::remove(std::string document, AlsoWr
     co_return Result<void>();
 }
 
-// What could not be purged for a broken machine is tried again with the next purge, and at the next start.
+// What was to be done is done: rows that nobody sees must not make it fail.
+asio::awaitable<void> EmbeddedIndex::purge_sometime(std::vector<std::int64_t> versions) {
+    try {
+        co_await purge(std::move(versions));
+    } catch (const MachineError&) {
+        // They are tried again with the next purge, and at the next start.
+    }
+}
+
+// Throws MachineError; what is left then is tried again with the next purge, and at the next start.
 asio::awaitable<void> EmbeddedIndex::purge(std::vector<std::int64_t> versions) {
     versions.insert(versions.end(), unpurged_.begin(), unpurged_.end());
     unpurged_.clear();

@@ -1,8 +1,5 @@
 #include "index/graph_keeper.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-
 #include <map>
 #include <set>
 
@@ -42,7 +39,7 @@ bool GraphKeeper::idle() const noexcept { return shared_->running.empty(); }
 void GraphKeeper::look(const std::shared_ptr<VectorTable>& table) {
     if (!table || (!table->has_graph() && !shared_->wants_graph(*table))) return;
     if (!shared_->running.insert(table.get()).second) return;
-    asio::co_spawn(shared_->executor, keep(shared_, table), asio::detached);
+    spawn(shared_->executor, keep(shared_, table));
 }
 
 // Where memory for a graph is wanting, tables are scanned on: slower, but right.

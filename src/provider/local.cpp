@@ -3,6 +3,10 @@
 #include "base/limits.hpp"
 #include "provider/feature_hash.hpp"
 #include "provider/local_batch.hpp"
+#include "provider/use_lite.hpp"
+#include "provider/use_lite_math.hpp"
+
+#include <algorithm>
 
 namespace millrace::provider {
 
@@ -10,6 +14,10 @@ namespace {
 
 constexpr std::size_t kDimensions = 1024;
 constexpr std::size_t kHashTextsPerTurn = 64;  ///< about 5 ms
+constexpr std::size_t kMixTextsPerTurn = 4;    ///< about 30 ms
+
+constexpr std::size_t kHashDimensions = kDimensions - UseLite::kDimensions;
+constexpr float kMeaningWeight = 1.3f;  ///< of the model's half; the hash has 1. Measured: docs/local-model.md
 
 class LocalProvider : public Provider {
   public:
@@ -54,7 +62,55 @@ std::int64_t embed_by_hash(std::span<const std::string> texts, std::span<std::ve
     return static_cast<std::int64_t>(words);
 }
 
+/// `text` with words that are all capitals in lower case: the model's pieces are those of ordinary writing, and
+/// "ERROR" falls apart into letters.
+std::string without_shouting(std::string_view text) {
+    auto is_upper = [](char c) { return c >= 'A' && c <= 'Z'; };
+    auto is_lower = [](char c) { return c >= 'a' && c <= 'z'; };
+    auto in_word = [&](char c) { return is_upper(c) || is_lower(c) || static_cast<signed char>(c) < 0; };
+    std::string quiet(text);
+    for (auto at = quiet.begin(); at != quiet.end();) {
+        const auto begin = std::find_if(at, quiet.end(), in_word);
+        at = std::find_if_not(begin, quiet.end(), in_word);
+        if (std::count_if(begin, at, is_upper) < 2 || std::any_of(begin, at, is_lower)) continue;
+        std::transform(begin, at, begin, [&](char c) { return is_upper(c) ? static_cast<char>(c + 32) : c; });
+    }
+    return quiet;
+}
+
+/// Both halves, weighted, as one unit vector: the closeness of two texts is a weighted mean of both halves'.
+std::int64_t embed_by_mix(const UseLite& model, std::span<const std::string> texts,
+                          std::span<std::vector<float>> vectors) {
+    FeatureHash hash(kHashDimensions);
+    std::vector<std::string> quiet;
+    std::vector<std::string_view> views;
+    std::vector<std::span<float>> halves;
+    quiet.reserve(texts.size());
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        vectors[i].resize(kDimensions);
+        views.push_back(quiet.emplace_back(without_shouting(texts[i])));
+        halves.push_back(std::span(vectors[i]).first(UseLite::kDimensions));
+    }
+    const std::size_t pieces = model.embed(views, halves);
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        for (float& x : halves[i]) x *= kMeaningWeight;
+        hash.embed(texts[i], std::span(vectors[i]).last(kHashDimensions));
+        normalise(vectors[i]);
+    }
+    return static_cast<std::int64_t>(pieces);
+}
+
 }  // namespace
+
+Result<std::unique_ptr<Provider>> make_local(CpuPool& pool, const std::filesystem::path& assets) {
+    auto loaded = UseLite::load(assets);
+    if (!loaded) return loaded.error();
+    auto embed_texts = [model = std::make_shared<const UseLite>(std::move(*loaded))](auto texts, auto vectors) {
+        return embed_by_mix(*model, texts, vectors);
+    };
+    return std::make_unique<LocalProvider>(pool, model_info("local-use-hash-1024", 110, 22), std::move(embed_texts),
+                                           kMixTextsPerTurn);
+}
 
 std::unique_ptr<Provider> make_local_hash(CpuPool& pool) {
     return std::make_unique<LocalProvider>(pool, model_info("local-hash-1024", 110, 22), embed_by_hash,

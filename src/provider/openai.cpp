@@ -23,7 +23,11 @@ struct Try {
 class OpenAi final : public Provider {
   public:
     OpenAi(HttpClient& http, Clock& clock, OpenAiOptions options, HttpUrl url, CpuPool* pool)
-        : http_(http), clock_(clock), pool_(pool), options_(std::move(options)), url_(std::move(url)),
+        : http_(http),
+          clock_(clock),
+          pool_(pool),
+          options_(std::move(options)),
+          url_(std::move(url)),
           random_(options_.seed != 0 ? options_.seed : std::random_device()()) {
         model_ = known_model(options_.server.model);
         if (options_.dimensions != 0) model_.dimensions = options_.dimensions;
@@ -53,9 +57,12 @@ class OpenAi final : public Provider {
 
 std::optional<Failure> OpenAi::refuse(const std::vector<std::string>& inputs) const {
     std::string why;
-    if (inputs.empty()) why = "nothing to embed";
-    else if (inputs.size() > model_.inputs_per_request_max) why = "more inputs than one request may hold";
-    else if (std::ranges::any_of(inputs, &std::string::empty)) why = "an empty text can't be embedded";
+    if (inputs.empty())
+        why = "nothing to embed";
+    else if (inputs.size() > model_.inputs_per_request_max)
+        why = "more inputs than one request may hold";
+    else if (std::ranges::any_of(inputs, &std::string::empty))
+        why = "an empty text can't be embedded";
     if (why.empty()) return std::nullopt;
     return Failure{FailureKind::rejected, 0, why, std::nullopt};
 }
@@ -104,7 +111,9 @@ asio::awaitable<Outcome<Embeddings>> OpenAi::parse(std::string body, const std::
     const std::size_t dimensions = model_.dimensions;
     if (!pool_ || body.size() <= kParseHereBytesMax) co_return parse_embeddings(body, inputs, dimensions);
     auto parsed = std::make_shared<Outcome<Embeddings>>(Failure{FailureKind::transient, 0, {}, {}});
-    auto work = [&body, &inputs, dimensions, parsed] { *parsed = parse_embeddings(body, inputs, dimensions); };
+    auto work = [&body, &inputs, dimensions, parsed] {
+        *parsed = parse_embeddings(body, inputs, dimensions);
+    };
     auto running = pool_->run(std::move(work));
     co_await std::move(running);
     co_return std::move(*parsed);
@@ -125,11 +134,13 @@ std::optional<Duration> OpenAi::wait_after(const Try& tried, int tries_done) {
 
 }  // namespace
 
-Result<std::unique_ptr<Provider>> make_openai(HttpClient& http, Clock& clock, OpenAiOptions options, CpuPool* pool) {
+Result<std::unique_ptr<Provider>> make_openai(HttpClient& http, Clock& clock, OpenAiOptions options,
+                                              CpuPool* pool) {
     const auto refused = [](std::string why) { return Error{Errc::invalid_input, std::move(why)}; };
     const OpenAiServer& server = options.server;
     if (server.model.empty()) return refused("a deployment needs a model");
-    if (!is_header_text(server.key)) return refused("the provider's key holds spaces or unprintable characters");
+    if (!is_header_text(server.key))
+        return refused("the provider's key holds spaces or unprintable characters");
     if (options.inputs_per_request_max == 0 || options.tokens_per_request_max == 0 || options.tries_max < 1 ||
         options.try_time_max <= Duration::zero()) {
         return refused("a limit of a deployment is 0");

@@ -54,12 +54,14 @@ Result<std::string> Archive::read(const std::string& name) {
     std::array<char, 64 * 1024> buffer;
     for (;;) {
         const zip_int64_t got = zip_fread(file.get(), buffer.data(), buffer.size());
-        if (got < 0) return Error{Errc::corrupt, name + " cannot be unpacked: " + zip_file_strerror(file.get())};
+        if (got < 0)
+            return Error{Errc::corrupt, name + " cannot be unpacked: " + zip_file_strerror(file.get())};
         if (got == 0) break;
         unpacked_ += static_cast<std::size_t>(got);
         if (unpacked_ > budget_->limits().unpacked_bytes_max) {
             return Error{Errc::over_limit, "the archive unpacks to more than " +
-                                               std::to_string(budget_->limits().unpacked_bytes_max >> 20) + " MiB"};
+                                               std::to_string(budget_->limits().unpacked_bytes_max >> 20) +
+                                               " MiB"};
         }
         if (budget_->is_late()) return budget_->too_late();
         content.append(buffer.data(), static_cast<std::size_t>(got));

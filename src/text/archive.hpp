@@ -12,8 +12,8 @@
 
 namespace millrace::text {
 
-/// Reads entries of a ZIP archive. What an archive says of its own sizes is not believed: unpacking stops where the
-/// limit is. One thread.
+/// Reads entries of a ZIP archive. What an archive says of its own sizes is not believed: unpacking stops
+/// where the limit is. One thread.
 class Archive {
   public:
     /// `bytes` outlives the archive. corrupt: not a ZIP archive, or cut off. over_limit: too many entries.
@@ -21,8 +21,8 @@ class Archive {
 
     const Budget& budget() const { return *budget_; }
     bool contains(const std::string& name) const;
-    /// The bytes of entry `name`. not_found: there is none. corrupt: damaged or encrypted. over_limit: all that was
-    /// read so far, with this, passes `unpacked_bytes_max`, or it takes too long.
+    /// The bytes of entry `name`. not_found: there is none. corrupt: damaged or encrypted. over_limit: all
+    /// that was read so far, with this, passes `unpacked_bytes_max`, or it takes too long.
     Result<std::string> read(const std::string& name);
 
   private:

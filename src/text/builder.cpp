@@ -17,8 +17,8 @@ struct Read {
     std::size_t length;
 };
 
-/// Bytes that are always part of the text as they are: printable ASCII, and what is not the beginning of one of the
-/// characters `read_special` looks at.
+/// Bytes that are always part of the text as they are: printable ASCII, and what is not the beginning of one
+/// of the characters `read_special` looks at.
 bool is_plain(char c) noexcept {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x80) return byte > 0x20 && byte != 0x7F;

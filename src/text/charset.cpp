@@ -23,10 +23,8 @@ struct Mark {
 };
 /// UTF-32LE before UTF-16LE, whose mark is the beginning of its own.
 constexpr std::array kMarks = {
-    Mark{{"\xEF\xBB\xBF", 3}, "UTF-8"},
-    Mark{{"\xFF\xFE\0\0", 4}, "UTF-32LE"},
-    Mark{{"\0\0\xFE\xFF", 4}, "UTF-32BE"},
-    Mark{{"\xFF\xFE", 2}, "UTF-16LE"},
+    Mark{{"\xEF\xBB\xBF", 3}, "UTF-8"},    Mark{{"\xFF\xFE\0\0", 4}, "UTF-32LE"},
+    Mark{{"\0\0\xFE\xFF", 4}, "UTF-32BE"}, Mark{{"\xFF\xFE", 2}, "UTF-16LE"},
     Mark{{"\xFE\xFF", 2}, "UTF-16BE"},
 };
 
@@ -34,13 +32,14 @@ struct Alias {
     std::string_view name;
     const char* means;
 };
-/// What senders call Latin-1 or ASCII is the superset windows-1252 (WHATWG Encoding, 4.2); the others are names of
-/// uchardet that ICU does not know.
+/// What senders call Latin-1 or ASCII is the superset windows-1252 (WHATWG Encoding, 4.2); the others are
+/// names of uchardet that ICU does not know.
 constexpr std::array kAliases = {
-    Alias{"iso-8859-1", "windows-1252"}, Alias{"latin1", "windows-1252"},          Alias{"us-ascii", "windows-1252"},
-    Alias{"ascii", "windows-1252"},      Alias{"iso-8859-9", "windows-1254"},      Alias{"uhc", "windows-949"},
+    Alias{"iso-8859-1", "windows-1252"},     Alias{"latin1", "windows-1252"},
+    Alias{"us-ascii", "windows-1252"},       Alias{"ascii", "windows-1252"},
+    Alias{"iso-8859-9", "windows-1254"},     Alias{"uhc", "windows-949"},
     Alias{"mac-cyrillic", "x-mac-cyrillic"}, Alias{"mac-centraleurope", "x-mac-centraleurroman"},
-    Alias{"shift_jis", "windows-31j"},   Alias{"tis-620", "windows-874"},
+    Alias{"shift_jis", "windows-31j"},       Alias{"tis-620", "windows-874"},
 };
 
 struct CloseConverter {
@@ -71,7 +70,8 @@ bool looks_binary(std::string_view text) {
     return controls > text.size() / 50 + 2;
 }
 
-/// Decodes by ICU. corrupt: more than 1 in 100 characters are not of that charset; not_found: ICU has none of the name.
+/// Decodes by ICU. corrupt: more than 1 in 100 characters are not of that charset; not_found: ICU has none of
+/// the name.
 Result<std::string> convert(std::string_view bytes, std::string_view charset) {
     std::string name = lower(charset.substr(0, kNameBytesMax));
     for (const Alias& alias : kAliases) {
@@ -80,7 +80,8 @@ Result<std::string> convert(std::string_view bytes, std::string_view charset) {
     UErrorCode failed = U_ZERO_ERROR;
     const std::unique_ptr<UConverter, CloseConverter> converter(ucnv_open(name.c_str(), &failed));
     if (name.empty() || U_FAILURE(failed)) return Error{Errc::not_found, "unknown charset"};
-    const icu::UnicodeString decoded(bytes.data(), static_cast<std::int32_t>(bytes.size()), converter.get(), failed);
+    const icu::UnicodeString decoded(bytes.data(), static_cast<std::int32_t>(bytes.size()), converter.get(),
+                                     failed);
     std::int32_t replaced = 0;
     for (std::int32_t i = 0; i < decoded.length(); ++i) replaced += decoded.charAt(i) == 0xFFFD ? 1 : 0;
     if (U_FAILURE(failed) || replaced > decoded.length() / 100 + 1) {
@@ -155,7 +156,9 @@ Result<std::string> to_utf8(std::string_view bytes, std::string_view declared) {
 
 std::string_view declared_in_html(std::string_view bytes) noexcept {
     const std::string_view head = bytes.substr(0, 4096);
-    const auto is_name = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == ':'; };
+    const auto is_name = [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == ':';
+    };
     for (const std::string_view key : {std::string_view("charset"), std::string_view("encoding")}) {
         std::size_t at = 0;
         while ((at = head.find(key, at)) != std::string_view::npos) {
@@ -163,7 +166,8 @@ std::string_view declared_in_html(std::string_view bytes) noexcept {
             std::size_t begin = at;
             while (begin < head.size() && is_ascii_space(head[begin])) ++begin;
             if (begin == head.size() || head[begin] != '=') continue;
-            for (++begin; begin < head.size() && (is_ascii_space(head[begin]) || head[begin] == '"' || head[begin] == '\'');) {
+            for (++begin; begin < head.size() &&
+                          (is_ascii_space(head[begin]) || head[begin] == '"' || head[begin] == '\'');) {
                 ++begin;
             }
             std::size_t end = begin;

@@ -89,8 +89,8 @@ class Splitter {
         }
     }
 
-    /// The chunk is full at a place that chance has found; a better one in its second half is taken instead. Headings
-    /// at its end always go to what follows them.
+    /// The chunk is full at a place that chance has found; a better one in its second half is taken instead.
+    /// Headings at its end always go to what follows them.
     void move_cut(Range& range) const {
         std::size_t best = range.behind, kept = range.tokens, best_tokens = range.tokens;
         for (std::size_t i = range.behind; i > range.first + 1; --i) {
@@ -117,8 +117,8 @@ class Splitter {
             } else if (tokens > tokens_max() && range.behind > range.first + 1) {
                 --range.behind;
             } else {
-                chunks_.push_back({std::string(passage), range.begin, end, tokens, heading_of(range.begin, end),
-                                   page_of(range.begin)});
+                chunks_.push_back({std::string(passage), range.begin, end, tokens,
+                                   heading_of(range.begin, end), page_of(range.begin)});
                 previous_begin_ = range.begin;
                 return;
             }

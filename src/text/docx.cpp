@@ -3,7 +3,9 @@
 #include "text/readers.hpp"
 #include "text/utf8.hpp"
 
+#include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,16 +33,33 @@ Element element_of(std::string_view name) {
         Element element;
     };
     static constexpr std::array kRows = {
-        Row{"p", Element::paragraph},        Row{"t", Element::run_text},         Row{"tab", Element::tab},
-        Row{"ptab", Element::tab},           Row{"br", Element::line_break},      Row{"cr", Element::line_break},
-        Row{"tr", Element::row},             Row{"tc", Element::cell},            Row{"tbl", Element::table},
-        Row{"noBreakHyphen", Element::hyphen}, Row{"footnoteReference", Element::note_reference},
+        Row{"p", Element::paragraph},
+        Row{"t", Element::run_text},
+        Row{"tab", Element::tab},
+        Row{"ptab", Element::tab},
+        Row{"br", Element::line_break},
+        Row{"cr", Element::line_break},
+        Row{"tr", Element::row},
+        Row{"tc", Element::cell},
+        Row{"tbl", Element::table},
+        Row{"noBreakHyphen", Element::hyphen},
+        Row{"footnoteReference", Element::note_reference},
         Row{"endnoteReference", Element::note_reference},
-        Row{"del", Element::skipped},        Row{"moveFrom", Element::skipped},   Row{"delText", Element::skipped},
-        Row{"instrText", Element::skipped},  Row{"delInstrText", Element::skipped}, Row{"pPr", Element::skipped},
-        Row{"rPr", Element::skipped},        Row{"tblPr", Element::skipped},      Row{"trPr", Element::skipped},
-        Row{"tcPr", Element::skipped},       Row{"sectPr", Element::skipped},     Row{"sdtPr", Element::skipped},
-        Row{"Fallback", Element::skipped},   Row{"binData", Element::skipped},    Row{"rt", Element::skipped},
+        Row{"del", Element::skipped},
+        Row{"moveFrom", Element::skipped},
+        Row{"delText", Element::skipped},
+        Row{"instrText", Element::skipped},
+        Row{"delInstrText", Element::skipped},
+        Row{"pPr", Element::skipped},
+        Row{"rPr", Element::skipped},
+        Row{"tblPr", Element::skipped},
+        Row{"trPr", Element::skipped},
+        Row{"tcPr", Element::skipped},
+        Row{"sectPr", Element::skipped},
+        Row{"sdtPr", Element::skipped},
+        Row{"Fallback", Element::skipped},
+        Row{"binData", Element::skipped},
+        Row{"rt", Element::skipped},
     };
     for (const Row& row : kRows) {
         if (row.name == name) return row.element;
@@ -51,7 +70,10 @@ Element element_of(std::string_view name) {
 class DocxReader {
   public:
     DocxReader(Archive& archive, Styles styles, const Budget& budget)
-        : archive_(archive), styles_(std::move(styles)), budget_(budget), builder_(budget.limits().text_bytes_max) {}
+        : archive_(archive),
+          styles_(std::move(styles)),
+          budget_(budget),
+          builder_(budget.limits().text_bytes_max) {}
 
     Result<ExtractedText> read(const std::string& part) {
         if (auto failed = add_part(part)) return std::move(*failed);
@@ -91,11 +113,13 @@ class DocxReader {
                 next = open_.back().node.next_sibling();
                 leave(open_.back());
                 open_.pop_back();
-            } else if (const Element element = element_of(local_name(next.name())); is_skipped(next, element)) {
+            } else if (const Element element = element_of(local_name(next.name()));
+                       is_skipped(next, element)) {
                 next = next.next_sibling();
             } else {
                 open_.push_back({next, element, 0});
-                if (!enter(open_.back())) return Error{Errc::corrupt, "the DOCX holds text that is not UTF-8"};
+                if (!enter(open_.back()))
+                    return Error{Errc::corrupt, "the DOCX holds text that is not UTF-8"};
                 next = next.first_child();
             }
         }
@@ -158,7 +182,8 @@ class DocxReader {
     }
 
     bool is_in(Element element) const {
-        return std::any_of(open_.begin(), open_.end(), [&](const Open& open) { return open.element == element; });
+        return std::any_of(open_.begin(), open_.end(),
+                           [&](const Open& open) { return open.element == element; });
     }
     bool is_in_heading() const {
         return std::any_of(open_.begin(), open_.end(), [](const Open& open) { return open.level != 0; });
@@ -191,9 +216,11 @@ Result<ExtractedText> read_docx(std::string_view bytes, const Budget& budget) {
     const auto part = main_part(*archive);
     if (!part && part.error().code != Errc::not_found) return part.error();
     if (!part || part->find("document") == std::string::npos) {
-        const bool other = part.has_value() || archive->contains("xl/workbook.xml") || archive->contains("content.xml");
+        const bool other =
+            part.has_value() || archive->contains("xl/workbook.xml") || archive->contains("content.xml");
         return Error{other ? Errc::invalid_input : Errc::corrupt,
-                     other ? "the file is an Office document but not DOCX" : "the ZIP archive is not a DOCX: it holds no document"};
+                     other ? "the file is an Office document but not DOCX"
+                           : "the ZIP archive is not a DOCX: it holds no document"};
     }
     const std::string folder = part->substr(0, part->rfind('/') + 1);
     return DocxReader(*archive, Styles(*archive, folder + "styles.xml"), budget).read(*part);

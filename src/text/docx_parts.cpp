@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
 
 namespace millrace::text {
 namespace {
@@ -28,8 +27,8 @@ int level_of_name(std::string_view name) {
     return number.size() == 1 && number[0] >= '1' && number[0] <= '9' ? number[0] - '0' : Styles::kBody;
 }
 
-/// An upper bound for the tree of an XML document: two nodes per tag, one attribute per equals sign, two copies of the
-/// text (sizes are those of pugixml's own structures).
+/// An upper bound for the tree of an XML document: two nodes per tag, one attribute per equals sign, two
+/// copies of the text (sizes are those of pugixml's own structures).
 std::size_t tree_bytes_max(std::string_view xml) {
     constexpr std::size_t kNodeBytes = 64, kAttributeBytes = 40;
     const auto tags = static_cast<std::size_t>(std::count(xml.begin(), xml.end(), '<'));
@@ -48,8 +47,8 @@ Style read_style(pugi::xml_node node) {
     style.level = level_of_name(attribute(child(node, "name"), "val"));
     const pugi::xml_node outline = child(child(node, "pPr"), "outlineLvl");
     if (style.level == Styles::kBody && outline) {
-        const int level = std::atoi(attribute(outline, "val"));
-        if (level >= 0 && level < 9) style.level = level + 1;
+        const std::string_view level = attribute(outline, "val");
+        if (level.size() == 1 && level[0] >= '0' && level[0] <= '8') style.level = level[0] - '0' + 1;
     }
     return style;
 }
@@ -79,13 +78,15 @@ const char* attribute(pugi::xml_node node, std::string_view name) noexcept {
 Result<std::unique_ptr<pugi::xml_document>> parse_part(Archive& archive, const std::string& name) {
     const auto content = archive.read(name);
     if (!content) return content.error();
-    if (tree_bytes_max(*content) > archive.budget().limits().memory_bytes_max) return archive.budget().too_much_memory();
+    if (tree_bytes_max(*content) > archive.budget().limits().memory_bytes_max)
+        return archive.budget().too_much_memory();
     auto document = std::make_unique<pugi::xml_document>();
     // Spaces alone can be the text of a run.
-    const auto parsed = document->load_buffer(content->data(), content->size(), pugi::parse_default | pugi::parse_ws_pcdata);
+    const auto parsed =
+        document->load_buffer(content->data(), content->size(), pugi::parse_default | pugi::parse_ws_pcdata);
     if (!parsed) {
-        return Error{Errc::corrupt, name + " is not well-formed XML at byte " + std::to_string(parsed.offset) + ": " +
-                                        parsed.description()};
+        return Error{Errc::corrupt, name + " is not well-formed XML at byte " +
+                                        std::to_string(parsed.offset) + ": " + parsed.description()};
     }
     return document;
 }

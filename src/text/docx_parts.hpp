@@ -20,7 +20,8 @@ const char* attribute(pugi::xml_node node, std::string_view name) noexcept;
 /// An XML part, parsed. corrupt: it isn't well-formed. over_limit: its tree would take too much memory.
 Result<std::unique_ptr<pugi::xml_document>> parse_part(Archive& archive, const std::string& name);
 
-/// The main part as the package's relations name it, "word/document.xml" if they don't (ECMA-376, part 2, 9.3).
+/// The main part as the package's relations name it, "word/document.xml" if they don't (ECMA-376, part
+/// 2, 9.3).
 Result<std::string> main_part(Archive& archive);
 
 /// What the paragraph styles of a document mean (ECMA-376, part 1, 17.7).

@@ -15,11 +15,12 @@ struct FormatRow {
     bool is_text;  ///< needs its charset found first
 };
 constexpr FormatRow kFormats[] = {
-    {Format::text, read_text, true},  {Format::markdown, read_markdown, true}, {Format::html, read_html, true},
-    {Format::pdf, read_pdf, false},   {Format::docx, read_docx, false},
+    {Format::text, read_text, true}, {Format::markdown, read_markdown, true}, {Format::html, read_html, true},
+    {Format::pdf, read_pdf, false},  {Format::docx, read_docx, false},
 };
 
-Result<ExtractedText> read(std::string_view bytes, const FormatRow& row, const Budget& budget, std::string_view charset) {
+Result<ExtractedText> read(std::string_view bytes, const FormatRow& row, const Budget& budget,
+                           std::string_view charset) {
     if (!row.is_text) return row.read(bytes, budget);
     if (charset.empty() && row.format == Format::html) charset = declared_in_html(bytes);
     const auto text = to_utf8(bytes, charset);
@@ -34,12 +35,14 @@ Result<ExtractedText> extract(std::string_view bytes, Format format, const Extra
     const Budget budget(limits);
     if (bytes.empty()) return Error{Errc::invalid_input, "the document is empty"};
     if (bytes.size() > limits.bytes_max) {
-        return Error{Errc::over_limit, "the document is larger than " + std::to_string(limits.bytes_max) + " bytes"};
+        return Error{Errc::over_limit,
+                     "the document is larger than " + std::to_string(limits.bytes_max) + " bytes"};
     }
     for (const FormatRow& row : kFormats) {
         if (row.format != format) continue;
         auto extracted = read(bytes, row, budget, charset);
-        if (extracted && extracted->text.empty()) return Error{Errc::invalid_input, "the document holds no text"};
+        if (extracted && extracted->text.empty())
+            return Error{Errc::invalid_input, "the document holds no text"};
         return extracted;
     }
     return Error{Errc::invalid_input, "unknown format"};

@@ -36,15 +36,15 @@ constexpr std::array kMediaTypes = {
 };
 
 constexpr std::array kExtensions = {
-    Named{"txt", Format::text},       Named{"text", Format::text},     Named{"log", Format::text},
-    Named{"rst", Format::text},       Named{"adoc", Format::text},     Named{"org", Format::text},
-    Named{"csv", Format::text},       Named{"tsv", Format::text},      Named{"json", Format::text},
-    Named{"jsonl", Format::text},     Named{"xml", Format::text},      Named{"yaml", Format::text},
-    Named{"yml", Format::text},       Named{"toml", Format::text},     Named{"eml", Format::text},
-    Named{"md", Format::markdown},    Named{"markdown", Format::markdown}, Named{"mdown", Format::markdown},
-    Named{"mkd", Format::markdown},   Named{"mdx", Format::markdown},  Named{"html", Format::html},
-    Named{"htm", Format::html},       Named{"xhtml", Format::html},    Named{"pdf", Format::pdf},
-    Named{"docx", Format::docx},      Named{"docm", Format::docx},
+    Named{"txt", Format::text},     Named{"text", Format::text},         Named{"log", Format::text},
+    Named{"rst", Format::text},     Named{"adoc", Format::text},         Named{"org", Format::text},
+    Named{"csv", Format::text},     Named{"tsv", Format::text},          Named{"json", Format::text},
+    Named{"jsonl", Format::text},   Named{"xml", Format::text},          Named{"yaml", Format::text},
+    Named{"yml", Format::text},     Named{"toml", Format::text},         Named{"eml", Format::text},
+    Named{"md", Format::markdown},  Named{"markdown", Format::markdown}, Named{"mdown", Format::markdown},
+    Named{"mkd", Format::markdown}, Named{"mdx", Format::markdown},      Named{"html", Format::html},
+    Named{"htm", Format::html},     Named{"xhtml", Format::html},        Named{"pdf", Format::pdf},
+    Named{"docx", Format::docx},    Named{"docm", Format::docx},
 };
 
 struct Signature {
@@ -60,7 +60,7 @@ constexpr std::array kOthers = {
     Signature{"GIF8", "a GIF image"},
     Signature{"\x1F\x8B", "gzip"},
     Signature{"7z\xBC\xAF", "7-Zip"},
-    Signature{"\x7F" "ELF", "a program"},
+    Signature{"\x7F\x45LF", "a program"},
     Signature{"%!PS", "PostScript"},
 };
 
@@ -74,7 +74,8 @@ std::string lower(std::string_view text) {
 
 template <std::size_t N>
 std::optional<Format> look_up(const std::array<Named, N>& table, std::string_view name) {
-    const auto found = std::find_if(table.begin(), table.end(), [&](const Named& row) { return row.name == name; });
+    const auto found =
+        std::find_if(table.begin(), table.end(), [&](const Named& row) { return row.name == name; });
     if (found == table.end()) return std::nullopt;
     return found->format;
 }
@@ -86,11 +87,9 @@ std::string extension_of(std::string_view file_name) {
     return lower(file_name.substr(dot + 1, 16));
 }
 
-/// PDF readers accept the signature anywhere in the first kilobyte (ISO 32000-1, annex H, note 13), text before it
-/// included; here only white space may stand there, so that a text about PDF stays a text.
-bool is_pdf(std::string_view head) {
-    return trim(head.substr(0, 1024)).starts_with("%PDF-");
-}
+/// PDF readers accept the signature anywhere in the first kilobyte (ISO 32000-1, annex H, note 13), text
+/// before it included; here only white space may stand there, so that a text about PDF stays a text.
+bool is_pdf(std::string_view head) { return trim(head.substr(0, 1024)).starts_with("%PDF-"); }
 
 bool is_html(std::string_view head) {
     std::string_view begin = trim(head.substr(0, 1024));
@@ -102,7 +101,8 @@ bool is_html(std::string_view head) {
 }
 
 Error unreadable(std::string_view what) {
-    return {Errc::invalid_input, "the format is not read here: " + std::string(what) + std::string(kReadable)};
+    return {Errc::invalid_input,
+            "the format is not read here: " + std::string(what) + std::string(kReadable)};
 }
 
 std::string media_type_of(std::string_view content_type) {
@@ -111,9 +111,10 @@ std::string media_type_of(std::string_view content_type) {
 
 /// The media types that say nothing: what clients send when they don't know.
 bool is_unspecific(std::string_view media_type) {
-    return media_type.empty() || media_type == "application/octet-stream" || media_type == "binary/octet-stream" ||
-           media_type == "application/x-www-form-urlencoded" || media_type == "application/zip" ||
-           media_type == "application/x-zip-compressed" || media_type == "text/plain";
+    return media_type.empty() || media_type == "application/octet-stream" ||
+           media_type == "binary/octet-stream" || media_type == "application/x-www-form-urlencoded" ||
+           media_type == "application/zip" || media_type == "application/x-zip-compressed" ||
+           media_type == "text/plain";
 }
 
 }  // namespace
@@ -129,7 +130,8 @@ std::string_view to_string(Format format) noexcept {
     return "unknown";
 }
 
-Result<Format> detect_format(std::string_view content_type, std::string_view file_name, std::string_view head) {
+Result<Format> detect_format(std::string_view content_type, std::string_view file_name,
+                             std::string_view head) {
     if (is_pdf(head)) return Format::pdf;
     if (head.starts_with("PK\x03\x04")) return Format::docx;
     for (const Signature& other : kOthers) {
@@ -148,7 +150,8 @@ Result<Format> detect_format(std::string_view content_type, std::string_view fil
 }
 
 std::string_view charset_of(std::string_view content_type) noexcept {
-    for (std::size_t at = content_type.find(';'); at != std::string_view::npos; at = content_type.find(';', at)) {
+    for (std::size_t at = content_type.find(';'); at != std::string_view::npos;
+         at = content_type.find(';', at)) {
         const std::size_t end = std::min(content_type.find(';', ++at), content_type.size());
         const std::string_view parameter = trim(content_type.substr(at, end - at));
         const std::size_t equals = parameter.find('=');
@@ -159,7 +162,8 @@ std::string_view charset_of(std::string_view content_type) noexcept {
                                         [](char a, char b) { return (a | 0x20) == b; });
         if (!matches) continue;
         std::string_view value = trim(parameter.substr(equals + 1));
-        if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
+        if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+            value = value.substr(1, value.size() - 2);
         return value;
     }
     return {};

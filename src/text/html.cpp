@@ -25,24 +25,67 @@ enum class Role {
 
 Role role_of(GumboTag tag) {
     switch (tag) {
-        case GUMBO_TAG_SCRIPT: case GUMBO_TAG_STYLE: case GUMBO_TAG_TEMPLATE: case GUMBO_TAG_NOSCRIPT:
-        case GUMBO_TAG_NOEMBED: case GUMBO_TAG_NOFRAMES: case GUMBO_TAG_IFRAME: case GUMBO_TAG_OBJECT:
-        case GUMBO_TAG_APPLET: case GUMBO_TAG_CANVAS: case GUMBO_TAG_AUDIO: case GUMBO_TAG_VIDEO:
-        case GUMBO_TAG_SVG: case GUMBO_TAG_NAV: case GUMBO_TAG_SELECT: case GUMBO_TAG_BUTTON:
-        case GUMBO_TAG_DATALIST: case GUMBO_TAG_TITLE: case GUMBO_TAG_HEAD: return Role::skipped;
-        case GUMBO_TAG_DIV: case GUMBO_TAG_TR: case GUMBO_TAG_DT: case GUMBO_TAG_DD: case GUMBO_TAG_ADDRESS:
-        case GUMBO_TAG_FIGCAPTION: case GUMBO_TAG_CAPTION: case GUMBO_TAG_LEGEND: case GUMBO_TAG_SUMMARY:
-        case GUMBO_TAG_CENTER: case GUMBO_TAG_FORM: return Role::line;
-        case GUMBO_TAG_P: case GUMBO_TAG_BLOCKQUOTE: case GUMBO_TAG_TABLE: case GUMBO_TAG_DL:
-        case GUMBO_TAG_SECTION: case GUMBO_TAG_ARTICLE: case GUMBO_TAG_ASIDE: case GUMBO_TAG_HEADER:
-        case GUMBO_TAG_FOOTER: case GUMBO_TAG_MAIN: case GUMBO_TAG_FIGURE: case GUMBO_TAG_DETAILS:
-        case GUMBO_TAG_FIELDSET: case GUMBO_TAG_HR: return Role::paragraph;
-        case GUMBO_TAG_H1: case GUMBO_TAG_H2: case GUMBO_TAG_H3: case GUMBO_TAG_H4: case GUMBO_TAG_H5:
+        case GUMBO_TAG_SCRIPT:
+        case GUMBO_TAG_STYLE:
+        case GUMBO_TAG_TEMPLATE:
+        case GUMBO_TAG_NOSCRIPT:
+        case GUMBO_TAG_NOEMBED:
+        case GUMBO_TAG_NOFRAMES:
+        case GUMBO_TAG_IFRAME:
+        case GUMBO_TAG_OBJECT:
+        case GUMBO_TAG_APPLET:
+        case GUMBO_TAG_CANVAS:
+        case GUMBO_TAG_AUDIO:
+        case GUMBO_TAG_VIDEO:
+        case GUMBO_TAG_SVG:
+        case GUMBO_TAG_NAV:
+        case GUMBO_TAG_SELECT:
+        case GUMBO_TAG_BUTTON:
+        case GUMBO_TAG_DATALIST:
+        case GUMBO_TAG_TITLE:
+        case GUMBO_TAG_HEAD: return Role::skipped;
+        case GUMBO_TAG_DIV:
+        case GUMBO_TAG_TR:
+        case GUMBO_TAG_DT:
+        case GUMBO_TAG_DD:
+        case GUMBO_TAG_ADDRESS:
+        case GUMBO_TAG_FIGCAPTION:
+        case GUMBO_TAG_CAPTION:
+        case GUMBO_TAG_LEGEND:
+        case GUMBO_TAG_SUMMARY:
+        case GUMBO_TAG_CENTER:
+        case GUMBO_TAG_FORM: return Role::line;
+        case GUMBO_TAG_P:
+        case GUMBO_TAG_BLOCKQUOTE:
+        case GUMBO_TAG_TABLE:
+        case GUMBO_TAG_DL:
+        case GUMBO_TAG_SECTION:
+        case GUMBO_TAG_ARTICLE:
+        case GUMBO_TAG_ASIDE:
+        case GUMBO_TAG_HEADER:
+        case GUMBO_TAG_FOOTER:
+        case GUMBO_TAG_MAIN:
+        case GUMBO_TAG_FIGURE:
+        case GUMBO_TAG_DETAILS:
+        case GUMBO_TAG_FIELDSET:
+        case GUMBO_TAG_HR: return Role::paragraph;
+        case GUMBO_TAG_H1:
+        case GUMBO_TAG_H2:
+        case GUMBO_TAG_H3:
+        case GUMBO_TAG_H4:
+        case GUMBO_TAG_H5:
         case GUMBO_TAG_H6: return Role::heading;
-        case GUMBO_TAG_TD: case GUMBO_TAG_TH: return Role::cell;
-        case GUMBO_TAG_UL: case GUMBO_TAG_OL: case GUMBO_TAG_MENU: case GUMBO_TAG_DIR: return Role::list;
+        case GUMBO_TAG_TD:
+        case GUMBO_TAG_TH: return Role::cell;
+        case GUMBO_TAG_UL:
+        case GUMBO_TAG_OL:
+        case GUMBO_TAG_MENU:
+        case GUMBO_TAG_DIR: return Role::list;
         case GUMBO_TAG_LI: return Role::item;
-        case GUMBO_TAG_PRE: case GUMBO_TAG_TEXTAREA: case GUMBO_TAG_LISTING: case GUMBO_TAG_XMP:
+        case GUMBO_TAG_PRE:
+        case GUMBO_TAG_TEXTAREA:
+        case GUMBO_TAG_LISTING:
+        case GUMBO_TAG_XMP:
         case GUMBO_TAG_PLAINTEXT: return Role::preformatted;
         case GUMBO_TAG_BR: return Role::line_break;
         case GUMBO_TAG_IMG: return Role::image;
@@ -58,8 +101,9 @@ std::string_view attribute(const GumboElement& element, const char* name) {
 /// Marked by the page itself as not part of what it says.
 bool is_hidden(const GumboElement& element) {
     if (element.attributes.length == 0) return false;
-    return gumbo_get_attribute(&element.attributes, "hidden") || attribute(element, "aria-hidden") == "true" ||
-           attribute(element, "role") == "navigation" || attribute(element, "class") == "headerlink";
+    return gumbo_get_attribute(&element.attributes, "hidden") ||
+           attribute(element, "aria-hidden") == "true" || attribute(element, "role") == "navigation" ||
+           attribute(element, "class") == "headerlink";
 }
 
 /// Walks a tree of any depth without recursion.

@@ -13,9 +13,10 @@
 
 namespace millrace::text {
 
-/// Parses HTML with gumbo, which copes with anything but knows no bounds: unclosed formatting elements alone can make
-/// it build a tree of quadratic size. So it gets its memory from an arena that ends the parse when memory or time run
-/// out, and is never asked to free its tree, which it does by recursion. One thread per tree; not movable.
+/// Parses HTML with gumbo, which copes with anything but knows no bounds: unclosed formatting elements alone
+/// can make it build a tree of quadratic size. So it gets its memory from an arena that ends the parse when
+/// memory or time run out, and is never asked to free its tree, which it does by recursion. One thread per
+/// tree; not movable.
 class HtmlTree {
   public:
     /// `html` is UTF-8 and outlives the tree.
@@ -44,9 +45,5 @@ class HtmlTree {
     GumboOutput* output_ = nullptr;
     void* jump_ = nullptr;
 };
-
-/// An upper bound of how deep the elements of `html` nest, from a look at its tags alone; linear. Elements that end
-/// by themselves (p, li, td, …) and void ones count for nothing.
-std::size_t nesting_of(std::string_view html) noexcept;
 
 }  // namespace millrace::text

@@ -17,19 +17,22 @@ struct Entity {
 };
 /// The frequent ones; the HTML parser knows the other 2,100.
 constexpr std::array kEntities = {
-    Entity{"&amp;", "&"},   Entity{"&lt;", "<"},    Entity{"&gt;", ">"},    Entity{"&quot;", "\""},
-    Entity{"&nbsp;", " "},  Entity{"&copy;", "©"},  Entity{"&mdash;", "—"}, Entity{"&ndash;", "–"},
+    Entity{"&amp;", "&"},    Entity{"&lt;", "<"},   Entity{"&gt;", ">"},    Entity{"&quot;", "\""},
+    Entity{"&nbsp;", " "},   Entity{"&copy;", "©"}, Entity{"&mdash;", "—"}, Entity{"&ndash;", "–"},
     Entity{"&hellip;", "…"}, Entity{"&rarr;", "→"}, Entity{"&#39;", "'"},
 };
 
 class MarkdownReader {
   public:
-    explicit MarkdownReader(const Budget& budget) : budget_(budget), builder_(budget.limits().text_bytes_max) {}
+    explicit MarkdownReader(const Budget& budget)
+        : budget_(budget), builder_(budget.limits().text_bytes_max) {}
 
     Result<ExtractedText> read(std::string_view text, std::string title) {
         MD_PARSER parser{};
         parser.flags = MD_FLAG_TABLES | MD_FLAG_STRIKETHROUGH | MD_FLAG_TASKLISTS;
-        parser.enter_block = [](MD_BLOCKTYPE type, void* detail, void* self) { return of(self).enter(type, detail); };
+        parser.enter_block = [](MD_BLOCKTYPE type, void* detail, void* self) {
+            return of(self).enter(type, detail);
+        };
         parser.leave_block = [](MD_BLOCKTYPE type, void*, void* self) { return of(self).leave(type); };
         parser.enter_span = [](MD_SPANTYPE, void*, void* self) { return of(self).verdict(); };
         parser.leave_span = [](MD_SPANTYPE, void*, void* self) { return of(self).verdict(); };
@@ -50,8 +53,8 @@ class MarkdownReader {
     };
     static MarkdownReader& of(void* self) { return *static_cast<MarkdownReader*>(self); }
 
-    /// What each callback answers: not 0 ends the parse. Rows with fewer cells than the head are filled up by the
-    /// parser, so a small document can make it call back for ever: hence the clock.
+    /// What each callback answers: not 0 ends the parse. Rows with fewer cells than the head are filled up by
+    /// the parser, so a small document can make it call back for ever: hence the clock.
     int verdict() {
         if (++events_ % 1024 == 0 && budget_.is_late()) late_ = true;
         return late_ || builder_.is_full() ? 1 : 0;
@@ -65,7 +68,9 @@ class MarkdownReader {
             case MD_BLOCK_UL: begin_list({false, 0}); break;
             case MD_BLOCK_OL: begin_list({true, static_cast<MD_BLOCK_OL_DETAIL*>(detail)->start}); break;
             case MD_BLOCK_LI: begin_item(*static_cast<MD_BLOCK_LI_DETAIL*>(detail)); break;
-            case MD_BLOCK_H: builder_.heading_begin(static_cast<int>(static_cast<MD_BLOCK_H_DETAIL*>(detail)->level)); break;
+            case MD_BLOCK_H:
+                builder_.heading_begin(static_cast<int>(static_cast<MD_BLOCK_H_DETAIL*>(detail)->level));
+                break;
             case MD_BLOCK_CODE:
                 builder_.paragraph();
                 in_code_ = true;
@@ -174,7 +179,8 @@ struct FrontMatter {
 
 std::string_view unquote(std::string_view value) {
     value = trim(value);
-    if (value.size() >= 2 && (value.front() == '"' || value.front() == '\'') && value.back() == value.front()) {
+    if (value.size() >= 2 && (value.front() == '"' || value.front() == '\'') &&
+        value.back() == value.front()) {
         value = value.substr(1, value.size() - 2);
     }
     return value;
@@ -196,7 +202,8 @@ FrontMatter split_front_matter(std::string_view text) {
             continue;
         }
         if (content == fence || content == "...") return {rest, std::move(title)};
-        const bool names_title = content.starts_with("title:") || content.starts_with("title =") || content.starts_with("title=");
+        const bool names_title =
+            content.starts_with("title:") || content.starts_with("title =") || content.starts_with("title=");
         if (names_title) title = unquote(content.substr(content.find_first_of(":=") + 1));
     }
     return {text, {}};

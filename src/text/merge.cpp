@@ -11,9 +11,7 @@ namespace {
 constexpr std::size_t kShortPiece = 96;
 constexpr std::uint32_t kEnd = std::numeric_limits<std::uint32_t>::max();
 
-std::uint8_t byte_of(std::string_view piece, std::size_t at) {
-    return static_cast<std::uint8_t>(piece[at]);
-}
+std::uint8_t byte_of(std::string_view piece, std::size_t at) { return static_cast<std::uint8_t>(piece[at]); }
 
 /// `parts[i].end` is where part i begins here, and its rank is that of parts i and i + 1 together.
 void merge_short(const RankTable& table, std::string_view piece, MergeBuffers& buffers) {
@@ -22,7 +20,8 @@ void merge_short(const RankTable& table, std::string_view piece, MergeBuffers& b
     parts.clear();
     for (std::uint32_t i = 0; i < size; ++i) {
         const bool last = i + 1 == size;
-        parts.push_back({last ? RankTable::kNone : table.pair_rank(byte_of(piece, i), byte_of(piece, i + 1)), i});
+        parts.push_back(
+            {last ? RankTable::kNone : table.pair_rank(byte_of(piece, i), byte_of(piece, i + 1)), i});
     }
     parts.push_back({RankTable::kNone, size});
     const auto rank_of = [&](std::size_t first, std::size_t behind) {
@@ -44,8 +43,8 @@ void merge_short(const RankTable& table, std::string_view piece, MergeBuffers& b
     }
 }
 
-/// A linked list of parts and a heap of the pairs that could be merged. A pair whose parts have changed since is
-/// told by its end, and skipped.
+/// A linked list of parts and a heap of the pairs that could be merged. A pair whose parts have changed since
+/// is told by its end, and skipped.
 class LongMerge {
   public:
     LongMerge(const RankTable& table, std::string_view piece, MergeBuffers& buffers)

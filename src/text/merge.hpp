@@ -29,8 +29,8 @@ struct MergeBuffers {
     std::vector<Token> tokens;  ///< the result
 };
 
-/// Merges, lowest rank first and leftmost first among equals, until no two neighbours form a token of `table`.
-/// `piece` is not empty and below 4 GiB. The tokens are in `buffers.tokens`.
+/// Merges, lowest rank first and leftmost first among equals, until no two neighbours form a token of
+/// `table`. `piece` is not empty and below 4 GiB. The tokens are in `buffers.tokens`.
 void merge_piece(const RankTable& table, std::string_view piece, MergeBuffers& buffers);
 
 }  // namespace millrace::text

@@ -32,19 +32,40 @@ bool has_end_marker(std::string_view bytes) {
     return contains(bytes.substr(bytes.size() - tail), "%%EOF");
 }
 
+/// The dots that lead the eye from an entry of a table of contents to its page: each would cost a token.
+std::string without_leaders(std::string_view text) {
+    constexpr std::size_t kDotsMin = 5;
+    std::string result;
+    result.reserve(text.size());
+    for (std::size_t at = 0; at < text.size();) {
+        std::size_t end = at, dots = 0;
+        while (end < text.size() && (text[end] == '.' || (dots > 0 && text[end] == ' ')))
+            dots += text[end++] == '.';
+        if (dots >= kDotsMin) {
+            result += "... ";
+        } else {
+            end = std::max(end, at + 1);
+            result += text.substr(at, end - at);
+        }
+        at = end;
+    }
+    return result;
+}
+
 class PdfReader {
   public:
-    PdfReader(std::string_view bytes, const Budget& budget)
-        : bytes_(bytes), budget_(budget), file_(memory_file(bytes)) {}
+    PdfReader(const PdfPrograms& programs, std::string_view bytes, const Budget& budget)
+        : programs_(programs), bytes_(bytes), budget_(budget), file_(memory_file(bytes)) {}
 
     Result<ExtractedText> read() {
-        const auto info = run({"pdfinfo", "-enc", "UTF-8", "-"}, kInfoBytesMax);
+        const auto info = run({programs_.info, "-enc", "UTF-8", "-"}, kInfoBytesMax);
         if (!info) return info.error();
         const std::string_view pages = field(*info, "Pages:");
         std::size_t page_count = 0;
         std::from_chars(pages.data(), pages.data() + pages.size(), page_count);
         if (page_count > budget_.limits().pages_max) return too_many_pages();
-        const auto text = run({"pdftotext", "-enc", "UTF-8", "-eol", "unix", "-", "-"}, output_bytes_max());
+        const auto text =
+            run({programs_.text, "-enc", "UTF-8", "-eol", "unix", "-", "-"}, output_bytes_max());
         if (!text) return text.error();
         return build(*text, field(*info, "Title:"));
     }
@@ -62,13 +83,15 @@ class PdfReader {
         if (!result) {
             return Error{Errc::unavailable, result.error().detail + "; PDF needs the package poppler-utils"};
         }
-        if (result->stopped == ProcessResult::Stop::late || result->signal == SIGXCPU) return budget_.too_late();
+        if (result->stopped == ProcessResult::Stop::late || result->signal == SIGXCPU)
+            return budget_.too_late();
         if (result->stopped == ProcessResult::Stop::too_much_output) return budget_.too_much_text();
         const std::string_view error = result->error;
         if (contains(error, "Incorrect password") || contains(error, "password protected")) {
             return Error{Errc::corrupt, "the PDF is encrypted: remove its password and send it again"};
         }
-        if (contains(error, "bad_alloc") || contains(error, "Out of memory")) return budget_.too_much_memory();
+        if (contains(error, "bad_alloc") || contains(error, "Out of memory"))
+            return budget_.too_much_memory();
         if (contains(error, "while loading shared libraries")) {
             return Error{Errc::unavailable, "cannot start " + arguments[0] + ": " + last_line(error)};
         }
@@ -78,15 +101,17 @@ class PdfReader {
         }
         // Poppler mends a file whose end is missing, and says so; then an unknown part of it is gone.
         if (result->exit_code != 0 || (contains(error, "Syntax Error") && !has_end_marker(bytes_))) {
-            return Error{Errc::corrupt, std::string(has_end_marker(bytes_) ? "the PDF is damaged: "
-                                                                           : "the PDF is cut off or damaged: ") +
-                                            last_line(error)};
+            return Error{Errc::corrupt,
+                         std::string(has_end_marker(bytes_) ? "the PDF is damaged: "
+                                                            : "the PDF is cut off or damaged: ") +
+                             last_line(error)};
         }
         return std::move(result->output);
     }
 
     Error too_many_pages() const {
-        return {Errc::over_limit, "the PDF has more than " + std::to_string(budget_.limits().pages_max) + " pages"};
+        return {Errc::over_limit,
+                "the PDF has more than " + std::to_string(budget_.limits().pages_max) + " pages"};
     }
 
     static std::string_view field(std::string_view info, std::string_view name) {
@@ -108,7 +133,7 @@ class PdfReader {
             text.remove_prefix(std::min(text.size(), page.size() + 1));
             builder.paragraph();
             builder.page();
-            builder.verbatim(page);
+            builder.verbatim(without_leaders(page));
         }
         if (builder.is_full()) return budget_.too_much_text();
         if (builder.size() == 0) {
@@ -117,6 +142,7 @@ class PdfReader {
         return builder.take(is_valid_utf8(title) ? std::string(title) : std::string());
     }
 
+    const PdfPrograms& programs_;
     std::string_view bytes_;
     const Budget& budget_;
     Descriptor file_;
@@ -124,11 +150,15 @@ class PdfReader {
 
 }  // namespace
 
-Result<ExtractedText> read_pdf(std::string_view bytes, const Budget& budget) {
+Result<ExtractedText> read_pdf_by(const PdfPrograms& programs, std::string_view bytes, const Budget& budget) {
     if (!contains(bytes.substr(0, 1024), "%PDF-")) {
         return Error{Errc::corrupt, "the bytes are not a PDF: they do not begin with %PDF-"};
     }
-    return PdfReader(bytes, budget).read();
+    return PdfReader(programs, bytes, budget).read();
+}
+
+Result<ExtractedText> read_pdf(std::string_view bytes, const Budget& budget) {
+    return read_pdf_by({}, bytes, budget);
 }
 
 }  // namespace millrace::text

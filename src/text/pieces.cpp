@@ -65,7 +65,8 @@ Symbol symbol_at(std::string_view text, std::size_t at) {
 }
 
 /// Skips what belongs to one of `classes`; not past `count_max` characters.
-std::size_t skip(std::string_view text, std::size_t at, std::uint8_t classes, std::size_t count_max = SIZE_MAX) {
+std::size_t skip(std::string_view text, std::size_t at, std::uint8_t classes,
+                 std::size_t count_max = SIZE_MAX) {
     for (; count_max > 0; --count_max) {
         const Symbol symbol = symbol_at(text, at);
         if (!symbol.is(classes)) break;
@@ -79,7 +80,9 @@ std::size_t skip_contraction(std::string_view text, std::size_t at) {
     if (at + 1 >= text.size() || text[at] != '\'') return at;
     // U+017F, the long s, folds to s.
     if (text.substr(at + 1, 2) == "\u017F") return at + 3;
-    const auto lower = [&](std::size_t i) { return i < text.size() ? static_cast<char>(text[i] | 0x20) : '\0'; };
+    const auto lower = [&](std::size_t i) {
+        return i < text.size() ? static_cast<char>(text[i] | 0x20) : '\0';
+    };
     const char a = lower(at + 1), b = lower(at + 2);
     if (a == 's' || a == 't' || a == 'm' || a == 'd') return at + 2;
     if ((a == 'l' && b == 'l') || ((a == 'v' || a == 'r') && b == 'e')) return at + 3;
@@ -95,7 +98,8 @@ std::size_t skip_signs(std::string_view text, std::size_t begin, bool slashes_fo
         at += symbol.length;
         symbol = symbol_at(text, at);
     }
-    while (at < text.size() && (text[at] == '\r' || text[at] == '\n' || (slashes_follow && text[at] == '/'))) ++at;
+    while (at < text.size() && (text[at] == '\r' || text[at] == '\n' || (slashes_follow && text[at] == '/')))
+        ++at;
     return at;
 }
 
@@ -112,8 +116,8 @@ std::size_t skip_spaces(std::string_view text, std::size_t begin) {
     return last;  // the last space goes to the word after it
 }
 
-/// `U*L+` of o200k from `begin`: its end, or `begin`. A greedy U* takes the characters that are in both classes and
-/// gives the last of them back when no L follows.
+/// `U*L+` of o200k from `begin`: its end, or `begin`. A greedy U* takes the characters that are in both
+/// classes and gives the last of them back when no L follows.
 std::size_t skip_mixed_word(std::string_view text, std::size_t begin) {
     std::size_t at = begin, after_last_shared = begin;
     for (Symbol symbol = symbol_at(text, at); symbol.is(kWordHead); symbol = symbol_at(text, at)) {
@@ -130,7 +134,8 @@ std::size_t skip_upper_word(std::string_view text, std::size_t begin) {
     return at == begin ? begin : skip(text, at, kWordTail);
 }
 
-/// Both alternatives for a word of o200k in the order of the pattern: each first with, then without the sign before it.
+/// Both alternatives for a word of o200k in the order of the pattern: each first with, then without the sign
+/// before it.
 std::size_t skip_o200k_word(std::string_view text, std::size_t begin, Symbol first) {
     const std::size_t after_sign = begin + first.length;
     for (const auto skip_word : {skip_mixed_word, skip_upper_word}) {

@@ -22,18 +22,18 @@ std::vector<std::string_view> split_lines(std::string_view text) {
     return lines;
 }
 
-bool is_blank(std::string_view line) {
-    return trim(line).empty();
-}
+bool is_blank(std::string_view line) { return trim(line).empty(); }
 
 std::size_t characters_of(std::string_view line) {
-    return static_cast<std::size_t>(std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+    return static_cast<std::size_t>(
+        std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
 /// The character of a line that is nothing but three or more of one punctuation character, or 0.
 char rule_of(std::string_view line) {
     line = trim(line);
-    if (line.size() < 3 || std::string_view("=-~^\"'`#*+.:_<>").find(line[0]) == std::string_view::npos) return 0;
+    if (line.size() < 3 || std::string_view("=-~^\"'`#*+.:_<>").find(line[0]) == std::string_view::npos)
+        return 0;
     return line.find_first_not_of(line[0]) == std::string_view::npos ? line[0] : 0;
 }
 
@@ -78,7 +78,8 @@ class PlainReader {
     bool is_underlined(std::size_t i) const {
         const char rule = rule_of(line(i + 1));
         const std::string_view heading = trim(line(i));
-        if (rule == 0 || heading.empty() || heading.size() > kHeadingBytesMax || rule_of(heading) != 0) return false;
+        if (rule == 0 || heading.empty() || heading.size() > kHeadingBytesMax || rule_of(heading) != 0)
+            return false;
         const std::size_t length = characters_of(heading), rule_length = trim(line(i + 1)).size();
         if (rule_length + 1 < length || rule_length > length + 8) return false;
         return i == 0 || is_blank(lines_[i - 1]) || rule_of(lines_[i - 1]) == rule;
@@ -90,7 +91,8 @@ class PlainReader {
     }
     bool is_manual_heading(std::size_t i) const {
         const std::string_view heading = line(i);
-        if (heading.empty() || heading.size() > 60 || is_ascii_space(heading[0]) || !is_capitals(heading)) return false;
+        if (heading.empty() || heading.size() > 60 || is_ascii_space(heading[0]) || !is_capitals(heading))
+            return false;
         const std::string_view below = line(i + 1);
         return (i == 0 || is_blank(lines_[i - 1])) && below.starts_with("   ") && !is_blank(below);
     }

@@ -59,7 +59,8 @@ bool RankTable::insert(std::string_view bytes, std::uint32_t rank) {
     std::size_t at = hash & mask;
     for (; slots_[at].length != 0; at = (at + 1) & mask) {
         const Slot& slot = slots_[at];
-        if (slot.hash == hash && std::string_view(blob_).substr(slot.offset, slot.length) == bytes) return false;
+        if (slot.hash == hash && std::string_view(blob_).substr(slot.offset, slot.length) == bytes)
+            return false;
     }
     const auto offset = static_cast<std::uint32_t>(bytes.data() - blob_.data());
     slots_[at] = {offset, static_cast<std::uint32_t>(bytes.size()), hash, rank};
@@ -88,7 +89,8 @@ Result<RankTable> RankTable::parse(std::string_view file) {
         const std::size_t space = line.find(' ');
         if (space == std::string_view::npos) return bad_line(number, "no space between token and rank");
         const std::size_t begin = table.blob_.size();
-        if (!decode_base64(line.substr(0, space), table.blob_)) return bad_line(number, "the token is not base64");
+        if (!decode_base64(line.substr(0, space), table.blob_))
+            return bad_line(number, "the token is not base64");
         std::uint32_t rank = kNone;
         const char* const end = line.data() + line.size();
         const auto parsed = std::from_chars(line.data() + space + 1, end, rank);

@@ -11,14 +11,14 @@
 
 namespace millrace::text {
 
-/// Byte string → rank, built once and then only read (any thread). The rank is the token's id and its priority in
-/// merging: lower first.
+/// Byte string → rank, built once and then only read (any thread). The rank is the token's id and its
+/// priority in merging: lower first.
 class RankTable {
   public:
     static constexpr std::uint32_t kNone = 0xFFFFFFFF;
 
-    /// Reads the lines `base64(bytes) SP rank` of a .tiktoken file. corrupt: a malformed line (named by its number),
-    /// a byte string or a rank that comes twice, or a missing single byte.
+    /// Reads the lines `base64(bytes) SP rank` of a .tiktoken file. corrupt: a malformed line (named by its
+    /// number), a byte string or a rank that comes twice, or a missing single byte.
     static Result<RankTable> parse(std::string_view file);
 
     /// The rank of `bytes` (not empty), or `kNone`.

@@ -12,8 +12,8 @@ namespace {
 
 /// Followed by white space it ends a sentence.
 bool is_stop(std::uint32_t c) noexcept {
-    return c == '.' || c == '!' || c == '?' || c == 0x2026 || c == 0x037E || c == 0x0589 || c == 0x061F || c == 0x06D4 ||
-           c == 0x0964 || c == 0x0965 || c == 0x1362;
+    return c == '.' || c == '!' || c == '?' || c == 0x2026 || c == 0x037E || c == 0x0589 || c == 0x061F ||
+           c == 0x06D4 || c == 0x0964 || c == 0x0965 || c == 0x1362;
 }
 
 /// Ends a sentence by itself: scripts that set no spaces.
@@ -22,8 +22,8 @@ bool is_wide_stop(std::uint32_t c) noexcept {
 }
 
 bool is_closer(std::uint32_t c) noexcept {
-    return c == '"' || c == '\'' || c == ')' || c == ']' || c == '}' || c == 0xBB || c == 0x2019 || c == 0x201D ||
-           c == 0x203A || c == 0x300D || c == 0x300F || c == 0xFF09 || c == 0x3011;
+    return c == '"' || c == '\'' || c == ')' || c == ']' || c == '}' || c == 0xBB || c == 0x2019 ||
+           c == 0x201D || c == 0x203A || c == 0x300D || c == 0x300F || c == 0xFF09 || c == 0x3011;
 }
 
 std::size_t skip_closers(std::string_view text, std::size_t at) noexcept {
@@ -42,9 +42,9 @@ std::size_t skip_spaces(std::string_view text, std::size_t at) noexcept {
 
 bool is_abbreviation(std::string_view word) noexcept {
     static constexpr std::array<std::string_view, 32> kWords = {
-        "Art", "Capt", "Col", "Dept", "Dr",   "Eq",  "Eqs", "Fig", "Figs", "Gen", "Gov",
-        "Inc", "Jr",   "Lt",  "Ltd",  "Mr",   "Mrs", "Ms",  "No",  "Nos",  "Prof", "Rev",
-        "Sec", "Sen",  "Sr",  "St",   "al",   "approx", "cf", "e.g", "i.e", "vs"};
+        "Art", "Capt", "Col", "Dept", "Dr", "Eq",     "Eqs", "Fig", "Figs", "Gen",  "Gov",
+        "Inc", "Jr",   "Lt",  "Ltd",  "Mr", "Mrs",    "Ms",  "No",  "Nos",  "Prof", "Rev",
+        "Sec", "Sen",  "Sr",  "St",   "al", "approx", "cf",  "e.g", "i.e",  "vs"};
     static_assert(std::is_sorted(kWords.begin(), kWords.end()));
     return std::binary_search(kWords.begin(), kWords.end(), word);
 }
@@ -53,7 +53,9 @@ bool is_abbreviation(std::string_view word) noexcept {
 bool is_inner_stop(std::string_view text, std::size_t from, std::size_t stop) noexcept {
     constexpr std::size_t kWordMax = 12;
     std::size_t begin = stop;
-    while (begin > from && stop - begin < kWordMax && !is_ascii_space(text[begin - 1]) && text[begin - 1] != '(') --begin;
+    while (begin > from && stop - begin < kWordMax && !is_ascii_space(text[begin - 1]) &&
+           text[begin - 1] != '(')
+        --begin;
     const std::string_view word = text.substr(begin, stop - begin);
     if (word.size() == 1 && word[0] >= 'A' && word[0] <= 'Z' && word[0] != 'I') return true;  // an initial
     const bool number = !word.empty() && word.find_first_not_of("0123456789") == std::string_view::npos;
@@ -69,10 +71,12 @@ bool may_begin(std::string_view text, std::size_t at) noexcept {
 
 bool begins_item(std::string_view line) noexcept {
     line = line.substr(std::min(skip_spaces(line, 0), line.size()));
-    if (line.starts_with("- ") || line.starts_with("* ") || line.starts_with("+ ") || line.starts_with("\u2022")) return true;
+    if (line.starts_with("- ") || line.starts_with("* ") || line.starts_with("+ ") ||
+        line.starts_with("\u2022"))
+        return true;
     const std::size_t digits = std::min(line.find_first_not_of("0123456789"), line.size());
-    return digits > 0 && digits <= 3 && digits + 1 < line.size() && (line[digits] == '.' || line[digits] == ')') &&
-           line[digits + 1] == ' ';
+    return digits > 0 && digits <= 3 && digits + 1 < line.size() &&
+           (line[digits] == '.' || line[digits] == ')') && line[digits + 1] == ' ';
 }
 
 /// True if the line end at `at` separates, false if it only wraps.

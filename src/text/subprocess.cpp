@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -65,7 +64,8 @@ class SpawnPlan {
         posix_spawnattr_setsigdefault(&attributes_, &all);
         // Its own group: Ctrl-C is for us, and we end it when its work is not wanted any more.
         posix_spawnattr_setpgroup(&attributes_, 0);
-        posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+        posix_spawnattr_setflags(&attributes_,
+                                 POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
     }
     ~SpawnPlan() {
         posix_spawn_file_actions_destroy(&actions_);
@@ -78,10 +78,9 @@ class SpawnPlan {
         std::vector<char*> argv;
         for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
         argv.push_back(nullptr);
-        const char* const path = std::getenv("PATH");
-        std::string path_entry = std::string("PATH=") + (path ? path : "/usr/bin:/bin");
+        std::string path = "PATH=/usr/local/bin:/usr/bin:/bin";
         std::string locale = "LC_ALL=C";
-        std::array<char*, 3> environment = {path_entry.data(), locale.data(), nullptr};
+        std::array<char*, 3> environment = {path.data(), locale.data(), nullptr};
         return ::posix_spawn(&pid, argv[0], &actions_, &attributes_, argv.data(), environment.data());
     }
 
@@ -90,16 +89,22 @@ class SpawnPlan {
     posix_spawnattr_t attributes_;
 };
 
-/// Sets the limits and becomes the program. posix_spawn cannot set them, and setting them from outside comes too late
-/// for a program that is quick. A limit that is already lower stays.
+/// Sets the limits and becomes the program. posix_spawn cannot set them, and setting them from outside comes
+/// too late for a program that is quick. A limit that is already lower stays.
 constexpr const char* kSetLimits =
     "for limit in \"-c 0\" \"-f 0\" \"-n 64\" \"-t $1\" \"-v $2\"; do ulimit $limit 2>/dev/null || :; done; "
     "shift 2; exec \"$@\"";
 constexpr int kNotExecutable = 126, kNotFound = 127;  ///< how a shell says it (POSIX.1-2017, shell, 2.8.2)
 
-std::vector<std::string> within_limits(const std::vector<std::string>& arguments, const ProcessLimits& limits) {
-    const auto left = std::chrono::duration_cast<std::chrono::seconds>(limits.deadline - Clock::now()).count();
-    std::vector<std::string> result = {"/bin/sh", "-c", kSetLimits, "sh", std::to_string(std::max<long long>(left, 0) + 2),
+std::vector<std::string> within_limits(const std::vector<std::string>& arguments,
+                                       const ProcessLimits& limits) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::seconds>(limits.deadline - Clock::now()).count();
+    std::vector<std::string> result = {"/bin/sh",
+                                       "-c",
+                                       kSetLimits,
+                                       "sh",
+                                       std::to_string(std::max<long long>(left, 0) + 2),
                                        std::to_string(limits.memory_bytes_max / 1024)};
     result.insert(result.end(), arguments.begin(), arguments.end());
     return result;
@@ -165,9 +170,7 @@ Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
     return *this;
 }
 
-int Descriptor::release() noexcept {
-    return std::exchange(fd_, -1);
-}
+int Descriptor::release() noexcept { return std::exchange(fd_, -1); }
 
 void Descriptor::close() noexcept {
     if (fd_ >= 0) ::close(release());

@@ -44,10 +44,11 @@ struct ProcessResult {
 /// The bytes as a file that exists in memory only. MachineError if there is no room for it.
 Descriptor memory_file(std::string_view bytes);
 
-/// Starts `arguments[0]`, found in PATH, reads what it prints until it ends or breaks a limit; then it is killed. Its
-/// standard input is `input`, from the beginning; its environment is PATH and LC_ALL=C, it inherits no other
-/// descriptor, can write no file and leaves no core. Blocks; any thread, several at once, but one at a time per `input`.
-/// unavailable: it is not installed or cannot be started.
+/// Starts `arguments[0]`, found in /usr/local/bin, /usr/bin or /bin, and reads what it prints until it ends
+/// or breaks a limit; then it is killed. Its standard input is `input`, from the beginning; its environment
+/// is PATH and LC_ALL=C, it inherits no other descriptor, can write no file and leaves no core. Blocks; any
+/// thread, several at once, but one at a time per `input`. unavailable: it is not installed or cannot be
+/// started.
 Result<ProcessResult> run_process(const std::vector<std::string>& arguments, const Descriptor& input,
                                   const ProcessLimits& limits);
 

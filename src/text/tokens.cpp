@@ -41,9 +41,11 @@ Result<std::string> read_rank_file(const std::filesystem::path& path) {
     const auto bytes = std::filesystem::file_size(path, failed);
     std::ifstream file(path, std::ios::binary);
     if (failed || !file) {
-        return Error{Errc::not_found, "cannot read the token ranks " + path.string() + "; run ./dev build to fetch them"};
+        return Error{Errc::not_found,
+                     "cannot read the token ranks " + path.string() + "; run ./dev build to fetch them"};
     }
-    if (bytes > kRankFileBytesMax) return Error{Errc::corrupt, path.string() + " is too large for a rank file"};
+    if (bytes > kRankFileBytesMax)
+        return Error{Errc::corrupt, path.string() + " is too large for a rank file"};
     std::string content(bytes, '\0');
     file.read(content.data(), static_cast<std::streamsize>(bytes));
     content.resize(static_cast<std::size_t>(file.gcount()));
@@ -57,7 +59,8 @@ void for_each_token(const RankTable& ranks, PieceScanner scan, std::string_view 
     for (std::size_t begin = 0; begin < text.size();) {
         std::size_t end = scan(text, begin);
         while (begin < end) {
-            const std::size_t stop = end - begin > kPieceBytesMax ? floor_utf8(text, begin + kPieceBytesMax) : end;
+            const std::size_t stop =
+                end - begin > kPieceBytesMax ? floor_utf8(text, begin + kPieceBytesMax) : end;
             merge_piece(ranks, text.substr(begin, stop - begin), buffers);
             for (const Token& token : buffers.tokens) use(token, begin);
             begin = stop;
@@ -87,16 +90,15 @@ Result<std::shared_ptr<const TokenCounter>> TokenCounter::load(std::string_view 
     auto ranks = RankTable::parse(*file);
     if (!ranks) return Error{ranks.error().code, path.string() + ": " + ranks.error().detail};
     if (ranks->size() != known->tokens) {
-        return Error{Errc::corrupt, path.string() + " holds " + std::to_string(ranks->size()) + " tokens, but " +
-                                        std::string(encoding) + " has " + std::to_string(known->tokens)};
+        return Error{Errc::corrupt, path.string() + " holds " + std::to_string(ranks->size()) +
+                                        " tokens, but " + std::string(encoding) + " has " +
+                                        std::to_string(known->tokens)};
     }
     auto parts = std::make_unique<const Parts>(Parts{*known, std::move(*ranks)});
     return std::shared_ptr<const TokenCounter>(new TokenCounter(std::move(parts)));
 }
 
-std::string_view TokenCounter::encoding() const noexcept {
-    return parts_->encoding.name;
-}
+std::string_view TokenCounter::encoding() const noexcept { return parts_->encoding.name; }
 
 std::size_t TokenCounter::count(std::string_view text) const {
     std::size_t count = 0;
@@ -120,7 +122,8 @@ std::vector<std::size_t> TokenCounter::token_ends(std::string_view text) const {
 
 std::string_view encoding_for_model(std::string_view model) noexcept {
     static constexpr std::array<std::string_view, 11> kNewer = {
-        "gpt-4o", "chatgpt-4o", "gpt-4.1", "gpt-4.5", "gpt-5", "o1", "o3", "o4", "ft:gpt-4o", "ft:gpt-4.1", "gpt-oss"};
+        "gpt-4o", "chatgpt-4o", "gpt-4.1",   "gpt-4.5",    "gpt-5",  "o1",
+        "o3",     "o4",         "ft:gpt-4o", "ft:gpt-4.1", "gpt-oss"};
     for (const std::string_view prefix : kNewer) {
         if (model.starts_with(prefix)) return "o200k_base";
     }
@@ -129,7 +132,8 @@ std::string_view encoding_for_model(std::string_view model) noexcept {
 
 namespace {
 
-/// Hangul Jamo, then from the CJK radicals to the Hangul syllables, compatibility and full-width forms, planes 2 and 3.
+/// Hangul Jamo, then from the CJK radicals to the Hangul syllables, compatibility and full-width forms,
+/// planes 2 and 3.
 bool is_cjk(std::uint32_t c) noexcept {
     return (c >= 0x1100 && c <= 0x11FF) || (c >= 0x2E80 && c <= 0xD7FF) || (c >= 0xF900 && c <= 0xFAFF) ||
            (c >= 0xFF00 && c <= 0xFFEF) || (c >= 0x20000 && c <= 0x3FFFF);

@@ -37,7 +37,8 @@ std::size_t character_border(std::string_view text, std::size_t at) {
     return border > 0 && border < text.size() ? floor : border;
 }
 
-/// The best place for a cut in `text` that is ≤ `at`, and in its second half if it is not just between characters.
+/// The best place for a cut in `text` that is ≤ `at`, and in its second half if it is not just between
+/// characters.
 std::size_t good_cut(std::string_view text, std::size_t at) {
     if (at >= text.size()) return text.size();
     const std::string_view head = text.substr(0, at + 1);
@@ -119,10 +120,12 @@ class UnitFinder {
 
 std::size_t fitting_prefix(std::string_view text, std::size_t tokens, std::size_t tokens_max,
                            const ChunkOptions& options) {
-    std::size_t length = std::max<std::size_t>(text.size() / std::max<std::size_t>(tokens, 1), 1) * tokens_max;
+    std::size_t length =
+        std::max<std::size_t>(text.size() / std::max<std::size_t>(tokens, 1), 1) * tokens_max;
     // The guess comes from sums that can drift; no prefix that fits is longer than this in practice.
     length = std::min({length, text.size(), tokens_max * kTokenBytesMax});
-    const std::size_t one = character_border(text, std::min<std::size_t>(decode_utf8(text, 0).length, text.size()));
+    const std::size_t one =
+        character_border(text, std::min<std::size_t>(decode_utf8(text, 0).length, text.size()));
     for (;;) {
         const std::size_t cut = std::max(good_cut(text, length), one);
         const std::size_t found = options.count_tokens(text.substr(0, cut));

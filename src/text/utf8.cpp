@@ -11,9 +11,7 @@ std::uint8_t byte_at(std::string_view text, std::size_t at) noexcept {
     return at < text.size() ? static_cast<std::uint8_t>(text[at]) : 0;
 }
 
-bool is_continuation(std::uint8_t byte) noexcept {
-    return (byte & 0xC0) == 0x80;
-}
+bool is_continuation(std::uint8_t byte) noexcept { return (byte & 0xC0) == 0x80; }
 
 }  // namespace
 

@@ -8,15 +8,16 @@
 
 namespace millrace::text {
 
-/// One code point of a text; `valid` is false for a byte that begins no well-formed sequence (then `length` is 1).
+/// One code point of a text; `valid` is false for a byte that begins no well-formed sequence (then `length`
+/// is 1).
 struct CodePoint {
     std::uint32_t value;
     std::uint8_t length;  ///< bytes
     bool valid;
 };
 
-/// Decodes the code point that begins at `text[at]`; `at < text.size()`. Follows Unicode 15, table 3-7: no overlong
-/// forms, no surrogates, nothing above U+10FFFF.
+/// Decodes the code point that begins at `text[at]`; `at < text.size()`. Follows Unicode 15, table 3-7: no
+/// overlong forms, no surrogates, nothing above U+10FFFF.
 CodePoint decode_utf8(std::string_view text, std::size_t at) noexcept;
 
 /// The offset of the first byte that is not part of well-formed UTF-8, or `npos`.
@@ -39,8 +40,6 @@ inline std::string_view prefix_utf8(std::string_view text, std::size_t bytes_max
 /// `text` without the ASCII white space at both ends.
 std::string_view trim(std::string_view text) noexcept;
 
-inline bool is_ascii_space(char c) noexcept {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
+inline bool is_ascii_space(char c) noexcept { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 }  // namespace millrace::text

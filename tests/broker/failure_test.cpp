@@ -4,7 +4,7 @@
 namespace millrace::broker::test {
 namespace {
 
-class FullDisk : public EmbeddedTest {
+class BrokenMachine : public EmbeddedTest {
   protected:
     void SetUp() override {
         under_test.put("q");
@@ -13,9 +13,14 @@ class FullDisk : public EmbeddedTest {
     /// From now on no page can be added to the database.
     void fill() { set("PRAGMA max_page_count=1"); }
     void free() { set("PRAGMA max_page_count=1073741823"); }
-    void set(std::string pragma) {
-        auto work = [pragma](store::Connection& connection) -> Result<void> {
-            connection.integer(pragma);
+    /// Every `what` (e.g. "UPDATE ON message") fails until `mend`.
+    void break_every(const std::string& what) {
+        set("CREATE TRIGGER broken BEFORE " + what + " BEGIN SELECT RAISE(FAIL, 'broken by the test'); END");
+    }
+    void mend() { set("DROP TRIGGER broken"); }
+    void set(std::string sql) {
+        auto work = [sql](store::Connection& connection) -> Result<void> {
+            connection.execute(sql);
             return {};
         };
         EXPECT_TRUE(loop.await(under_test.database->write(std::move(work))));
@@ -43,7 +48,7 @@ class FullDisk : public EmbeddedTest {
     }
 };
 
-TEST_F(FullDisk, AFailedSendLeavesNothingAndTheNextGoesOn) {
+TEST_F(BrokenMachine, AFailedSendLeavesNothingAndTheNextGoesOn) {
     send("q", {text_message("a", "a")});
     fill();
     EXPECT_THROW(loop.await(broker().send("q", {large("b"), large("c")})), MachineError);
@@ -53,7 +58,7 @@ TEST_F(FullDisk, AFailedSendLeavesNothingAndTheNextGoesOn) {
     expect_memory_like_disk();
 }
 
-TEST_F(FullDisk, AFailureReachesEveryCommandOfItsGroupAndEachIsUndone) {
+TEST_F(BrokenMachine, AFailureReachesEveryCommandOfItsGroupAndEachIsUndone) {
     send("q", {text_message("a", "a"), text_message("b", "b"), text_message("c", "c")});
     const auto got = receive("q", 2);
     fill();
@@ -82,7 +87,7 @@ TEST_F(FullDisk, AFailureReachesEveryCommandOfItsGroupAndEachIsUndone) {
     expect_memory_like_disk();
 }
 
-TEST_F(FullDisk, AMessageIdWhoseSendFailedIsNoDuplicate) {
+TEST_F(BrokenMachine, AMessageIdWhoseSendFailedIsNoDuplicate) {
     EntityOptions options;
     options.duplicate_window = minutes(1);
     under_test.put("unique", options);
@@ -97,7 +102,7 @@ TEST_F(FullDisk, AMessageIdWhoseSendFailedIsNoDuplicate) {
     EXPECT_THAT(send("unique", {text_message("again", "same")}), ElementsAre(0));
 }
 
-TEST_F(FullDisk, WhatIsDueIsTriedAgain) {
+TEST_F(BrokenMachine, WhatIsDueIsTriedAgain) {
     EntityOptions options;
     options.time_to_live = minutes(1);
     options.dead_letter_on_expiration = true;
@@ -107,10 +112,10 @@ TEST_F(FullDisk, WhatIsDueIsTriedAgain) {
     later.scheduled_at = now() + minutes(1);
     send("q", {text_message("exhausted", "exhausted"), text_message("expired", "expired"), later});
     receive_one("q");
-    set("PRAGMA query_only=1");
+    break_every("UPDATE ON message");
     under_test.pass(minutes(1));
     EXPECT_EQ(broker().counts("q")->dead_lettered, 0u);
-    set("PRAGMA query_only=0");
+    mend();
     under_test.pass(seconds(1));
     under_test.pass(seconds(1));
     EXPECT_EQ(broker().counts("q")->dead_lettered, 2u);
@@ -118,12 +123,14 @@ TEST_F(FullDisk, WhatIsDueIsTriedAgain) {
     expect_memory_like_disk();
 }
 
-TEST_F(FullDisk, AnEntityThatCouldNotBeRemovedIsStillThere) {
+TEST_F(BrokenMachine, AnEntityThatCouldNotBeRemovedIsStillThere) {
     send("q", {text_message("a", "a")});
-    set("PRAGMA query_only=1");
+    break_every("DELETE ON entity");
     EXPECT_THROW(loop.await(broker().remove_entity("q")), MachineError);
+    mend();
+    break_every("INSERT ON entity");
     EXPECT_THROW(loop.await(broker().put_entity("new", EntityOptions())), MachineError);
-    set("PRAGMA query_only=0");
+    mend();
     EXPECT_THAT(bodies(receive("q")), ElementsAre("a"));
     under_test.put("new");
     expect_memory_like_disk();

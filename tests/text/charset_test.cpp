@@ -35,12 +35,16 @@ TEST(Charset, IsFoundFromMarkDeclarationAndBytes) {
     const std::string wide_utf8 = "Ein Text – мир.";
     // "日本語の文章です。これは試験です。" in Shift-JIS and EUC-JP.
     const std::string sjis =
-        "\x93\xFA\x96\x7B\x8C\xEA\x82\xCC\x95\xB6\x8F\xCD\x82\xC5\x82\xB7\x81\x42\x82\xB1\x82\xEA\x82\xCD\x8E\x8E\x8C\xB1\x82\xC5\x82\xB7\x81\x42";
+        "\x93\xFA\x96\x7B\x8C\xEA\x82\xCC\x95\xB6\x8F\xCD\x82\xC5\x82\xB7\x81\x42\x82\xB1\x82\xEA\x82\xCD\x8E"
+        "\x8E\x8C\xB1\x82\xC5\x82\xB7\x81\x42";
     const std::string eucjp =
-        "\xC6\xFC\xCB\xDC\xB8\xEC\xA4\xCE\xCA\xB8\xBE\xCF\xA4\xC7\xA4\xB9\xA1\xA3\xA4\xB3\xA4\xEC\xA4\xCF\xBB\xEE\xB8\xB3\xA4\xC7\xA4\xB9\xA1\xA3";
+        "\xC6\xFC\xCB\xDC\xB8\xEC\xA4\xCE\xCA\xB8\xBE\xCF\xA4\xC7\xA4\xB9\xA1\xA3\xA4\xB3\xA4\xEC\xA4\xCF\xBB"
+        "\xEE\xB8\xB3\xA4\xC7\xA4\xB9\xA1\xA3";
     const std::string japanese = "日本語の文章です。これは試験です。";
-    const std::string koi8 = "\xF0\xD2\xC9\xD7\xC5\xD4, \xCD\xC9\xD2! \xFC\xD4\xCF \xD4\xC5\xCB\xD3\xD4 \xCE\xC1 \xD2\xD5\xD3\xD3\xCB\xCF\xCD "
-                             "\xD1\xDA\xD9\xCB\xC5.";
+    const std::string koi8 =
+        "\xF0\xD2\xC9\xD7\xC5\xD4, \xCD\xC9\xD2! \xFC\xD4\xCF \xD4\xC5\xCB\xD3\xD4 \xCE\xC1 "
+        "\xD2\xD5\xD3\xD3\xCB\xCF\xCD "
+        "\xD1\xDA\xD9\xCB\xC5.";
     const std::vector<Case> cases = {
         {"ASCII", "plain", "", "plain"},
         {"UTF-8", "naïve 日本", "", "naïve 日本"},
@@ -53,10 +57,12 @@ TEST(Charset, IsFoundFromMarkDeclarationAndBytes) {
         {"UTF-32LE", "\xFF\xFE\0\0a\0\0\0\xE9\0\0\0"s, "", "aé"},
         {"Latin-1 declared", "caf\xE9 \xA9", "ISO-8859-1", "café ©"},
         {"windows-1252 declared as Latin-1", "\x93quoted\x94", "latin1", "“quoted”"},
-        {"Latin-1 found", "Le caf\xE9 est tr\xE8s bon, \xE0 la fa\xE7on d'un \xE9t\xE9 pass\xE9 \xE0 No\xEBl.", "",
+        {"Latin-1 found",
+         "Le caf\xE9 est tr\xE8s bon, \xE0 la fa\xE7on d'un \xE9t\xE9 pass\xE9 \xE0 No\xEBl.", "",
          "Le café est très bon, à la façon d'un été passé à Noël."},
-        {"Latin-1 declared as UTF-8", "Le caf\xE9 est tr\xE8s bon, \xE0 la fa\xE7on d'un \xE9t\xE9 pass\xE9 \xE0 No\xEBl.",
-         "utf-8", "Le café est très bon, à la façon d'un été passé à Noël."},
+        {"Latin-1 declared as UTF-8",
+         "Le caf\xE9 est tr\xE8s bon, \xE0 la fa\xE7on d'un \xE9t\xE9 pass\xE9 \xE0 No\xEBl.", "utf-8",
+         "Le café est très bon, à la façon d'un été passé à Noël."},
         {"Shift-JIS found", sjis, "", japanese},
         {"Shift-JIS declared", sjis, "Shift_JIS", japanese},
         {"EUC-JP found", eucjp, "", japanese},
@@ -79,7 +85,8 @@ TEST(Charset, BinaryIsRefused) {
     for (int i = 0; i < 4000; ++i) random_bytes += static_cast<char>(random());
     std::string controls;
     for (int i = 0; i < 1000; ++i) controls += static_cast<char>(i % 32 + 1);
-    for (const std::string& bytes : {"text with a \0 in it"s, random_bytes, controls, "\x89PNG\r\n\x1A\n\0\0\0\rIHDR"s}) {
+    for (const std::string& bytes :
+         {"text with a \0 in it"s, random_bytes, controls, "\x89PNG\r\n\x1A\n\0\0\0\rIHDR"s}) {
         for (const char* const declared : {"", "utf-8", "windows-1252"}) {
             const auto text = to_utf8(bytes, declared);
             ASSERT_TRUE(text.has_error());
@@ -106,7 +113,8 @@ TEST(Charset, HtmlDeclaresItself) {
 }
 
 TEST(Charset, TheSenderWinsOverTheDocument) {
-    const auto page = extract("<meta charset=windows-1252><p>\xCF\xF0\xE8\xE2\xE5\xF2", Format::html, {}, "windows-1251");
+    const auto page =
+        extract("<meta charset=windows-1252><p>\xCF\xF0\xE8\xE2\xE5\xF2", Format::html, {}, "windows-1251");
     ASSERT_TRUE(page);
     EXPECT_EQ(page->text, "Привет");
 }

@@ -37,7 +37,8 @@ TEST(Format, IsFoundFromBytesThenTypeThenName) {
     for (const Case& test : cases) {
         const auto format = detect_format(test.content_type, test.file_name, test.head);
         ASSERT_TRUE(format) << test.content_type << test.file_name << test.head;
-        EXPECT_EQ(to_string(*format), to_string(test.format)) << test.content_type << test.file_name << test.head;
+        EXPECT_EQ(to_string(*format), to_string(test.format))
+            << test.content_type << test.file_name << test.head;
     }
 }
 
@@ -48,7 +49,10 @@ TEST(Format, WhatIsNotReadIsNamed) {
         {"application/msword", "", "\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "an old Office file"},
         {"", "", "{\\rtf1", "RTF"},
         {"application/vnd.ms-excel", "", "", "application/vnd.ms-excel"},
-        {"text/plain", "", "\x7F" "ELF", "a program"},
+        {"text/plain", "",
+         "\x7F"
+         "ELF",
+         "a program"},
     };
     for (const auto& [content_type, file_name, head, what] : cases) {
         const auto format = detect_format(content_type, file_name, head);
@@ -79,13 +83,15 @@ TEST(PlainText, KeepsItsLayoutAndLosesItsNoise) {
 
 TEST(PlainText, HeadingsAreFoundByTheirRulesAndCapitals) {
     const std::string text =
-        "=====\nTitle\n=====\n\nintro\n\nPart one\n--------\n\ntext\n\nDeeper\n~~~~~~\n\nmore\n\nPart two\n--------\n\n"
+        "=====\nTitle\n=====\n\nintro\n\nPart one\n--------\n\ntext\n\nDeeper\n~~~~~~\n\nmore\n\nPart "
+        "two\n--------\n\n"
         "not a heading\n=\n\na table row\n----- -----\n";
     const auto extracted = extract(text, Format::text);
     ASSERT_TRUE(extracted);
     std::vector<std::string> paths;
     for (const Section& section : extracted->sections) paths.push_back(section.heading);
-    EXPECT_EQ(paths, (std::vector<std::string>{"Title", "Title > Part one", "Title > Part one > Deeper", "Title > Part two"}));
+    EXPECT_EQ(paths, (std::vector<std::string>{"Title", "Title > Part one", "Title > Part one > Deeper",
+                                               "Title > Part two"}));
     EXPECT_EQ(extracted->title, "Title");
     EXPECT_THAT(extracted->text, testing::HasSubstr("Part one\n\ntext"));
 

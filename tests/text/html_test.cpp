@@ -1,5 +1,5 @@
 #include "text/extract.hpp"
-#include "text/html_tree.hpp"
+#include "text/html_nesting.hpp"
 
 #include "tests/text/assets.hpp"
 
@@ -44,9 +44,10 @@ TEST(Html, BecomesWhatAReaderReads) {
 }
 
 TEST(Html, HeadingsAreSectionsWithTheirPath) {
-    const auto extracted = extract("<title>A &amp; B</title>intro<h1>Storage</h1><p>x<h2>WAL <em>mode</em></h2>y<h3>C</h3>z"
-                                   "<h2>Blobs</h2>w<h1>End</h1>",
-                                   Format::html);
+    const auto extracted = extract(
+        "<title>A &amp; B</title>intro<h1>Storage</h1><p>x<h2>WAL <em>mode</em></h2>y<h3>C</h3>z"
+        "<h2>Blobs</h2>w<h1>End</h1>",
+        Format::html);
     ASSERT_TRUE(extracted);
     EXPECT_EQ(extracted->title, "A & B");
     std::vector<std::string> paths;
@@ -61,7 +62,8 @@ TEST(Html, TheFirstHeadingIsTheTitleIfThereIsNoOther) {
 }
 
 TEST(Html, WithoutTextIsAClearError) {
-    for (const char* const html : {"  \n ", "<html><body><script>x</script></body></html>", "<p>&nbsp;</p>"}) {
+    for (const char* const html :
+         {"  \n ", "<html><body><script>x</script></body></html>", "<p>&nbsp;</p>"}) {
         const auto extracted = extract(html, Format::html);
         ASSERT_TRUE(extracted.has_error()) << html;
         EXPECT_EQ(extracted.error().code, Errc::invalid_input);
@@ -71,7 +73,8 @@ TEST(Html, WithoutTextIsAClearError) {
 
 TEST(Html, TenMegabytesOnOneLineAreRead) {
     std::string html = "<html><body>";
-    while (html.size() < 10'000'000) html += "<p>One <b>sentence</b> of a page that has no line end at all.</p>";
+    while (html.size() < 10'000'000)
+        html += "<p>One <b>sentence</b> of a page that has no line end at all.</p>";
     const auto extracted = extract(html, Format::html);
     ASSERT_TRUE(extracted) << extracted.error().detail;
     EXPECT_GT(extracted->text.size(), 7'000'000u);
@@ -84,7 +87,8 @@ std::string repeat(std::string_view part, std::size_t times) {
 }
 
 TEST(Html, HostileNestingIsRefusedAtOnce) {
-    for (const char* const tag : {"<div>", "<b>", "<table><tr><td>", "<ul><li>", "<font size=1>", "<x-y>", "<svg>", "<a><p>"}) {
+    for (const char* const tag :
+         {"<div>", "<b>", "<table><tr><td>", "<ul><li>", "<font size=1>", "<x-y>", "<svg>", "<a><p>"}) {
         const auto extracted = extract(repeat(tag, 100'000) + "x", Format::html);
         ASSERT_TRUE(extracted.has_error()) << tag;
         EXPECT_EQ(extracted.error().code, Errc::over_limit) << tag;
@@ -108,8 +112,21 @@ TEST(Html, NestingCountsTagsAndNotWhatLooksLikeOne) {
         {"</div></div><DIV>", 1},
         {"<textarea><b><b></textarea><title><b></title>", 0},
         {"<img/><br/><hr>", 0},
+        {"<svg><path d='M 0'/><circle/><g><rect /></g></svg>", 2},
+        {"<path/><path/><path/>", 3},
+        {"<svg><b><path/><path/>", 4},
+        {"<svg><desc><x/><x/>", 4},
+        {"<p title='<b><b>'><b title=\"<b>\" x=y>", 1},
     };
     for (const auto& [html, depth] : cases) EXPECT_EQ(nesting_of(html), depth) << html;
+}
+
+TEST(Html, ALargeDrawingIsNotNesting) {
+    const std::string html =
+        "<p>text<svg>" + repeat("<path d='M 1 2'/><circle r=2 />", 5'000) + "</svg><p>more";
+    const auto extracted = extract(html, Format::html);
+    ASSERT_TRUE(extracted) << extracted.error().detail;
+    EXPECT_EQ(extracted->text, "text\n\nmore");
 }
 
 TEST(Html, AQuadraticTreeEndsAtTheMemoryLimit) {

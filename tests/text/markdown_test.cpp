@@ -39,7 +39,9 @@ TEST(Markdown, BecomesPlainText) {
 }
 
 TEST(Markdown, HeadingsAreSectionsAndTheFirstIsTheTitle) {
-    const auto extracted = extract("intro\n\n# The *Title* #\n\ntext\n\nSub\n---\n\nmore\n\n### Deep\n\nx\n\n## Next\n", Format::markdown);
+    const auto extracted =
+        extract("intro\n\n# The *Title* #\n\ntext\n\nSub\n---\n\nmore\n\n### Deep\n\nx\n\n## Next\n",
+                Format::markdown);
     ASSERT_TRUE(extracted);
     EXPECT_EQ(extracted->title, "The Title");
     std::vector<std::string> paths;
@@ -50,7 +52,8 @@ TEST(Markdown, HeadingsAreSectionsAndTheFirstIsTheTitle) {
 }
 
 TEST(Markdown, FrontMatterGivesTheTitle) {
-    EXPECT_EQ(extract("---\ntitle: \"Quoted: one\"\ntags: [a]\n---\n# Other\n", Format::markdown)->title, "Quoted: one");
+    EXPECT_EQ(extract("---\ntitle: \"Quoted: one\"\ntags: [a]\n---\n# Other\n", Format::markdown)->title,
+              "Quoted: one");
     EXPECT_EQ(extract("+++\ntitle = 'Toml'\n+++\ntext\n", Format::markdown)->title, "Toml");
 }
 
@@ -72,7 +75,8 @@ TEST(Markdown, HostileTextsEndWithinTheLimits) {
     for (int i = 0; i < 20'000; ++i) entities += "&frac12;";
     ExtractLimits limits;
     limits.time_max = std::chrono::seconds(1);
-    const std::vector<std::string> texts = {wide, backticks, brackets + "x", quotes + "x", emphasis, links, entities};
+    const std::vector<std::string> texts = {wide,     backticks, brackets + "x", quotes + "x",
+                                            emphasis, links,     entities};
     for (const std::string& text : texts) {
         const auto begin = std::chrono::steady_clock::now();
         const auto extracted = extract(text, Format::markdown, limits);

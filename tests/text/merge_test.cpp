@@ -33,7 +33,8 @@ std::vector<std::uint32_t> merge_plainly(const RankTable& table, std::string_vie
 }
 
 TEST(Merge, EqualsThePlainDefinitionAtEveryLength) {
-    const auto table = RankTable::parse(read_file(std::filesystem::path(MILLRACE_ASSETS) / "cl100k_base.tiktoken"));
+    const auto table =
+        RankTable::parse(read_file(std::filesystem::path(MILLRACE_ASSETS) / "cl100k_base.tiktoken"));
     ASSERT_TRUE(table);
     std::mt19937 random(7);
     MergeBuffers buffers;
@@ -47,7 +48,8 @@ TEST(Merge, EqualsThePlainDefinitionAtEveryLength) {
             for (const Token& token : buffers.tokens) ranks.push_back(token.rank);
             // A piece that is a token as a whole is not merged at all.
             const std::uint32_t whole = table->find(piece);
-            const auto expected = whole != RankTable::kNone ? std::vector{whole} : merge_plainly(*table, piece);
+            const auto expected =
+                whole != RankTable::kNone ? std::vector{whole} : merge_plainly(*table, piece);
             ASSERT_EQ(ranks, expected) << piece;
             ASSERT_EQ(buffers.tokens.back().end, piece.size());
         }

@@ -1,4 +1,5 @@
-// Real documents, broken at random but the same way in each run: nothing crashes, and every promise of the result holds.
+// Real documents, broken at random but the same way in each run: nothing crashes, and every promise of the
+// result holds.
 #include "text/chunk.hpp"
 #include "text/extract.hpp"
 #include "text/utf8.hpp"
@@ -26,11 +27,22 @@ class Mutator {
     std::size_t below(std::size_t bound) { return bound == 0 ? 0 : random_() % bound; }
 
     void mutate(std::string& bytes) {
-        static const std::vector<std::string> kTokens = {
-            "<", ">", "</", "<p>", "<table>", "</table>", "<h1>", "</h1>", "<li>", "<pre>", "<svg>", "<math>", "<select>", "<template>",
-            "<frameset>", "<!--", "-->", "<![CDATA[", "&#x0;", "&#99999999;", "&", "\"", "'", "=", "[", "](", "```", "|", "\n\n", "- ",
-            "> ", "# ", std::string(1, '\0'), "\xFF", "\xE2\x82", "\xED\xA0\x80", "\r", "\t", "PK\x01\x02", "PK\x05\x06", "<w:p>", "</w:p>"};
-        const std::size_t at = below(bytes.size()), length = 1 + below(std::min<std::size_t>(bytes.size() - at, 64));
+        static const std::vector<std::string> kTokens = {"<",          ">",           "</",
+                                                         "<p>",        "<table>",     "</table>",
+                                                         "<h1>",       "</h1>",       "<li>",
+                                                         "<pre>",      "<svg>",       "<math>",
+                                                         "<select>",   "<template>",  "<frameset>",
+                                                         "<!--",       "-->",         "<![CDATA[",
+                                                         "&#x0;",      "&#99999999;", "&",
+                                                         "\"",         "'",           "=",
+                                                         "[",          "](",          "```",
+                                                         "|",          "\n\n",        "- ",
+                                                         "> ",         "# ",          std::string(1, '\0'),
+                                                         "\xFF",       "\xE2\x82",    "\xED\xA0\x80",
+                                                         "\r",         "\t",          "PK\x01\x02",
+                                                         "PK\x05\x06", "<w:p>",       "</w:p>"};
+        const std::size_t at = below(bytes.size()),
+                          length = 1 + below(std::min<std::size_t>(bytes.size() - at, 64));
         switch (below(6)) {
             case 0: bytes[at] = static_cast<char>(random_()); break;
             case 1: bytes.erase(at, length); break;
@@ -45,22 +57,32 @@ class Mutator {
 };
 
 const char* const kHtml =
-    "<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>Write-ahead log</title><style>p { margin: 0 }</style></head>"
-    "<body><nav><a href=/>Home</a></nav><main><h1>Write-ahead log</h1><p>Changes are <em>appended</em> to a log first.</p>"
-    "<h2>Checkpoint</h2><ul><li>passive<li>full<ol><li>restart</ol></ul><table><tr><th>mode<th>waits<tr><td>passive<td>no"
-    "</table><pre>PRAGMA wal_checkpoint;\n  -- done</pre><svg><text>x</text></svg><p>Über &amp; naïve &hellip; 日本語"
-    "<select><option>a</select><form><input name=q></form></main><script>if (a < b) {}</script></body></html>";
+    "<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>Write-ahead log</title><style>p { margin: "
+    "0 }</style></head>"
+    "<body><nav><a href=/>Home</a></nav><main><h1>Write-ahead log</h1><p>Changes are <em>appended</em> to a "
+    "log first.</p>"
+    "<h2>Checkpoint</h2><ul><li>passive<li>full<ol><li>restart</ol></"
+    "ul><table><tr><th>mode<th>waits<tr><td>passive<td>no"
+    "</table><pre>PRAGMA wal_checkpoint;\n  -- done</pre><svg><text>x</text></svg><p>Über &amp; naïve "
+    "&hellip; 日本語"
+    "<select><option>a</select><form><input name=q></form></main><script>if (a < b) "
+    "{}</script></body></html>";
 const char* const kMarkdown =
-    "---\ntitle: Notes\n---\n# Notes\n\nSome *emphasis*, `code` and a [link](http://example.org \"title\").\n\n"
-    "- one\n- two\n  1. nested\n\n| A | B |\n|---|---|\n| 1 | 2 |\n\n```sh\nls -l\n```\n\n<div><b>HTML</b></div>\n\n> quote &amp; more\n\n"
+    "---\ntitle: Notes\n---\n# Notes\n\nSome *emphasis*, `code` and a [link](http://example.org "
+    "\"title\").\n\n"
+    "- one\n- two\n  1. nested\n\n| A | B |\n|---|---|\n| 1 | 2 |\n\n```sh\nls "
+    "-l\n```\n\n<div><b>HTML</b></div>\n\n> quote &amp; more\n\n"
     "Setext\n------\n\n[ref]: http://example.org\nText with [ref] and ![image](x.png). Ünïcödé 日本語.\n";
 const char* const kText =
-    "Title\n=====\n\nA paragraph of text that is wrapped\nover lines. Another sentence.\n\n  indented\n\nNAME\n    something\n\n"
+    "Title\n=====\n\nA paragraph of text that is wrapped\nover lines. Another sentence.\n\n  "
+    "indented\n\nNAME\n    something\n\n"
     "Grüße aus München, naïve café, 日本語の文。次の文。\n";
 
 std::string docx_sample() {
-    const std::string notes = "<w:footnotes><w:footnote>" + word_paragraph("A note.") + "</w:footnote></w:footnotes>";
-    const std::string styles = "<w:styles><w:style w:styleId=\"Heading1\"><w:name w:val=\"heading 1\"/></w:style></w:styles>";
+    const std::string notes =
+        "<w:footnotes><w:footnote>" + word_paragraph("A note.") + "</w:footnote></w:footnotes>";
+    const std::string styles =
+        "<w:styles><w:style w:styleId=\"Heading1\"><w:name w:val=\"heading 1\"/></w:style></w:styles>";
     return make_docx(word_paragraph("Title", "Heading1") + word_paragraph("Some text &amp; more.") +
                          "<w:tbl><w:tr><w:tc>" + word_paragraph("cell") + "</w:tc></w:tr></w:tbl>",
                      {{"word/footnotes.xml", notes}, {"word/styles.xml", styles}});
@@ -71,7 +93,8 @@ void check(const ExtractedText& extracted, const ExtractLimits& limits) {
     ASSERT_LE(extracted.text.size(), limits.text_bytes_max);
     ASSERT_TRUE(is_valid_utf8(extracted.text));
     ASSERT_TRUE(is_valid_utf8(extracted.title));
-    for (const char c : extracted.text) ASSERT_TRUE(static_cast<unsigned char>(c) >= 0x20 || c == '\n' || c == '\t');
+    for (const char c : extracted.text)
+        ASSERT_TRUE(static_cast<unsigned char>(c) >= 0x20 || c == '\n' || c == '\t');
     std::size_t previous = 0;
     for (const Section& section : extracted.sections) {
         ASSERT_GE(section.offset, previous);
@@ -122,8 +145,9 @@ TEST(Mutations, OfDocxKeepEveryPromise) { check_mutations(Format::docx, docx_sam
 // Mutated XML inside a sound archive reaches what a mutated archive hides.
 TEST(Mutations, OfTheXmlInADocxKeepEveryPromise) {
     Mutator mutate(43);
-    const std::string part = word_part(word_paragraph("Title", "Heading1") + word_paragraph("Text.") + "<w:tbl><w:tr><w:tc>" +
-                                       word_paragraph("cell") + "</w:tc></w:tr></w:tbl>");
+    const std::string part =
+        word_part(word_paragraph("Title", "Heading1") + word_paragraph("Text.") + "<w:tbl><w:tr><w:tc>" +
+                  word_paragraph("cell") + "</w:tc></w:tr></w:tbl>");
     const ExtractLimits limits;
     for (int round = 0; round < 2000; ++round) {
         const auto extracted = extract(make_zip({{"word/document.xml", mutate(part)}}), Format::docx, limits);

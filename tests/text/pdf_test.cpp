@@ -1,4 +1,5 @@
 #include "text/extract.hpp"
+#include "text/readers.hpp"
 #include "text/subprocess.hpp"
 
 #include "tests/text/assets.hpp"
@@ -6,7 +7,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <thread>
 
 namespace millrace::text {
@@ -34,7 +34,8 @@ TEST(Pdf, WhatCannotBeReadIsAClearError) {
     const std::vector<Case> cases = {
         {"encrypted", fixture("encrypted.pdf"), Errc::corrupt,
          "the PDF is encrypted: remove its password and send it again"},
-        {"images only", make_pdf({"", ""}), Errc::corrupt, "PDF without text: it holds only images; run OCR first"},
+        {"images only", make_pdf({"", ""}), Errc::corrupt,
+         "PDF without text: it holds only images; run OCR first"},
         {"cut in half", good.substr(0, good.size() / 2), Errc::corrupt, "cut off or damaged"},
         {"cut at the end", good.substr(0, good.size() - 60), Errc::corrupt, "cut off or damaged"},
         {"signature only", "%PDF-1.7\n", Errc::corrupt, "cut off or damaged"},
@@ -48,6 +49,13 @@ TEST(Pdf, WhatCannotBeReadIsAClearError) {
         EXPECT_THAT(extracted.error().detail, testing::HasSubstr(test.detail)) << test.name;
         EXPECT_EQ(extracted.error().detail.find('\n'), std::string::npos) << test.name;
     }
+}
+
+TEST(Pdf, DotLeadersAreShortened) {
+    const auto extracted = extract(
+        make_pdf({"1 Scope . . . . . . . . . . . 3", "End......... 12", "Wait... what"}), Format::pdf);
+    ASSERT_TRUE(extracted) << extracted.error().detail;
+    EXPECT_EQ(extracted->text, "1 Scope ... 3\n\nEnd... 12\n\nWait... what");
 }
 
 TEST(Pdf, OneThatOnlyItsOwnerMayChangeIsRead) {
@@ -95,7 +103,8 @@ TEST(Pdf, SeveralThreadsReadAtOnce) {
 }
 
 /// Runs a shell command as the PDF reader runs its programs.
-ProcessResult run(const std::string& command, Duration time = std::chrono::seconds(20), std::size_t output_max = 1000) {
+ProcessResult run(const std::string& command, Duration time = std::chrono::seconds(20),
+                  std::size_t output_max = 1000) {
     const Descriptor input = memory_file("input");
     auto result = run_process({"sh", "-c", command}, input,
                               {std::chrono::steady_clock::now() + time, std::size_t{256} << 20, output_max});
@@ -121,7 +130,8 @@ TEST(Subprocess, IsBoundAndInheritsNothing) {
     EXPECT_EQ(run("ulimit -v").output, "262144\n");
     EXPECT_EQ(run("ulimit -f").output, "0\n");
     EXPECT_EQ(run("ulimit -c").output, "0\n");
-    EXPECT_EQ(run("env | grep -cv -e ^PATH= -e ^LC_ALL= -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD=").output, "0\n");
+    EXPECT_EQ(run("env | grep -cv -e ^PATH= -e ^LC_ALL= -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD=").output,
+              "0\n");
     const int leaked = ::dup(0);
     EXPECT_EQ(run("ls /proc/self/fd | wc -l").output, "4\n");  // 0, 1, 2 and the folder itself
     ::close(leaked);
@@ -129,17 +139,17 @@ TEST(Subprocess, IsBoundAndInheritsNothing) {
 
 TEST(Subprocess, AMissingProgramIsUnavailable) {
     const Descriptor input = memory_file("");
-    const auto result = run_process({"millrace-no-such-program"}, input, {std::chrono::steady_clock::now() + std::chrono::seconds(20), 1 << 30, 1000});
+    const auto result =
+        run_process({"millrace-no-such-program"}, input,
+                    {std::chrono::steady_clock::now() + std::chrono::seconds(20), 1 << 30, 1000});
     ASSERT_TRUE(result.has_error());
     EXPECT_EQ(result.error().code, Errc::unavailable);
     EXPECT_EQ(result.error().detail, "cannot start millrace-no-such-program: it is not installed");
 }
 
 TEST(Pdf, WithoutPopplerTheErrorNamesThePackage) {
-    const std::string path = std::getenv("PATH");
-    ::setenv("PATH", "/nonexistent", 1);
-    const auto extracted = extract(make_pdf({"x"}), Format::pdf);
-    ::setenv("PATH", path.c_str(), 1);
+    const Budget budget(ExtractLimits{});
+    const auto extracted = read_pdf_by({"no-pdfinfo", "no-pdftotext"}, make_pdf({"x"}), budget);
     ASSERT_TRUE(extracted.has_error());
     EXPECT_EQ(extracted.error().code, Errc::unavailable);
     EXPECT_THAT(extracted.error().detail, testing::HasSubstr("poppler-utils"));

@@ -48,6 +48,21 @@ TEST_P(MessageSourceContract, ARenewedLockHoldsAsLongAsItIsRenewed) {
     EXPECT_EQ(receive_one("q").delivery_count, 1);
 }
 
+TEST_P(MessageSourceContract, ALockRenewedTwiceAtTheSameMomentRunsOutOnce) {
+    EntityOptions options;
+    options.delivery_count_max = 2;
+    create("q", options);
+    send_texts("q", {"a"});
+    for (int delivery = 0; delivery < 2; ++delivery) {
+        const Delivery one = receive_one("q");
+        EXPECT_EQ(one.delivery_count, delivery);
+        EXPECT_TRUE(renew(one));
+        EXPECT_TRUE(renew(one));
+        pass(minutes(1));
+    }
+    EXPECT_EQ(receive(dead_letter_queue_of("q")).size(), 1u);
+}
+
 TEST_P(MessageSourceContract, AScheduledMessageComesAtItsTimeWithANewNumber) {
     create("q");
     Message later = text_message("later");
