@@ -48,12 +48,13 @@ class DataFolder {
         if (made == nullptr) throw MachineError("can't make a folder in " + fs::temp_directory_path().string() + "; use --data DIR");
         path_ = made;
     }
-    ~DataFolder() {
+    ~DataFolder() { remove(); }
+    DataFolder(const DataFolder&) = delete;
+
+    void remove() const {
         std::error_code ignored;
         if (temporary_) fs::remove_all(path_, ignored);
     }
-    DataFolder(const DataFolder&) = delete;
-
     const std::string& path() const { return path_; }
     bool temporary() const { return temporary_; }
 
@@ -80,9 +81,30 @@ std::vector<std::string> sample_queries(const fs::path& samples) {
 class Demo {
   public:
     Demo(asio::io_context& io, DemoOptions options, const DataFolder& data)
-        : io_(io), options_(std::move(options)), data_(data), terminal_(Terminal::detect()) {}
+        : io_(io), options_(std::move(options)), data_(data), terminal_(Terminal::detect()), signal_(io.get_executor()),
+          signalled_(io.get_executor()) {}
 
     asio::awaitable<void> run(int& exit_code) {
+        spawn(io_.get_executor(), end_on_signal());
+        co_await run_all(exit_code);
+        signal_.cancel();
+    }
+
+  private:
+    /// A signal while documents go in ends the demo at once: its data is made to bear that.
+    asio::awaitable<void> end_on_signal() {
+        const bool caught = co_await signal_.wait();
+        if (!caught) co_return;
+        if (!serving_) {
+            data_.remove();
+            print("\n");
+            std::_Exit(130);
+        }
+        serving_ = false;
+        signalled_.notify();
+    }
+
+    asio::awaitable<void> run_all(int& exit_code) {
         const auto samples = find_samples();
         if (!samples) {
             exit_code = fail("the sample documents are missing; set MILLRACE_SAMPLES to the folder that holds queries.json");
@@ -99,14 +121,14 @@ class Demo {
         else exit_code = *shown;
         if (shown) suggest();
         if (shown && !options_.once) {
+            serving_ = true;
             print("\nServing at " + terminal_.bold(server_->url()) + " until Ctrl-C.\n");
-            co_await wait_for_signal();
+            while (serving_) co_await signalled_.wait();
             print("\n");
         }
         co_await server_->stop();
     }
 
-  private:
     Configuration configuration(const std::string& listen) const {
         Configuration made;
         made.server.data_dir = data_.path();
@@ -153,12 +175,13 @@ class Demo {
         print("\n" + terminal_.bold("1. Documents go in.") + " Each is safe on disk before its 202; the rest happens behind it.\n\n");
         const auto start = std::chrono::steady_clock::now();
         Uploader uploader(io_.get_executor(), client, "samples", 4);
-        std::size_t kinds_bytes = 0;
-        for (const UploadFile& file : walk.files) kinds_bytes += file.bytes;
+        std::uint64_t bytes = 0;
+        for (const UploadFile& file : walk.files) bytes += file.bytes;
         const std::size_t count = walk.files.size();
         Result<void> waited;
         {
             std::vector<ProgressRow> rows = {{"accepted", "documents", 0, count},
+                                             {"extracted", "documents", 0, count},
                                              {"embedded", "passages"},
                                              {"searchable", "documents", 0, count}};
             Progress progress(terminal_, stdout, std::move(rows));
@@ -173,7 +196,7 @@ class Demo {
         const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
         std::uint64_t passages = 0;
         for (const Upload& upload : uploader.uploads()) passages += upload.chunks_total;
-        print("\n  " + counted(count, "document") + " (" + bytes_text(kinds_bytes) + ": PDF, DOCX, HTML, Markdown, text), " +
+        print("\n  " + counted(count, "document") + " (" + bytes_text(bytes) + ": PDF, DOCX, HTML, Markdown, text), " +
               counted(passages, "passage") + ", searchable after " + time_text(time.count()) + "\n");
         co_return report_failures(uploader);
     }
@@ -188,17 +211,19 @@ class Demo {
     }
 
     static void update(Progress& progress, const Uploader& uploader) {
-        std::uint64_t accepted = 0, chunks = 0, chunks_total = 0;
+        std::uint64_t accepted = 0, extracted = 0, chunks = 0, chunks_total = 0;
         for (const Upload& upload : uploader.uploads()) {
-            accepted += upload.status.empty() || upload.status == "refused" ? 0 : 1;
+            accepted += upload.operation.empty() ? 0 : 1;
+            extracted += upload.chunks_total > 0 ? 1 : 0;
             chunks += upload.chunks_done;
             chunks_total += upload.chunks_total;
         }
         progress.row(0).done = accepted;
-        progress.row(1).done = chunks;
-        progress.row(1).total = chunks_total;
-        progress.row(2).failed = uploader.count("failed");
-        progress.row(2).done = uploader.count("succeeded") + progress.row(2).failed;
+        progress.row(1).done = extracted;
+        progress.row(2).done = chunks;
+        progress.row(2).total = chunks_total;
+        progress.row(3).failed = uploader.count("failed");
+        progress.row(3).done = uploader.count("succeeded") + progress.row(3).failed;
         progress.show();
     }
 
@@ -215,26 +240,41 @@ class Demo {
         co_return Result<void>();
     }
 
-    void suggest() const {
+    using Suggestion = std::pair<std::string, std::string>;
+
+    std::vector<Suggestion> suggestions() const {
+        const std::string call = program_call();
         const std::string url = server_->url();
-        const bool usual = url == std::string("http://") + kUsualAddress;
-        const std::string server = usual ? "" : " --server " + url;
-        print("\n" + terminal_.bold("What to try next") + (options_.once ? " (after millrace serve)" : " (in another terminal)") + "\n\n");
-        const std::vector<std::pair<std::string, std::string>> rows = {
-            {"millrace search" + server + " \"your own question\"", "ask these documents"},
-            {"millrace ingest" + server + " --wait ~/Documents", "put your own in"},
-            {"millrace queue list" + server, "see the queues"},
-            {"millrace dlq list" + server, "see what failed, and why"},
-            {"curl " + url + "/v1/documents", "the HTTP interface, docs/http.md"},
-            {url + "/", "the same in a browser"},
-            {"millrace serve", "a server that keeps its data, docs/operations.md"},
-        };
-        std::size_t width = 0;
-        for (const auto& [command, why] : rows) width = std::max(width, display_width(command));
-        const bool wide = static_cast<int>(width) + 50 <= terminal_.columns + 10;
-        for (const auto& [command, why] : rows)
-            print("  " + (wide ? fit(command, width + 2) + terminal_.dim(why) : command) + "\n");
-        if (data_.temporary()) print(terminal_.dim("\n  This demo's data is temporary; --data DIR keeps it.\n"));
+        const std::string server = url == std::string("http://") + kUsualAddress ? "" : " --server " + url;
+        if (options_.once)
+            return {{call + " demo", "the same, and the server stays"},
+                    {call + " serve", "a server that keeps its data in ./millrace-data"},
+                    {call + " ingest --wait ~/Documents", "put your own documents in"},
+                    {call + " search \"your own question\"", "and ask them"}};
+        return {{call + " search" + server + " \"your own question\"", "ask these documents"},
+                {call + " ingest" + server + " --wait ~/Documents", "put your own in"},
+                {call + " queue list" + server, "see the queues"},
+                {call + " dlq list" + server, "see what failed, and why"},
+                {"curl " + url + "/v1/documents", "the HTTP interface: docs/http.md"},
+                {url + "/", "the same in a browser"},
+                {call + " serve", "a server that keeps its data in ./millrace-data"}};
+    }
+
+    void suggest() const {
+        print("\n" + terminal_.bold("What to try next") + (options_.once ? "" : " (in another terminal)") + "\n\n");
+        const std::vector<Suggestion> rows = suggestions();
+        std::size_t width = 0, why_width = 0;
+        for (const auto& [command, why] : rows) {
+            width = std::max(width, display_width(command));
+            why_width = std::max(why_width, display_width(why));
+        }
+        const bool side_by_side = width + why_width + 6 <= static_cast<std::size_t>(terminal_.columns);
+        for (const auto& [command, why] : rows) {
+            if (side_by_side) print("  " + fit(command, width + 2) + terminal_.dim(why) + "\n");
+            else print("  " + terminal_.dim("# " + why) + "\n  " + command + "\n");
+        }
+        if (data_.temporary() && !options_.once)
+            print(terminal_.dim("\n  This demo's data goes when it ends; --data DIR keeps it.\n"));
     }
 
     asio::io_context& io_;
@@ -243,6 +283,9 @@ class Demo {
     Terminal terminal_;
     SystemClock clock_;
     std::unique_ptr<Server> server_;
+    StopSignal signal_;
+    Signal signalled_;
+    bool serving_ = false;
     bool searched_ = false;
 };
 

@@ -14,6 +14,7 @@ namespace millrace::app {
 namespace {
 
 asio::awaitable<void> run_until_signal(asio::io_context& io, const Configuration& configuration, int& exit_code) {
+    StopSignal stop(io.get_executor());
     SystemClock clock;
     Server server(io.get_executor(), clock, configuration);
     auto started = co_await server.start();
@@ -28,7 +29,7 @@ asio::awaitable<void> run_until_signal(asio::io_context& io, const Configuration
                    {{"version", MILLRACE_VERSION}, {"url", server.url()}, {"data", configuration.server.data_dir},
                     {"model", server.model()}});
     notify_manager("READY=1\nSTATUS=serving");
-    co_await wait_for_signal();
+    (void)co_await stop.wait();
     notify_manager("STOPPING=1");
     telemetry::log_info("stopping: work under way may end first; a second signal ends it now", server.url(), "");
     co_await server.stop();

@@ -14,6 +14,7 @@ namespace millrace::app {
 namespace {
 
 asio::awaitable<void> run_until_signal(asio::io_context& io, SimulateOptions options, int& exit_code) {
+    StopSignal stop(io.get_executor());
     SystemClock clock;
     http::SimulatorOptions simulator_options;
     simulator_options.key = options.key;
@@ -43,7 +44,7 @@ asio::awaitable<void> run_until_signal(asio::io_context& io, SimulateOptions opt
     std::printf("simulating an OpenAI-compatible provider on http://%s:%u/v1\n", address->host.c_str(),
                 static_cast<unsigned>((*server)->port()));
     std::fflush(stdout);
-    co_await wait_for_signal();
+    (void)co_await stop.wait();
     co_await (*server)->stop(std::chrono::seconds(2));
     const auto& stats = (*simulator)->stats();
     std::printf("%s calls, %s answered, %s tokens, %s throttled, %s faults\n", count_text(stats.calls).c_str(),

@@ -1,26 +1,23 @@
 #include "app/lifetime.hpp"
 
-#include <boost/asio/signal_set.hpp>
-#include <boost/asio/this_coro.hpp>
+#include <boost/asio/as_tuple.hpp>
 
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 
 namespace millrace::app {
 
-asio::awaitable<void> wait_for_signal() {
-    const auto executor = co_await asio::this_coro::executor;
-    {
-        asio::signal_set signals(executor, SIGINT, SIGTERM);
-        (void)co_await signals.async_wait(asio::use_awaitable);
-    }
-    std::signal(SIGINT, SIG_DFL);
-    std::signal(SIGTERM, SIG_DFL);
+asio::awaitable<bool> StopSignal::wait() {
+    constexpr auto token = asio::as_tuple(asio::use_awaitable);
+    auto [error, number] = co_await signals_.async_wait(token);
+    (void)number;
+    if (error) co_return false;
+    signals_.clear();
+    co_return true;
 }
 
 void notify_manager(std::string_view state) {

@@ -84,7 +84,9 @@ void Progress::print_completed(bool all) {
     for (std::size_t i = 0; i < rows_.size(); ++i) {
         const ProgressRow& row = rows_[i];
         const bool complete = row.total > 0 && row.done == row.total;
-        if (printed_[i] || (!complete && !all)) continue;
+        if (printed_[i]) continue;
+        // Rows are stages: what is done of a later one is not all of it before those above have ended.
+        if (!complete && !all) break;
         printed_[i] = true;
         const std::string line = "  " + fit(row.label, label_width) + "  " + fit(numbers(row), kNumbersColumns) + "  " +
                                  time_text(time.count()) + "\n";

@@ -88,7 +88,8 @@ std::string hit_text(const json::object& hit, std::size_t place, std::string_vie
     std::snprintf(score, sizeof score, "%.2f", hit.at("score").to_number<double>());
 
     const std::size_t room = static_cast<std::size_t>(terminal.columns) - 4 - 7;
-    const std::size_t title_width = std::min(display_width(title), room * 3 / 5);
+    // The same widths in every row, so that titles, sources and scores stand below one another.
+    const std::size_t title_width = room * 11 / 20;
     const std::size_t source_width = room - title_width - 2;
     std::string text = number + terminal.bold(fit(title, title_width, terminal.utf8)) + "  " +
                        terminal.dim(fit(source, source_width, terminal.utf8)) + "  " + terminal.accent(score) + "\n";
@@ -115,7 +116,8 @@ std::string snippet(std::string_view text, std::string_view query, std::size_t b
             if (wanted.contains(one)) found.insert(one), ++hits;
         }
         const std::size_t score = found.size() * 100 + hits;
-        if (score > best_score) best_score = score, best = first;
+        // The last of the best windows is the one that begins with a word that was asked for.
+        if (score > 0 && score >= best_score) best_score = score, best = first;
     }
     // A few words before the first hit make it readable.
     const std::size_t start_word = best > 4 ? best - 4 : 0;

@@ -8,7 +8,7 @@ namespace {
 
 std::string cell(std::string_view text, std::size_t width, Align align, bool utf8) {
     const std::size_t needed = display_width(text);
-    if (align == Align::right && needed < width) return std::string(width - needed, ' ') + std::string(text);
+    if (align == Align::right && needed < width) return fit("", width - needed) + std::string(text);
     return fit(text, width, utf8);
 }
 

@@ -58,6 +58,10 @@ std::size_t prefix_bytes(std::string_view text, std::size_t width) noexcept {
     return at;
 }
 
+constexpr std::size_t kSpacesMax = 4096;
+
+std::string spaces(std::size_t count) { return std::string(std::min(count, kSpacesMax), ' '); }
+
 std::string_view ellipsis(bool utf8) { return utf8 ? "…" : ".."; }
 
 }  // namespace
@@ -92,13 +96,13 @@ std::size_t display_width(std::string_view text) noexcept {
 
 std::string fit(std::string_view text, std::size_t width, bool utf8) {
     const std::size_t needed = display_width(text);
-    if (needed <= width) return std::string(text) + std::string(width - needed, ' ');
-    const std::string_view dots = ellipsis(utf8);
-    const std::size_t room = width - std::min(width, display_width(dots));
+    if (needed <= width) return std::string(text) + spaces(width - needed);
+    const std::string_view dots = width >= 2 ? ellipsis(utf8) : "";
+    const std::size_t room = width - display_width(dots);
     std::string cut(text.substr(0, prefix_bytes(text, room)));
     cut += dots;
     const std::size_t got = display_width(cut);
-    return got < width ? cut + std::string(width - got, ' ') : cut;
+    return got < width ? cut + spaces(width - got) : cut;
 }
 
 std::string one_line(std::string_view text) {

@@ -21,6 +21,7 @@ constexpr std::chrono::minutes kPatience{5};
 constexpr std::chrono::milliseconds kFirstPause{250};
 constexpr std::chrono::seconds kLongestPause{10};
 constexpr std::chrono::milliseconds kFollowInterval{120};
+constexpr std::size_t kFollowedMin = 16;   ///< documents whose progress is asked for side by side
 
 /// An id that fits: a longer one is shortened to its hash and its file name.
 std::string fitting_id(const std::string& id) {
@@ -185,7 +186,7 @@ asio::awaitable<Result<void>> Uploader::wait(std::function<void()> on_change) {
     next_ = 0;
     trouble_ = {};
     std::function<asio::awaitable<void>()> make = [this, on_change] { return follow_some(on_change); };
-    const std::size_t count = std::min(parallel_, uploads_.size());
+    const std::size_t count = std::min(std::max(parallel_, kFollowedMin), uploads_.size());
     co_await run_parallel(std::move(make), count);
     co_return trouble_;
 }
