@@ -2,7 +2,7 @@
 // searchable or dead-lettered, once, whole, and nothing else is left behind. `--sessions` does the same to a queue with
 // sessions: every message once and in order. `--poison` counts the starts that a message which kills its process costs.
 //
-//     bench_crash --server PATH [--kills N] [--session-kills N] [--seed N] [--json PATH]
+//     bench_crash [--server PATH] [--kills N] [--session-kills N] [--seed N] [--json PATH]
 #include "base/async.hpp"
 #include "base/ids.hpp"
 #include "bench/support/client.hpp"
@@ -36,6 +36,7 @@ struct Arguments {
 Arguments parse(int argc, char** argv) {
     Arguments arguments;
     arguments.self = fs::canonical("/proc/self/exe");
+    arguments.server = fs::path(arguments.self).parent_path().parent_path() / "millrace";
     for (int i = 1; i + 1 < argc; i += 2) {
         const std::string_view name = argv[i];
         const std::string value = argv[i + 1];

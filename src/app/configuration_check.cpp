@@ -53,7 +53,12 @@ void check_deployments(const Configuration& configuration, std::vector<std::stri
             problems.push_back(place + "provider \"" + deployment.provider +
                                "\" has no endpoint; set provider = \"openai\"");
     }
+    std::string first_named;
     for (const WorkerEntry& worker : configuration.workers) {
+        if (first_named.empty()) first_named = worker.deployment;
+        if (!worker.deployment.empty() && worker.deployment != first_named)
+            problems.push_back("workers." + worker.queue + ": deployment \"" + worker.deployment + "\" beside \"" +
+                               first_named + "\"; one index holds the vectors of one model, so name one deployment");
         if (worker.deployment.empty() || names.contains(worker.deployment)) continue;
         std::vector<std::string_view> known(names.begin(), names.end());
         if (known.empty()) known.push_back("default");

@@ -155,7 +155,7 @@ void Api::stop() {
 
 void Api::set_ready(bool ready) noexcept { state_->ready = ready; }
 
-void Api::set_connections(std::function<std::size_t()> connections) { state_->connections = std::move(connections); }
+void Api::on_collect(std::function<void(telemetry::Metrics&)> collect) { state_->collect = std::move(collect); }
 
 void look_at_work(Api::State& state) {
     std::vector<broker::EntityCounts> counts;

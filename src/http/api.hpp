@@ -53,8 +53,8 @@ class Api {
 
     /// What /readyz answers: false at first and while draining.
     void set_ready(bool ready) noexcept;
-    /// Tells the number of open connections, for the metrics.
-    void set_connections(std::function<std::size_t()> connections);
+    /// Called before metrics are served, to bring in what other parts count.
+    void on_collect(std::function<void(telemetry::Metrics&)> collect);
 
     struct State;
 

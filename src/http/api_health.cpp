@@ -46,7 +46,7 @@ asio::awaitable<Response> get_metrics(Context context, Call) {
     auto& metrics = context->parts.metrics;
     collect_queues(metrics, context->parts.broker);
     collect_store_and_index(metrics, context->parts);
-    if (context->connections) metrics.set(metric::http_connections, {}, static_cast<double>(context->connections()));
+    if (context->collect) context->collect(metrics);
     Response response;
     response.headers.emplace_back("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
     response.body = metrics.to_text();

@@ -20,7 +20,7 @@ struct Api::State {
     ApiParts parts;
     ApiOptions options;
     WorkWatch watch;
-    std::function<std::size_t()> connections;
+    std::function<void(telemetry::Metrics&)> collect;
     std::set<std::string> redriving;   ///< queues with a paced redrive under way
     std::shared_ptr<asio::steady_timer> watch_timer;
     bool ready = false;

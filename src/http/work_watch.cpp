@@ -8,7 +8,8 @@ void WorkWatch::look(const std::vector<broker::EntityCounts>& counts, TimePoint 
         Seen& seen = entry->second;
         const std::uint64_t ended = queue.completed_total + queue.dead_lettered_total;
         const std::uint64_t waiting = queue.active + queue.locked;
-        if (fresh || ended != seen.ended || waiting == 0) seen.progress = now;
+        const bool was_idle = seen.waiting == 0;
+        if (fresh || was_idle || ended != seen.ended) seen.progress = now;
         seen.ended = ended;
         seen.waiting = waiting;
     }

@@ -30,7 +30,7 @@ class WorkWatch {
     struct Seen {
         std::uint64_t ended = 0;     ///< completed and dead-lettered since the start of the process
         std::uint64_t waiting = 0;
-        TimePoint progress{};        ///< last change of `ended`, or when the queue was empty last
+        TimePoint progress{};        ///< last change of `ended`, or when work was first seen to wait
     };
 
     Duration limit_;

@@ -20,6 +20,9 @@ namespace {
 
 constexpr std::size_t kVectorsPerRead = 512;
 
+/// Of a change in several commands only the last needs a flush, which takes the others along.
+store::Sync sync_of(bool last) { return last ? store::Sync::durable : store::Sync::written; }
+
 bool all_finite(const std::vector<float>& vector) {
     return std::all_of(vector.begin(), vector.end(), [](float value) { return std::isfinite(value); });
 }
@@ -83,6 +86,7 @@ class EmbeddedIndex final : public Index {
     asio::awaitable<VersionState*> load(std::int64_t version, const std::string& model, const std::string& category);
     asio::awaitable<Result<Published>> change(std::shared_ptr<ChangeCommand> command);
     asio::awaitable<void> purge(std::vector<std::int64_t> versions);
+    asio::awaitable<void> purge_sometime(std::vector<std::int64_t> versions);
     asio::awaitable<std::vector<Candidate>> find_vectors(const SearchRequest& request, Stamp state, std::size_t count);
 
     store::Database& database_;
@@ -169,7 +173,8 @@ asio::awaitable<Result<Staged>> EmbeddedIndex::stage(DocumentVersion version, st
         start->done = {input->chunks.size(), std::move(*missing)};
         return start;
     };
-    auto start = co_await database_.write(std::move(begin));
+    const auto sync = sync_of(input->chunks.size() <= kRowsPerCommand);
+    auto start = co_await database_.write(std::move(begin), sync);
     if (!start) co_return start.error();
     if (start->version == 0) co_return std::move(start->done);
 
@@ -177,11 +182,12 @@ asio::awaitable<Result<Staged>> EmbeddedIndex::stage(DocumentVersion version, st
         auto work = [input, first, row = start->version](store::Connection& database) {
             return stage_rows(database, *input, row, first, std::min(first + kRowsPerCommand, input->chunks.size()));
         };
-        auto missing = co_await database_.write(std::move(work));
+        const auto sync = sync_of(first + kRowsPerCommand >= input->chunks.size());
+        auto missing = co_await database_.write(std::move(work), sync);
         if (!missing) co_return missing.error();
         start->done.missing.insert(start->done.missing.end(), missing->begin(), missing->end());
     }
-    co_await purge(std::move(start->parked));
+    co_await purge_sometime(std::move(start->parked));
     co_return std::move(start->done);
 }
 
@@ -209,7 +215,8 @@ asio::awaitable<Result<std::size_t>> EmbeddedIndex::put_vectors(std::string docu
             const std::size_t count = std::min(kRowsPerCommand, shared->size() - first);
             return put_vector_rows(database, document, generation, std::span(*shared).subspan(first, count));
         };
-        missing = co_await database_.write(std::move(work));
+        const auto sync = sync_of(first + kRowsPerCommand >= shared->size());
+        missing = co_await database_.write(std::move(work), sync);
         if (!missing) break;
     }
     co_return missing;
@@ -268,7 +275,7 @@ asio::awaitable<Result<std::size_t>> EmbeddedIndex::publish(DocumentVersion vers
     if (!published->unchanged) {
         stats_.documents += 1;
         stats_.chunks += published->chunks;
-        co_await purge(std::move(published->superseded));
+        co_await purge_sometime(std::move(published->superseded));
     }
     co_return published->chunks;
 }
@@ -296,7 +303,16 @@ asio::awaitable<Result<void>> EmbeddedIndex::remove(std::string document, AlsoWr
     co_return Result<void>();
 }
 
-// What could not be purged for a broken machine is tried again with the next purge, and at the next start.
+// What was to be done is done: rows that nobody sees must not make it fail.
+asio::awaitable<void> EmbeddedIndex::purge_sometime(std::vector<std::int64_t> versions) {
+    try {
+        co_await purge(std::move(versions));
+    } catch (const MachineError&) {
+        // They are tried again with the next purge, and at the next start.
+    }
+}
+
+// Throws MachineError; what is left then is tried again with the next purge, and at the next start.
 asio::awaitable<void> EmbeddedIndex::purge(std::vector<std::int64_t> versions) {
     versions.insert(versions.end(), unpurged_.begin(), unpurged_.end());
     unpurged_.clear();
@@ -309,7 +325,7 @@ asio::awaitable<void> EmbeddedIndex::purge(std::vector<std::int64_t> versions) {
                 auto work = [version = versions.back()](store::Connection& database) -> Result<bool> {
                     return purge_rows(database, version);
                 };
-                const auto purged = co_await database_.write(std::move(work));
+                const auto purged = co_await database_.write(std::move(work), store::Sync::written);
                 done = *purged;
             }
         }

@@ -2,6 +2,8 @@
 
 #include "index/kernels.hpp"
 
+// Its prefetches read one link past the end of a list, and would fetch references, not rows.
+#define NO_MANUAL_VECTORIZATION
 #include <hnswlib/hnswlib.h>
 
 #include <cstring>

@@ -74,7 +74,8 @@ asio::awaitable<Exchange> ClientConnection::exchange(const std::string& head, co
     heard_ = false;
     keep_alive_ = false;
     const Error_code unsent = co_await write(head, body);
-    // A server may refuse a large body before it has read it all: its answer counts more than the failed write.
+    // A server may refuse a large body before it has read it all: its answer counts more than the failed
+    // write.
     auto answer = co_await read_answer(answer_bytes_max);
     timer_.cancel();
     deadline_ = Instant::max();

@@ -34,10 +34,6 @@ inline constexpr MetricRow documents_failed{MetricKind::counter, "documents_fail
     "Documents that ended in a dead-letter queue.", "reason,status"};
 inline constexpr MetricRow embedding_duration{MetricKind::histogram, "embedding_duration_seconds",
     "Time of one embedding call, waiting for quota not included.", "document_category", Buckets::work_seconds};
-inline constexpr MetricRow chunks_embedded{MetricKind::counter, "chunks_embedded_total",
-    "Chunks that were given a vector by a provider call.", ""};
-inline constexpr MetricRow chunks_reused{MetricKind::counter, "chunks_reused_total",
-    "Chunks that took the vector of an equal text embedded before.", ""};
 inline constexpr MetricRow provider_calls{MetricKind::counter, "provider_calls_total",
     "Calls to a model by deployment and outcome.", "deployment,outcome"};
 inline constexpr MetricRow provider_tokens{MetricKind::counter, "provider_tokens_total",
@@ -46,8 +42,8 @@ inline constexpr MetricRow provider_call_duration{MetricKind::histogram, "provid
     "Time of one call to a model.", "deployment", Buckets::work_seconds};
 inline constexpr MetricRow messages_settled{MetricKind::counter, "messages_settled_total",
     "Deliveries by queue and how the handler settled them.", "queue,outcome"};
-inline constexpr MetricRow message_process_duration{MetricKind::histogram, "message_process_duration_seconds",
-    "Time a handler held one delivery.", "queue", Buckets::work_seconds};
+inline constexpr MetricRow stage_duration{MetricKind::histogram, "stage_duration_seconds",
+    "Time of one run of a stage of the document pipeline.", "stage", Buckets::work_seconds};
 inline constexpr MetricRow queue_messages{MetricKind::gauge, "queue_messages",
     "Messages in a queue by state.", "queue,state"};
 inline constexpr MetricRow queue_oldest_age{MetricKind::gauge, "queue_oldest_age_seconds",
@@ -81,9 +77,9 @@ inline constexpr MetricRow process_start{MetricKind::gauge, "process_start_time_
 /// All rows, in the order in which the documentation shows them.
 inline constexpr std::array kMetricRows = {
     &metric::documents_accepted, &metric::documents_processed, &metric::documents_failed,
-    &metric::embedding_duration, &metric::chunks_embedded, &metric::chunks_reused,
+    &metric::embedding_duration,
     &metric::provider_calls, &metric::provider_tokens, &metric::provider_call_duration,
-    &metric::messages_settled, &metric::message_process_duration,
+    &metric::messages_settled, &metric::stage_duration,
     &metric::queue_messages, &metric::queue_oldest_age, &metric::queue_size,
     &metric::store_commits, &metric::store_commands, &metric::store_waiting,
     &metric::index_documents, &metric::index_chunks, &metric::index_vector_bytes,

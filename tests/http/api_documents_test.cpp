@@ -87,7 +87,7 @@ TEST_F(Documents, AsRawBodiesTakeTheirNamesFromTheQuery) {
 TEST_F(Documents, ThatAreWrongAreRefusedWithOneLineThatSaysWhy) {
     const std::string long_id = std::string(1000, 'i');
     struct { int status; const char* words; const char* type; std::string body; } cases[] = {
-        {400, "malformed JSON at line 2, column 14", "application/json", "{\"title\":\"t\",\n\"content\":\"c\" oops}"},
+        {400, "malformed JSON at line 2, column 15", "application/json", "{\"title\":\"t\",\n\"content\":\"c\" oops}"},
         {400, "malformed JSON: it ends in the middle", "application/json", "{\"title\":"},
         {400, "malformed JSON: it ends in the middle", "application/json", ""},
         {400, "text after the end", "application/json", "{} {}"},

@@ -24,7 +24,7 @@ TEST(Router, TakesPathsApart) {
     for (const auto& [pattern, segments, fits, arguments] : cases) {
         std::vector<std::string> got;
         EXPECT_EQ(match(pattern, segments, got), fits) << pattern;
-        if (fits) EXPECT_EQ(got, arguments) << pattern;
+        EXPECT_TRUE(!fits || got == arguments) << pattern;
     }
 }
 
@@ -138,8 +138,9 @@ TEST_F(ApiRoutes, SearchAnswersPassages) {
         EXPECT_TRUE(best.at("score").is_number());
         EXPECT_TRUE(body.at("tookMs").is_number());
     }
-    const auto filtered = post_json("/v1/search", R"({"query":"and","filter":{"category":"work"}})");
-    for (const auto& hit : body_of(filtered).at("results").as_array()) EXPECT_EQ(hit.at("category"), "work");
+    const auto filtered = body_of(post_json("/v1/search", R"({"query":"and","filter":{"category":"work"}})"));
+    EXPECT_EQ(filtered.at("results").as_array().size(), 1u);
+    for (const auto& hit : filtered.at("results").as_array()) EXPECT_EQ(hit.at("category"), "work");
     const auto one = post_json("/v1/search", R"({"query":"apples bananas","chunksPerDocument":1,"mode":"vector"})");
     EXPECT_EQ(body_of(one).at("results").as_array().size(), 2u);
 }
