@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 namespace millrace::app {
 
@@ -21,6 +22,21 @@ bool is_there(const fs::path& path) {
 }
 
 }  // namespace
+
+std::string program_call() {
+    std::error_code error;
+    const fs::path program = fs::read_symlink("/proc/self/exe", error);
+    const char* path = std::getenv("PATH");
+    std::string_view folders = path == nullptr ? "" : path;
+    while (!error && !folders.empty()) {
+        const std::string_view folder = folders.substr(0, folders.find(':'));
+        folders.remove_prefix(std::min(folders.size(), folder.size() + 1));
+        std::error_code ignored;
+        if (fs::equivalent(fs::path(folder) / "millrace", program, ignored)) return "millrace";
+    }
+    const fs::path relative = error ? fs::path() : program.lexically_relative(fs::current_path(error));
+    return relative.empty() || relative.native().starts_with("../..") ? program.string() : relative.string();
+}
 
 std::vector<fs::path> asset_folders() {
     std::vector<fs::path> folders;

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace millrace::app {
@@ -17,5 +18,8 @@ std::optional<std::filesystem::path> find_asset(const std::string& file);
 /// The folder with sample documents and queries.json: MILLRACE_SAMPLES, ../../samples of a build tree, or
 /// ../share/millrace/samples of an installation.
 std::optional<std::filesystem::path> find_samples();
+
+/// How to call this program from a shell: "millrace" where PATH finds it, else its path from the working directory.
+std::string program_call();
 
 }  // namespace millrace::app

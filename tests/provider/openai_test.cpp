@@ -187,6 +187,36 @@ TEST(OpenAi, HeedsTheServersAdviceOnRetrying) {
     EXPECT_EQ(provider->model().dimensions, 2u);
 }
 
+TEST(OpenAi, LearnsHowManyInputsTheServerTakes) {
+    asio::io_context io;
+    ManualClock clock;
+    const std::string one = R"({"embedding":[3,4]})";
+    const std::string two = R"({"data":[)" + one + R"(,{"embedding":[4,3]}],"usage":{"prompt_tokens":7}})";
+    const std::string large = R"({"message":"batch size 5 > maximum allowed batch size 2","code":413})";
+    ScriptedServer server(io, {{http_answer(413, large)},
+                               {http_answer(413, large)},
+                               {http_answer(200, two)},
+                               {http_answer(200, two)},
+                               {http_answer(200, R"({"data":[)" + one + R"(],"usage":{"prompt_tokens":3}})")},
+                               {http_answer(413, large)}});
+    auto client = std::move(HttpClient::make(io.get_executor()).value());
+    OpenAiOptions options;
+    options.server = {server.url(), "", "m"};
+    auto provider = std::move(make_openai(*client, clock, options).value());
+    const auto result = run(io, provider->embed({"1", "2", "3", "4", "5"}));
+    ASSERT_TRUE(result) << result.error().detail;
+    const std::vector<float> a = {0.6f, 0.8f}, b = {0.8f, 0.6f};
+    EXPECT_EQ(result->vectors, (std::vector<std::vector<float>>{a, b, a, b, a}));
+    EXPECT_EQ(result->usage.prompt_tokens, 17);
+    EXPECT_EQ(provider->model().inputs_per_request_max, 2u);
+    EXPECT_NE(server.requests[2].find(R"("input":["1","2"])"), std::string::npos) << server.requests[2];
+    EXPECT_NE(server.requests[4].find(R"("input":["5"])"), std::string::npos) << server.requests[4];
+    const auto alone = run(io, provider->embed({"a text that is too large by itself"}));
+    ASSERT_FALSE(alone);
+    EXPECT_EQ(alone.error().kind, FailureKind::rejected);
+    EXPECT_EQ(server.requests.size(), 6u);
+}
+
 TEST(OpenAi, RefusesVectorsThatChangeTheirLength) {
     asio::io_context io;
     ManualClock clock;
