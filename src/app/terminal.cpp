@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <charconv>
 #include <cstdlib>
 
 namespace millrace::app {
@@ -31,7 +32,11 @@ bool names_utf8(const char* name) {
 int width_of_terminal() {
     winsize size{};
     if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-    return is_set("COLUMNS") ? std::atoi(std::getenv("COLUMNS")) : 0;
+    const char* columns = std::getenv("COLUMNS");
+    const std::string_view digits = columns == nullptr ? "" : columns;
+    int width = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), width);
+    return width;
 }
 
 bool is_wide(std::uint32_t c) noexcept {
