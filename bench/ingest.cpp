@@ -206,8 +206,8 @@ void print_stages(const std::string& metrics, double seconds) {
     std::printf("  %-10s %12s %16s %12s\n", "stage", "runs", "busy s", "share");
     for (const char* stage : {"extract", "chunk", "embed", "index", "metadata"}) {
         const std::string label = "\"" + std::string(stage) + "\"";
-        const double busy = Setting::value_of(metrics, "message_process_duration_seconds_sum", label);
-        const double runs = Setting::value_of(metrics, "message_process_duration_seconds_count", label);
+        const double busy = Setting::value_of(metrics, "stage_duration_seconds_sum", label);
+        const double runs = Setting::value_of(metrics, "stage_duration_seconds_count", label);
         std::printf("  %-10s %12.0f %16.2f %11.0f%%\n", stage, runs, busy, 100 * busy / seconds);
     }
 }

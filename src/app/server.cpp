@@ -171,7 +171,8 @@ class Server::Parts {
         provider_ = std::make_unique<MeteredProvider>(std::move(made->provider), deployment_.name, metrics);
         local_ = made->local;
         if (!made->notice.empty()) notices.push_back(std::move(made->notice));
-        auto index = co_await index::make_embedded_index(*database_, *pool_, {});
+        const index::EmbeddedIndexOptions options;
+        auto index = co_await index::make_embedded_index(*database_, *pool_, options);
         if (!index) co_return index.error();
         index_ = std::move(*index);
         co_return Result<void>();

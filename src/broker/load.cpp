@@ -25,9 +25,11 @@ struct DuplicateRow {
 
 std::vector<EntityRow> read_entities(store::Connection& connection) {
     std::vector<EntityRow> rows;
-    auto& select = connection.prepare("SELECT id,name,options,coalesce(next,1) FROM entity "
-                                      "LEFT JOIN entity_sequence ON entity=id ORDER BY id");
-    while (select.step()) rows.push_back({select.integer(0), select.string(1), select.string(2), select.integer(3)});
+    auto& select = connection.prepare(
+        "SELECT id,name,options,coalesce(next,1) FROM entity "
+        "LEFT JOIN entity_sequence ON entity=id ORDER BY id");
+    while (select.step())
+        rows.push_back({select.integer(0), select.string(1), select.string(2), select.integer(3)});
     return rows;
 }
 
@@ -36,7 +38,8 @@ std::vector<DuplicateRow> read_duplicates(store::Connection& connection, std::in
     auto& select =
         connection.prepare("SELECT id,entity,seen,message_id FROM duplicate WHERE id>? ORDER BY id LIMIT ?");
     select.bind(after, kRowsPerScan);
-    while (select.step()) rows.push_back({select.integer(0), select.integer(1), select.integer(2), select.string(3)});
+    while (select.step())
+        rows.push_back({select.integer(0), select.integer(1), select.integer(2), select.string(3)});
     return rows;
 }
 
@@ -87,8 +90,10 @@ awaitable<void> Engine::load_messages() {
         for (const Scanned& row : rows) {
             next_entity_ = std::max(next_entity_, row.entity + 1);
             const auto home = by_id.find(row.entity);
-            if (home == by_id.end()) orphans.push_back(row.id);
-            else restore(*home->second, row);
+            if (home == by_id.end())
+                orphans.push_back(row.id);
+            else
+                restore(*home->second, row);
         }
     }
     co_await delete_rows(std::move(orphans));
@@ -97,7 +102,8 @@ awaitable<void> Engine::load_messages() {
 std::vector<Engine::Scanned> Engine::scan(store::Connection& connection, std::int64_t after) {
     std::vector<Scanned> rows;
     auto& select = connection.prepare(
-        "SELECT id,entity,sequence,state,enqueued,scheduled,expires,session_id,bytes,count,ready_at FROM message "
+        "SELECT id,entity,sequence,state,enqueued,scheduled,expires,session_id,bytes,count,ready_at FROM "
+        "message "
         "LEFT JOIN delivery ON message=id WHERE id>? ORDER BY id LIMIT ?");
     select.bind(after, kRowsPerScan);
     while (select.step()) {
@@ -153,13 +159,14 @@ awaitable<void> Engine::load_duplicates() {
         next_duplicate_ = rows.back().id + 1;
         for (const DuplicateRow& row : rows) {
             const auto home = by_id.find(row.entity);
-            if (home != by_id.end()) home->second->duplicates.remember(row.message_id, row.id, row.seen, false);
+            if (home != by_id.end())
+                home->second->duplicates.remember(row.message_id, row.id, row.seen, false);
         }
     }
 }
 
-// Messages whose handler ended the process once too often. A deferred one was at that count when it was deferred, so
-// only a later delivery of it counts against it.
+// Messages whose handler ended the process once too often. A deferred one was at that count when it was
+// deferred, so only a later delivery of it counts against it.
 awaitable<void> Engine::bury_exhausted() {
     std::vector<Entity> entities;
     for (const auto& [name, entity] : entities_) {

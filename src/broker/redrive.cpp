@@ -22,7 +22,8 @@ bool matches(const DeadLetterFilter& filter, const Message& message) {
     return text != nullptr && *text == filter.reason;
 }
 
-std::vector<std::int64_t> select_matching(store::Connection& connection, const std::vector<Candidate>& candidates,
+std::vector<std::int64_t> select_matching(store::Connection& connection,
+                                          const std::vector<Candidate>& candidates,
                                           const DeadLetterFilter& filter) {
     std::vector<std::int64_t> sequences;
     for (const Candidate& one : candidates) {
@@ -38,8 +39,10 @@ std::vector<std::int64_t> select_matching(store::Connection& connection, const s
 
 }  // namespace
 
-/// The first numbers from `from` on, at most a batch of those looked at, that are ready and match; and where to go on.
-awaitable<Engine::Matching> Engine::matching(Entity queue, std::int64_t from, const DeadLetterFilter& filter) {
+/// The first numbers from `from` on, at most a batch of those looked at, that are ready and match; and where
+/// to go on.
+awaitable<Engine::Matching> Engine::matching(Entity queue, std::int64_t from,
+                                             const DeadLetterFilter& filter) {
     Matching found;
     std::vector<Candidate> candidates;
     queue->slots.each(from, [&](std::int64_t sequence, const Slot& slot) {
@@ -92,7 +95,8 @@ awaitable<Result<RedriveResult>> Engine::redrive(std::string name, DeadLetterFil
             result.matched += 1;
             if (dry_run) continue;
             if (per_second > 0 && result.moved > 0) {
-                const auto pace = std::chrono::milliseconds(static_cast<std::int64_t>(1000.0 * static_cast<double>(result.moved) / per_second));
+                const auto pace = std::chrono::milliseconds(
+                    static_cast<std::int64_t>(1000.0 * static_cast<double>(result.moved) / per_second));
                 const TimePoint turn = from_millis(begun) + pace;
                 co_await sleep_unless_stopped(turn);
             }
@@ -150,7 +154,8 @@ awaitable<Result<std::uint64_t>> Engine::purge(std::string name) {
         std::int64_t next = end;
         entity->slots.each(from, [&](std::int64_t sequence, const Slot& slot) {
             next = sequence + 1;
-            if (slot.phase != Phase::locked && slot.phase != Phase::busy && sequence < end) doomed.push_back(sequence);
+            if (slot.phase != Phase::locked && slot.phase != Phase::busy && sequence < end)
+                doomed.push_back(sequence);
             return doomed.size() < EntityState::kBatch;
         });
         from = doomed.size() < EntityState::kBatch ? end : next;

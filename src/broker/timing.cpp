@@ -141,7 +141,8 @@ awaitable<void> Engine::expire_messages(Entity entity) {
     std::vector<std::int64_t> expired;
     for (const std::int64_t sequence : entity->take_expiries(now())) {
         Slot& slot = *entity->slots.find(sequence);
-        if (slot.phase != Phase::ready && slot.phase != Phase::postponed && slot.phase != Phase::expired) continue;
+        if (slot.phase != Phase::ready && slot.phase != Phase::postponed && slot.phase != Phase::expired)
+            continue;
         entity->set_phase(sequence, slot, Phase::busy);
         expired.push_back(sequence);
     }

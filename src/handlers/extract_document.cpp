@@ -45,7 +45,7 @@ Extraction extract_content(const Content& content, bool with_json) {
 asio::awaitable<Result<Content>> load_content(Services& services, const IngestPayload& payload) {
     Content content{payload.content, payload.content_type, payload.file_name};
     if (payload.content_ref.empty()) {
-        if (content.type.empty()) content.type = "text/plain; charset=utf-8";
+        if (content.type.empty() && content.file_name.empty()) content.type = "text/plain; charset=utf-8";
         co_return content;
     }
     auto bytes = co_await get_blob(services, payload.content_ref);

@@ -1,5 +1,7 @@
 #include "http/document_body.hpp"
 
+#include "base/utf8.hpp"
+
 #include "http/json_fields.hpp"
 #include "http/multipart.hpp"
 #include "http/server_target.hpp"

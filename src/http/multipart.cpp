@@ -1,5 +1,7 @@
 #include "http/multipart.hpp"
 
+#include "base/utf8.hpp"
+
 #include "http/server_target.hpp"
 
 #include <algorithm>

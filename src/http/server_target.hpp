@@ -21,7 +21,4 @@ struct Target {
 /// control character, text that is not UTF-8, or another form.
 Result<Target> parse_target(std::string_view target);
 
-/// True if `text` is UTF-8 without surrogates and overlong forms (RFC 3629).
-bool is_utf8(std::string_view text) noexcept;
-
 }  // namespace millrace::http

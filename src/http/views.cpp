@@ -1,5 +1,7 @@
 #include "http/views.hpp"
 
+#include "base/utf8.hpp"
+
 #include "http/server_target.hpp"
 
 #include <boost/beast/core/detail/base64.hpp>

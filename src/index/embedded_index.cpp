@@ -20,6 +20,9 @@ namespace {
 
 constexpr std::size_t kVectorsPerRead = 512;
 
+/// Of a change in several commands only the last needs a flush, which takes the others along.
+store::Sync sync_of(bool last) { return last ? store::Sync::durable : store::Sync::written; }
+
 bool all_finite(const std::vector<float>& vector) {
     return std::all_of(vector.begin(), vector.end(), [](float value) { return std::isfinite(value); });
 }
@@ -170,7 +173,8 @@ asio::awaitable<Result<Staged>> EmbeddedIndex::stage(DocumentVersion version, st
         start->done = {input->chunks.size(), std::move(*missing)};
         return start;
     };
-    auto start = co_await database_.write(std::move(begin));
+    const auto sync = sync_of(input->chunks.size() <= kRowsPerCommand);
+    auto start = co_await database_.write(std::move(begin), sync);
     if (!start) co_return start.error();
     if (start->version == 0) co_return std::move(start->done);
 
@@ -178,7 +182,8 @@ asio::awaitable<Result<Staged>> EmbeddedIndex::stage(DocumentVersion version, st
         auto work = [input, first, row = start->version](store::Connection& database) {
             return stage_rows(database, *input, row, first, std::min(first + kRowsPerCommand, input->chunks.size()));
         };
-        auto missing = co_await database_.write(std::move(work));
+        const auto sync = sync_of(first + kRowsPerCommand >= input->chunks.size());
+        auto missing = co_await database_.write(std::move(work), sync);
         if (!missing) co_return missing.error();
         start->done.missing.insert(start->done.missing.end(), missing->begin(), missing->end());
     }
@@ -210,7 +215,8 @@ asio::awaitable<Result<std::size_t>> EmbeddedIndex::put_vectors(std::string docu
             const std::size_t count = std::min(kRowsPerCommand, shared->size() - first);
             return put_vector_rows(database, document, generation, std::span(*shared).subspan(first, count));
         };
-        missing = co_await database_.write(std::move(work));
+        const auto sync = sync_of(first + kRowsPerCommand >= shared->size());
+        missing = co_await database_.write(std::move(work), sync);
         if (!missing) break;
     }
     co_return missing;
@@ -319,7 +325,7 @@ asio::awaitable<void> EmbeddedIndex::purge(std::vector<std::int64_t> versions) {
                 auto work = [version = versions.back()](store::Connection& database) -> Result<bool> {
                     return purge_rows(database, version);
                 };
-                const auto purged = co_await database_.write(std::move(work));
+                const auto purged = co_await database_.write(std::move(work), store::Sync::written);
                 done = *purged;
             }
         }

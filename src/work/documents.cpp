@@ -2,6 +2,7 @@
 
 #include "base/ids.hpp"
 #include "base/limits.hpp"
+#include "base/utf8.hpp"
 #include "telemetry/log.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -19,8 +20,9 @@ namespace {
 constexpr std::chrono::hours kAnswersKept{24};
 constexpr std::chrono::seconds kSweepAge{3600};
 
+/// A message body is JSON: only UTF-8 can travel in it, and only if it is small.
 bool is_inline_text(const NewDocument& document) {
-    return document.content_type.starts_with("text/plain") && document.content.size() < limits::claim_check_bytes_min;
+    return document.content.size() < limits::claim_check_bytes_min && is_utf8(document.content);
 }
 
 broker::Message ingestion_message(const NewDocument& document, const VersionRef& version, const std::string& blob) {

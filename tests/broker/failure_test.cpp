@@ -29,9 +29,10 @@ class BrokenMachine : public EmbeddedTest {
     static Message large(const std::string& id = {}) { return text_message(std::string(500'000, 'x'), id); }
 
     void expect_memory_like_disk() {
-        EXPECT_EQ(broker().counts("q")->bytes,
-                  static_cast<std::uint64_t>(stored("SELECT coalesce(sum(bytes),0) FROM message WHERE entity IN "
-                                                    "(SELECT id FROM entity WHERE name LIKE 'q%')")));
+        EXPECT_EQ(
+            broker().counts("q")->bytes,
+            static_cast<std::uint64_t>(stored("SELECT coalesce(sum(bytes),0) FROM message WHERE entity IN "
+                                              "(SELECT id FROM entity WHERE name LIKE 'q%')")));
         const auto before = describe();
         under_test.crash();
         EXPECT_EQ(describe(), before);
@@ -40,7 +41,8 @@ class BrokenMachine : public EmbeddedTest {
         std::vector<std::string> lines;
         for (const std::string queue : {"q", "other", "q/$DeadLetterQueue"}) {
             for (const auto& one : peek(queue)) {
-                lines.push_back(queue + " " + one.message.message_id + " " + std::to_string(one.delivery_count) + " " +
+                lines.push_back(queue + " " + one.message.message_id + " " +
+                                std::to_string(one.delivery_count) + " " +
                                 std::to_string(static_cast<int>(one.state)));
             }
         }

@@ -242,6 +242,14 @@ TEST_F(PipelineTest, AProviderThatStaysDownEndsInTheDeadLetterQueueAndTheOperati
     EXPECT_NE(view.error.find("MaxDeliveryCountExceeded"), std::string::npos) << view.error;
 }
 
+TEST_F(PipelineTest, TextInAnotherCharsetIsReadAsItsSenderSays) {
+    const std::string text = "Das M\xfchlrad dreht sich am Bach, weil das Wasser der M\xfchle es treibt.";
+    EXPECT_EQ(wait(accept("latin", text, "text/plain; charset=iso-8859-1")).status, Status::succeeded);
+    const auto hits = search("M\u00fchlrad");
+    ASSERT_FALSE(hits.empty());
+    EXPECT_NE(hits.front().text.find("M\u00fchlrad"), std::string::npos) << hits.front().text;
+}
+
 TEST_F(PipelineTest, BadContentBecomesADeadLetterWithItsReason) {
     struct Case { std::string content; const char* type; const char* reason; };
     const Case cases[] = {

@@ -94,7 +94,8 @@ TEST_P(MessageSourceContract, CancelsScheduledMessagesAllOrNone) {
     Message later = text_message("later");
     later.scheduled_at = subject->clock().now() + minutes(5);
     const auto numbers = send("q", {later, later, text_message("now")});
-    EXPECT_EQ(error_of(loop.await(source().cancel_scheduled("q", {numbers[0], numbers[2]}))), Errc::not_found);
+    EXPECT_EQ(error_of(loop.await(source().cancel_scheduled("q", {numbers[0], numbers[2]}))),
+              Errc::not_found);
     EXPECT_EQ(peek("q").size(), 3u);
     EXPECT_TRUE(loop.await(source().cancel_scheduled("q", {numbers[0], numbers[1], numbers[0]})));
     EXPECT_THAT(bodies(peek("q")), ElementsAre("now"));
@@ -147,7 +148,8 @@ TEST_P(MessageSourceContract, ALockedMessageExpiresWhenItIsUnlockedAndADeferredO
     EXPECT_THAT(receive("q"), IsEmpty());
     pass(seconds(30));
     EXPECT_THAT(bodies(peek("q")), ElementsAre("deferred"));
-    EXPECT_THAT(bodies(receive(dead_letter_queue_of("q"))), testing::UnorderedElementsAre("abandoned", "timed out"));
+    EXPECT_THAT(bodies(receive(dead_letter_queue_of("q"))),
+                testing::UnorderedElementsAre("abandoned", "timed out"));
     EXPECT_TRUE(receive_deferred("q", {all[3].sequence}));
 }
 
