@@ -1,6 +1,7 @@
-// Universal Sentence Encoder Lite: a transformer of two blocks that turns an English sentence or short passage into
-// 512 numbers, near each other for near meanings. D. Cer et al., "Universal Sentence Encoder", 2018. Computed in
-// single precision; equal within 1e-5 to the TensorFlow.js model whose weights it uses (docs/local-model.md).
+// Universal Sentence Encoder Lite: a transformer of two blocks that turns an English sentence or short
+// passage into 512 numbers, near each other for near meanings. D. Cer et al., "Universal Sentence Encoder",
+// 2018. Computed in single precision; equal within 1e-5 to the TensorFlow.js model whose weights it uses
+// (docs/local-model.md).
 #pragma once
 
 #include "base/error.hpp"
@@ -27,13 +28,15 @@ class UseLite {
     static constexpr std::size_t kPiecesMax = 128;         ///< what comes after is not read
     static constexpr std::size_t kTextBytesMax = 16'384;   ///< nor cut into pieces
 
-    /// Reads "use_lite.weights" and "use_lite.vocab" in `folder`. Errors: those of `WeightsFile` and `Unigram`.
+    /// Reads "use_lite.weights" and "use_lite.vocab" in `folder`. Errors: those of `WeightsFile` and
+    /// `Unigram`.
     static Result<UseLite> load(const std::filesystem::path& folder);
 
-    /// Writes the unit vector of each non-empty UTF-8 text to the span of the same index, which has `kDimensions`
-    /// places. Returns the number of pieces read. A text's vector is the same, bit for bit, in any company; short
-    /// texts are cheaper in company. docs/local-model.md has the times.
-    std::size_t embed(std::span<const std::string_view> texts, std::span<const std::span<float>> vectors) const;
+    /// Writes the unit vector of each non-empty UTF-8 text to the span of the same index, which has
+    /// `kDimensions` places. Returns the number of pieces read. A text's vector is the same, bit for bit, in
+    /// any company; short texts are cheaper in company. docs/local-model.md has the times.
+    std::size_t embed(std::span<const std::string_view> texts,
+                      std::span<const std::span<float>> vectors) const;
 
     /// The ids of the pieces that the model reads of `text`.
     std::vector<std::int32_t> pieces(std::string_view text) const;
