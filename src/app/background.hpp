@@ -18,8 +18,8 @@ class Background {
     explicit Background(asio::any_io_executor io) : io_(std::move(io)), ended_(io_) {}
     Background(const Background&) = delete;
 
-    /// Runs what `make` gives until it ends or is cancelled by `stop`. A MachineError that leaves it is logged under
-    /// `name`, and it is made anew after five seconds.
+    /// Runs what `make` gives until it ends or is cancelled by `stop`. A MachineError that leaves it is
+    /// logged under `name`, and it is made anew after five seconds.
     void start(std::string name, std::function<asio::awaitable<void>()> make);
 
     /// Cancels everything and waits until it has ended. A second stop is harmless.

@@ -60,7 +60,8 @@ class Client {
     void stop() { http_->stop(); }
 
   private:
-    Client(std::unique_ptr<provider::HttpClient> http, provider::HttpUrl base, std::string url, std::string key);
+    Client(std::unique_ptr<provider::HttpClient> http, provider::HttpUrl base, std::string url,
+           std::string key);
 
     std::unique_ptr<provider::HttpClient> http_;
     provider::HttpUrl base_;

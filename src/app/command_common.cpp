@@ -21,7 +21,8 @@ void run_to_end(asio::io_context& io, asio::awaitable<void> work) {
     if (failure) std::rethrow_exception(failure);
 }
 
-int with_client(const ClientOptions& options, const std::function<asio::awaitable<Result<int>>(Client&)>& work) {
+int with_client(const ClientOptions& options,
+                const std::function<asio::awaitable<Result<int>>(Client&)>& work) {
     asio::io_context io(1);
     auto client = Client::make(io.get_executor(), endpoint_from(options.server));
     if (!client) return fail(client.error().detail);

@@ -39,14 +39,18 @@ int config_check(const ConfigOptions& options) {
     const LoadedConfiguration loaded = load(options);
     const bool fine = loaded.problems.empty();
     if (options.json) {
-        print(json::serialize(json::object{{"ok", fine}, {"file", loaded.source}, {"problems", list_of(loaded.problems)},
-                                           {"warnings", list_of(loaded.warnings)}}) + "\n");
+        print(json::serialize(json::object{{"ok", fine},
+                                           {"file", loaded.source},
+                                           {"problems", list_of(loaded.problems)},
+                                           {"warnings", list_of(loaded.warnings)}}) +
+              "\n");
         return fine ? 0 : 1;
     }
     for (const std::string& problem : loaded.problems) fail(problem);
     for (const std::string& warning : loaded.warnings) print("warning: " + warning + "\n");
-    if (fine) print(loaded.source.empty() ? "ok: no file, all values are defaults or from the environment\n"
-                                          : "ok: " + loaded.source + "\n");
+    if (fine)
+        print(loaded.source.empty() ? "ok: no file, all values are defaults or from the environment\n"
+                                    : "ok: " + loaded.source + "\n");
     return fine ? 0 : 1;
 }
 

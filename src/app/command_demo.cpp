@@ -45,7 +45,9 @@ class DataFolder {
         if (!temporary_) return;
         std::string pattern = (fs::temp_directory_path() / "millrace-demo-XXXXXX").string();
         const char* made = ::mkdtemp(pattern.data());
-        if (made == nullptr) throw MachineError("can't make a folder in " + fs::temp_directory_path().string() + "; use --data DIR");
+        if (made == nullptr)
+            throw MachineError("can't make a folder in " + fs::temp_directory_path().string() +
+                               "; use --data DIR");
         path_ = made;
     }
     ~DataFolder() { remove(); }
@@ -73,7 +75,8 @@ std::vector<std::string> sample_queries(const fs::path& samples) {
     const json::value list = json::parse(text.str(), error);
     if (error || !list.is_array()) return queries;
     for (const json::value& one : list.get_array())
-        if (one.is_object() && one.get_object().contains("query")) queries.emplace_back(one.at("query").as_string());
+        if (one.is_object() && one.get_object().contains("query"))
+            queries.emplace_back(one.at("query").as_string());
     return queries;
 }
 
@@ -81,7 +84,11 @@ std::vector<std::string> sample_queries(const fs::path& samples) {
 class Demo {
   public:
     Demo(asio::io_context& io, DemoOptions options, const DataFolder& data)
-        : io_(io), options_(std::move(options)), data_(data), terminal_(Terminal::detect()), signal_(io.get_executor()),
+        : io_(io),
+          options_(std::move(options)),
+          data_(data),
+          terminal_(Terminal::detect()),
+          signal_(io.get_executor()),
           signalled_(io.get_executor()) {}
 
     asio::awaitable<void> run(int& exit_code) {
@@ -107,7 +114,9 @@ class Demo {
     asio::awaitable<void> run_all(int& exit_code) {
         const auto samples = find_samples();
         if (!samples) {
-            exit_code = fail("the sample documents are missing; set MILLRACE_SAMPLES to the folder that holds queries.json");
+            exit_code = fail(
+                "the sample documents are missing; set MILLRACE_SAMPLES to the folder that holds "
+                "queries.json");
             co_return;
         }
         auto started = co_await start_server();
@@ -117,8 +126,10 @@ class Demo {
         }
         introduce();
         auto shown = co_await show(*samples);
-        if (!shown) exit_code = fail(shown.error().detail);
-        else exit_code = *shown;
+        if (!shown)
+            exit_code = fail(shown.error().detail);
+        else
+            exit_code = *shown;
         if (shown) suggest();
         if (shown && !options_.once) {
             serving_ = true;
@@ -140,7 +151,8 @@ class Demo {
     /// On the usual port, or on a free one where another server has that.
     asio::awaitable<Result<void>> start_server() {
         const bool named = !options_.listen.empty();
-        server_ = std::make_unique<Server>(io_.get_executor(), clock_, configuration(named ? options_.listen : kUsualAddress));
+        server_ = std::make_unique<Server>(io_.get_executor(), clock_,
+                                           configuration(named ? options_.listen : kUsualAddress));
         auto started = co_await server_->start();
         if (started || named || started.error().code != Errc::unavailable) co_return started;
         server_ = std::make_unique<Server>(io_.get_executor(), clock_, configuration("127.0.0.1:0"));
@@ -148,10 +160,12 @@ class Demo {
     }
 
     void introduce() const {
-        print(terminal_.bold("Millrace " MILLRACE_VERSION) + "  a server with its queue, its index and its model in one process\n");
+        print(terminal_.bold("Millrace " MILLRACE_VERSION) +
+              "  a server with its queue, its index and its model in one process\n");
         print(terminal_.dim("  model ") + server_->model() + terminal_.dim("   data ") + data_.path() + "\n");
         for (const std::string& notice : server_->notices())
-            for (const std::string& line : wrap("note: " + notice, static_cast<std::size_t>(terminal_.columns) - 2, 4, terminal_.utf8))
+            for (const std::string& line :
+                 wrap("note: " + notice, static_cast<std::size_t>(terminal_.columns) - 2, 4, terminal_.utf8))
                 print("  " + line + "\n");
     }
 
@@ -171,8 +185,10 @@ class Demo {
 
     asio::awaitable<Result<int>> ingest_samples(Client& client, fs::path samples) {
         FileWalk walk = walk_files({(samples / "documents").string()}, "samples/");
-        if (walk.files.empty()) co_return Error{Errc::not_found, "there are no documents in " + (samples / "documents").string()};
-        print("\n" + terminal_.bold("1. Documents go in.") + " Each is safe on disk before its 202; the rest happens behind it.\n\n");
+        if (walk.files.empty())
+            co_return Error{Errc::not_found, "there are no documents in " + (samples / "documents").string()};
+        print("\n" + terminal_.bold("1. Documents go in.") +
+              " Each is safe on disk before its 202; the rest happens behind it.\n\n");
         const auto start = std::chrono::steady_clock::now();
         Uploader uploader(io_.get_executor(), client, "samples", 4);
         std::uint64_t bytes = 0;
@@ -196,8 +212,9 @@ class Demo {
         const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
         std::uint64_t passages = 0;
         for (const Upload& upload : uploader.uploads()) passages += upload.chunks_total;
-        print("\n  " + counted(count, "document") + " (" + bytes_text(bytes) + ": PDF, DOCX, HTML, Markdown, text), " +
-              counted(passages, "passage") + ", searchable after " + time_text(time.count()) + "\n");
+        print("\n  " + counted(count, "document") + " (" + bytes_text(bytes) +
+              ": PDF, DOCX, HTML, Markdown, text), " + counted(passages, "passage") + ", searchable after " +
+              time_text(time.count()) + "\n");
         co_return report_failures(uploader);
     }
 
@@ -228,10 +245,14 @@ class Demo {
     }
 
     asio::awaitable<Result<void>> show_search(Client& client, std::string query) {
-        if (!searched_) print("\n" + terminal_.bold("2. Searches find them.") + " Words and meaning together (hybrid).\n");
+        if (!searched_)
+            print("\n" + terminal_.bold("2. Searches find them.") +
+                  " Words and meaning together (hybrid).\n");
         searched_ = true;
         const json::object body{{"query", query}, {"top", 3}, {"chunksPerDocument", 1}};
-        Client::Call call{.method = "POST", .target = "/v1/search", .body = json::serialize(body),
+        Client::Call call{.method = "POST",
+                          .target = "/v1/search",
+                          .body = json::serialize(body),
                           .content_type = "application/json"};
         auto answer = co_await client.ask(std::move(call));
         if (!answer) co_return answer.error();
@@ -261,7 +282,8 @@ class Demo {
     }
 
     void suggest() const {
-        print("\n" + terminal_.bold("What to try next") + (options_.once ? "" : " (in another terminal)") + "\n\n");
+        print("\n" + terminal_.bold("What to try next") + (options_.once ? "" : " (in another terminal)") +
+              "\n\n");
         const std::vector<Suggestion> rows = suggestions();
         std::size_t width = 0, why_width = 0;
         for (const auto& [command, why] : rows) {
@@ -270,8 +292,10 @@ class Demo {
         }
         const bool side_by_side = width + why_width + 6 <= static_cast<std::size_t>(terminal_.columns);
         for (const auto& [command, why] : rows) {
-            if (side_by_side) print("  " + fit(command, width + 2) + terminal_.dim(why) + "\n");
-            else print("  " + terminal_.dim("# " + why) + "\n  " + command + "\n");
+            if (side_by_side)
+                print("  " + fit(command, width + 2) + terminal_.dim(why) + "\n");
+            else
+                print("  " + terminal_.dim("# " + why) + "\n  " + command + "\n");
         }
         if (data_.temporary() && !options_.once)
             print(terminal_.dim("\n  This demo's data goes when it ends; --data DIR keeps it.\n"));

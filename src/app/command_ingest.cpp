@@ -23,9 +23,11 @@ constexpr std::size_t kListed = 10;
 void note(const std::string& line) { std::fprintf(stderr, "millrace: %s\n", one_line(line).c_str()); }
 
 void note_skipped(const FileWalk& walk) {
-    for (std::size_t i = 0; i < walk.skipped.size() && i < kListed; ++i) note("passed over " + walk.skipped[i]);
+    for (std::size_t i = 0; i < walk.skipped.size() && i < kListed; ++i)
+        note("passed over " + walk.skipped[i]);
     if (walk.skipped.size() > kListed)
-        note(counted(walk.skipped.size() - kListed, "more file") + " passed over; read are " + known_extensions());
+        note(counted(walk.skipped.size() - kListed, "more file") + " passed over; read are " +
+             known_extensions());
 }
 
 /// Brings what the uploader knows onto the rows.
@@ -60,21 +62,27 @@ void print_json(const Uploader& uploader, const FileWalk& walk) {
     json::array documents, skipped;
     for (const Upload& upload : uploader.uploads()) documents.push_back(view_of(upload));
     for (const std::string& line : walk.skipped) skipped.push_back(json::value(line));
-    std::puts(json::serialize(json::object{{"documents", std::move(documents)}, {"skipped", std::move(skipped)}}).c_str());
+    std::puts(
+        json::serialize(json::object{{"documents", std::move(documents)}, {"skipped", std::move(skipped)}})
+            .c_str());
 }
 
 void print_summary(const Uploader& uploader, const FileWalk& walk, bool waited, double seconds) {
     const std::size_t refused = uploader.count("refused"), failed = uploader.count("failed");
     std::string line = counted(uploader.uploads().size() - refused, "document") + " accepted (" +
                        bytes_text(uploader.bytes_sent()) + ") in " + time_text(seconds);
-    if (waited) line += "; " + count_text(uploader.count("succeeded")) + " searchable, " + count_text(failed) + " failed";
+    if (waited)
+        line +=
+            "; " + count_text(uploader.count("succeeded")) + " searchable, " + count_text(failed) + " failed";
     if (refused > 0) line += "; " + count_text(refused) + " refused";
     if (!walk.skipped.empty()) line += "; " + counted(walk.skipped.size(), "file") + " passed over";
     std::puts(line.c_str());
     for (const Upload& upload : uploader.uploads())
         if (upload.status == "failed" || upload.status == "refused")
             std::printf("  %s: %s\n", upload.path.c_str(), one_line(upload.error).c_str());
-    if (!waited) std::puts("They become searchable in the background; --wait waits for it, millrace queue list shows it.");
+    if (!waited)
+        std::puts(
+            "They become searchable in the background; --wait waits for it, millrace queue list shows it.");
 }
 
 asio::awaitable<Result<int>> run(Client& client, bool as_json, IngestOptions options) {
@@ -82,7 +90,8 @@ asio::awaitable<Result<int>> run(Client& client, bool as_json, IngestOptions opt
     if (!walk.problems.empty())
         co_return Error{Errc::not_found, walk.problems.front() + " does not exist; check the path"};
     if (!as_json) note_skipped(walk);
-    if (walk.files.empty()) co_return Error{Errc::not_found, "there is no file to ingest; read are " + known_extensions()};
+    if (walk.files.empty())
+        co_return Error{Errc::not_found, "there is no file to ingest; read are " + known_extensions()};
 
     const auto start = std::chrono::steady_clock::now();
     Uploader uploader(co_await asio::this_coro::executor, client, options.category, options.parallel);
@@ -106,8 +115,10 @@ asio::awaitable<Result<int>> run(Client& client, bool as_json, IngestOptions opt
     }
     if (!waited) co_return waited.error();
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-    if (as_json) print_json(uploader, walk);
-    else print_summary(uploader, walk, options.wait, time.count());
+    if (as_json)
+        print_json(uploader, walk);
+    else
+        print_summary(uploader, walk, options.wait, time.count());
     co_return uploader.count("refused") + uploader.count("failed") > 0 ? 1 : 0;
 }
 

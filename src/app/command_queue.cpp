@@ -53,7 +53,8 @@ asio::awaitable<Result<int>> list(Client& client, bool as_json, bool dead_letter
     if (!answer) co_return answer.error();
     json::array shown;
     for (const json::value& queue : answer->at("queues").as_array())
-        if (!dead_letters_only || queue.at("deadLettered").to_number<std::uint64_t>() > 0) shown.push_back(queue);
+        if (!dead_letters_only || queue.at("deadLettered").to_number<std::uint64_t>() > 0)
+            shown.push_back(queue);
     if (as_json) {
         print_json(json::object{{"queues", std::move(shown)}});
         co_return 0;
@@ -63,22 +64,31 @@ asio::awaitable<Result<int>> list(Client& client, bool as_json, bool dead_letter
     std::vector<std::vector<std::string>> rows;
     for (const json::value& queue : shown)
         rows.push_back({text_of(queue, "name"), number_of(queue, "active"), number_of(queue, "locked"),
-                        number_of(queue, "scheduled"), number_of(queue, "deferred"), number_of(queue, "deadLettered"),
-                        age_of(queue), rate_of(queue, "enqueuedPerSecond"), rate_of(queue, "completedPerSecond")});
-    const std::vector<Column> columns = {
-        {"queue"}, {"active", Align::right}, {"locked", Align::right}, {"scheduled", Align::right},
-        {"deferred", Align::right}, {"dead", Align::right}, {"oldest", Align::right}, {"in/s", Align::right},
-        {"out/s", Align::right}};
+                        number_of(queue, "scheduled"), number_of(queue, "deferred"),
+                        number_of(queue, "deadLettered"), age_of(queue), rate_of(queue, "enqueuedPerSecond"),
+                        rate_of(queue, "completedPerSecond")});
+    const std::vector<Column> columns = {{"queue"},
+                                         {"active", Align::right},
+                                         {"locked", Align::right},
+                                         {"scheduled", Align::right},
+                                         {"deferred", Align::right},
+                                         {"dead", Align::right},
+                                         {"oldest", Align::right},
+                                         {"in/s", Align::right},
+                                         {"out/s", Align::right}};
     print(table_text(columns, rows, Terminal::detect()));
     co_return 0;
 }
 
 /// Members of nested objects as "outer.inner  value" lines.
-void print_members(const json::object& object, const std::string& prefix, std::vector<std::vector<std::string>>& rows) {
+void print_members(const json::object& object, const std::string& prefix,
+                   std::vector<std::vector<std::string>>& rows) {
     for (const auto& member : object) {
         const std::string name = prefix + std::string(member.key());
-        if (const json::object* inner = member.value().if_object()) print_members(*inner, name + ".", rows);
-        else rows.push_back({name, text_of(object, member.key())});
+        if (const json::object* inner = member.value().if_object())
+            print_members(*inner, name + ".", rows);
+        else
+            rows.push_back({name, text_of(object, member.key())});
     }
 }
 
@@ -109,11 +119,16 @@ asio::awaitable<Result<int>> peek(Client& client, bool as_json, QueueOptions opt
     if (messages.empty()) co_return 0;
     std::vector<std::vector<std::string>> rows;
     for (const json::value& message : messages)
-        rows.push_back({text_of(message, "sequence"), text_of(message, "messageId"), text_of(message, "state"),
-                        text_of(message, "deliveryCount"), text_of(message, "enqueuedAt"), text_of(message, "body")});
+        rows.push_back({text_of(message, "sequence"), text_of(message, "messageId"),
+                        text_of(message, "state"), text_of(message, "deliveryCount"),
+                        text_of(message, "enqueuedAt"), text_of(message, "body")});
     const auto room = static_cast<std::size_t>(std::max(20, Terminal::detect().columns - 90));
-    print(table_text({{"sequence", Align::right}, {"message id", Align::left, 32}, {"state"},
-                      {"deliveries", Align::right}, {"enqueued"}, {"body", Align::left, room}},
+    print(table_text({{"sequence", Align::right},
+                      {"message id", Align::left, 32},
+                      {"state"},
+                      {"deliveries", Align::right},
+                      {"enqueued"},
+                      {"body", Align::left, room}},
                      rows, Terminal::detect()));
     co_return 0;
 }
@@ -124,7 +139,8 @@ asio::awaitable<Result<int>> show_dead_letters(Client& client, bool as_json, Que
     if (!answer) co_return answer.error();
     json::array shown;
     for (const json::value& message : answer->at("messages").as_array())
-        if (options.reason.empty() || text_of(message, "deadLetterReason") == options.reason) shown.push_back(message);
+        if (options.reason.empty() || text_of(message, "deadLetterReason") == options.reason)
+            shown.push_back(message);
     if (as_json) {
         print_json(json::object{{"queue", options.name}, {"messages", std::move(shown)}});
         co_return 0;
@@ -134,8 +150,10 @@ asio::awaitable<Result<int>> show_dead_letters(Client& client, bool as_json, Que
     for (const json::value& message : shown) {
         const std::string subject = text_of(message, "subject");
         print(terminal.bold(text_of(message, "deadLetterReason")) + "  " + text_of(message, "messageId") +
-              (subject.empty() ? "" : "  " + subject) + "  " + terminal.dim(text_of(message, "enqueuedAt")) + "\n");
-        for (const std::string& line : wrap(text_of(message, "deadLetterDescription"), terminal.columns - 4, 3, terminal.utf8))
+              (subject.empty() ? "" : "  " + subject) + "  " + terminal.dim(text_of(message, "enqueuedAt")) +
+              "\n");
+        for (const std::string& line :
+             wrap(text_of(message, "deadLetterDescription"), terminal.columns - 4, 3, terminal.utf8))
             if (!line.empty()) print("    " + line + "\n");
     }
     if (!answer->at("next").is_null()) print("more with --limit, at most 100\n");
@@ -160,8 +178,10 @@ asio::awaitable<Result<int>> change(Client& client, bool as_json, QueueOptions o
     if (!options.message_id.empty()) filter["messageId"] = options.message_id;
     json::object body{{"filter", std::move(filter)}, {"dryRun", options.dry_run}};
     if (*rate > 0) body["rate"] = *rate;
-    Client::Call call{.method = "POST", .target = "/v1/queues/" + url_encoded(options.name) + "/dead-letters:" + action,
-                      .body = json::serialize(body), .content_type = "application/json"};
+    Client::Call call{.method = "POST",
+                      .target = "/v1/queues/" + url_encoded(options.name) + "/dead-letters:" + action,
+                      .body = json::serialize(body),
+                      .content_type = "application/json"};
     auto answer = co_await client.ask(std::move(call));
     if (!answer) co_return answer.error();
     if (as_json) {
@@ -172,9 +192,12 @@ asio::awaitable<Result<int>> change(Client& client, bool as_json, QueueOptions o
     const auto matched = answer->at("matched").to_number<std::uint64_t>();
     const auto done = answer->at(drop ? "dropped" : "moved").to_number<std::uint64_t>();
     const std::string what = counted(matched, "dead letter");
-    if (options.dry_run) print(what + " would be " + (drop ? "dropped" : "moved back to " + options.name) + "\n");
-    else if (!drop && done < matched) print(what + " on the way back to " + options.name + " at the given rate\n");
-    else print(counted(done, "dead letter") + (drop ? " dropped\n" : " moved back to " + options.name + "\n"));
+    if (options.dry_run)
+        print(what + " would be " + (drop ? "dropped" : "moved back to " + options.name) + "\n");
+    else if (!drop && done < matched)
+        print(what + " on the way back to " + options.name + " at the given rate\n");
+    else
+        print(counted(done, "dead letter") + (drop ? " dropped\n" : " moved back to " + options.name + "\n"));
     co_return 0;
 }
 

@@ -25,11 +25,14 @@ asio::awaitable<Result<int>> run(Client& client, bool as_json, SearchOptions opt
     if (!options.mode.empty()) body["mode"] = options.mode;
     if (!options.category.empty()) body["filter"] = json::object{{"category", options.category}};
     if (options.per_document > 0) body["chunksPerDocument"] = options.per_document;
-    Client::Call call{.method = "POST", .target = "/v1/search", .body = json::serialize(body),
+    Client::Call call{.method = "POST",
+                      .target = "/v1/search",
+                      .body = json::serialize(body),
                       .content_type = "application/json"};
     auto answer = co_await client.ask(std::move(call));
     if (!answer) co_return answer.error();
-    const std::string text = as_json ? json::serialize(*answer) + "\n" : search_text(*answer, query, Terminal::detect());
+    const std::string text =
+        as_json ? json::serialize(*answer) + "\n" : search_text(*answer, query, Terminal::detect());
     std::fputs(text.c_str(), stdout);
     co_return 0;
 }

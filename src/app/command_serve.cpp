@@ -13,7 +13,8 @@ namespace millrace::app {
 
 namespace {
 
-asio::awaitable<void> run_until_signal(asio::io_context& io, const Configuration& configuration, int& exit_code) {
+asio::awaitable<void> run_until_signal(asio::io_context& io, const Configuration& configuration,
+                                       int& exit_code) {
     StopSignal stop(io.get_executor());
     SystemClock clock;
     Server server(io.get_executor(), clock, configuration);
@@ -26,12 +27,15 @@ asio::awaitable<void> run_until_signal(asio::io_context& io, const Configuration
     std::printf("listening on %s\n", server.url().c_str());
     std::fflush(stdout);
     telemetry::log(telemetry::Level::info, "started",
-                   {{"version", MILLRACE_VERSION}, {"url", server.url()}, {"data", configuration.server.data_dir},
+                   {{"version", MILLRACE_VERSION},
+                    {"url", server.url()},
+                    {"data", configuration.server.data_dir},
                     {"model", server.model()}});
     notify_manager("READY=1\nSTATUS=serving");
     (void)co_await stop.wait();
     notify_manager("STOPPING=1");
-    telemetry::log_info("stopping: work under way may end first; a second signal ends it now", server.url(), "");
+    telemetry::log_info("stopping: work under way may end first; a second signal ends it now", server.url(),
+                        "");
     co_await server.stop();
     telemetry::log_info("stopped", server.url(), "");
 }
@@ -48,8 +52,9 @@ int serve(const ServeOptions& options) {
     const LoadedConfiguration loaded = load_configuration(file, environment);
     if (!loaded.problems.empty()) return fail(first_problem(loaded).detail);
     const TelemetrySettings& telemetry = loaded.configuration.telemetry;
-    telemetry::configure_log({.level = *telemetry::level_named(telemetry.log_level),
-                              .format = telemetry.log_format == "json" ? telemetry::Format::json : telemetry::Format::text});
+    telemetry::configure_log(
+        {.level = *telemetry::level_named(telemetry.log_level),
+         .format = telemetry.log_format == "json" ? telemetry::Format::json : telemetry::Format::text});
     asio::io_context io(1);
     int exit_code = 0;
     run_to_end(io, run_until_signal(io, loaded.configuration, exit_code));

@@ -47,9 +47,10 @@ asio::awaitable<void> run_until_signal(asio::io_context& io, SimulateOptions opt
     (void)co_await stop.wait();
     co_await (*server)->stop(std::chrono::seconds(2));
     const auto& stats = (*simulator)->stats();
-    std::printf("%s calls, %s answered, %s tokens, %s throttled, %s faults\n", count_text(stats.calls).c_str(),
-                count_text(stats.answered).c_str(), count_text(stats.tokens).c_str(),
-                count_text(stats.throttled).c_str(), count_text(stats.faults).c_str());
+    std::printf("%s calls, %s answered, %s tokens, %s throttled, %s faults\n",
+                count_text(stats.calls).c_str(), count_text(stats.answered).c_str(),
+                count_text(stats.tokens).c_str(), count_text(stats.throttled).c_str(),
+                count_text(stats.faults).c_str());
 }
 
 }  // namespace

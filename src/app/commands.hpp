@@ -93,6 +93,7 @@ int config_reference(const ConfigOptions& options);
 int fail(std::string_view why);
 
 /// Runs `work` with a client for `options` on an I/O context of its own and answers its exit code.
-int with_client(const ClientOptions& options, const std::function<asio::awaitable<Result<int>>(Client&)>& work);
+int with_client(const ClientOptions& options,
+                const std::function<asio::awaitable<Result<int>>(Client&)>& work);
 
 }  // namespace millrace::app

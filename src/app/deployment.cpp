@@ -34,9 +34,10 @@ Result<MadeProvider> make_remote(const DeploymentEntry& deployment, CpuPool& poo
     options.try_time_max = std::chrono::seconds(deployment.timeout_seconds);
     const bool keyless = options.server.key.empty() && (options.server.azure || deployment.endpoint.empty());
     if (keyless)
-        return Error{Errc::invalid_input, "deployments." + deployment.name + ": no API key; set " +
-                                              (options.server.azure ? "AZURE_OPENAI_API_KEY" : "OPENAI_API_KEY") +
-                                              " or key_file = \"PATH\""};
+        return Error{Errc::invalid_input,
+                     "deployments." + deployment.name + ": no API key; set " +
+                         (options.server.azure ? "AZURE_OPENAI_API_KEY" : "OPENAI_API_KEY") +
+                         " or key_file = \"PATH\""};
     auto made = provider::make_openai(http, clock, std::move(options), &pool);
     if (!made) return Error{made.error().code, "deployments." + deployment.name + ": " + made.error().detail};
     return MadeProvider{std::move(*made), "", false};
@@ -58,14 +59,15 @@ DeploymentEntry deployment_in_use(const Configuration& configuration) {
     return embedded;
 }
 
-Result<MadeProvider> make_provider(const DeploymentEntry& deployment, CpuPool& pool, provider::HttpClient& http,
-                                   Clock& clock) {
+Result<MadeProvider> make_provider(const DeploymentEntry& deployment, CpuPool& pool,
+                                   provider::HttpClient& http, Clock& clock) {
     if (deployment.provider == "local-hash") return make_hash(pool, "");
     if (deployment.provider != "local") return make_remote(deployment, pool, http, clock);
     const auto folder = find_asset(kWeights);
     if (!folder)
-        return make_hash(pool, "the weights of the local model are missing, so search sees shared words but no "
-                               "paraphrase; run ./dev deps, or set MILLRACE_ASSETS to their folder");
+        return make_hash(pool,
+                         "the weights of the local model are missing, so search sees shared words but no "
+                         "paraphrase; run ./dev deps, or set MILLRACE_ASSETS to their folder");
     auto made = provider::make_local(pool, *folder);
     if (!made) return make_hash(pool, made.error().detail + "; search sees shared words but no paraphrase");
     return MadeProvider{std::move(*made), "", true};

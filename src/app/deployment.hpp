@@ -11,8 +11,8 @@
 
 namespace millrace::app {
 
-/// The deployment that the workers use and that embeds queries: the one that workers name, else the first, else
-/// `default` with provider `local`.
+/// The deployment that the workers use and that embeds queries: the one that workers name, else the first,
+/// else `default` with provider `local`.
 DeploymentEntry deployment_in_use(const Configuration& configuration);
 
 struct MadeProvider {
@@ -23,7 +23,7 @@ struct MadeProvider {
 
 /// Makes the provider of `deployment`. `local` without its weights becomes `local-hash`, with a notice.
 /// invalid_input: the entry is wrong. `pool`, `http` and `clock` outlive it.
-Result<MadeProvider> make_provider(const DeploymentEntry& deployment, CpuPool& pool, provider::HttpClient& http,
-                                   Clock& clock);
+Result<MadeProvider> make_provider(const DeploymentEntry& deployment, CpuPool& pool,
+                                   provider::HttpClient& http, Clock& clock);
 
 }  // namespace millrace::app

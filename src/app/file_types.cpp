@@ -13,9 +13,15 @@ struct FileType {
 };
 
 constexpr std::array kTypes = {
-    FileType{".txt", "text/plain"},      FileType{".text", "text/plain"},      FileType{".rst", "text/plain"},
-    FileType{".md", "text/markdown"},    FileType{".markdown", "text/markdown"}, FileType{".html", "text/html"},
-    FileType{".htm", "text/html"},       FileType{".xhtml", "application/xhtml+xml"}, FileType{".pdf", "application/pdf"},
+    FileType{".txt", "text/plain"},
+    FileType{".text", "text/plain"},
+    FileType{".rst", "text/plain"},
+    FileType{".md", "text/markdown"},
+    FileType{".markdown", "text/markdown"},
+    FileType{".html", "text/html"},
+    FileType{".htm", "text/html"},
+    FileType{".xhtml", "application/xhtml+xml"},
+    FileType{".pdf", "application/pdf"},
     FileType{".docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"},
 };
 

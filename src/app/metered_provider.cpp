@@ -33,7 +33,8 @@ boost::asio::awaitable<provider::Outcome<provider::Embeddings>> MeteredProvider:
     metrics_.add(metric::provider_calls, {deployment_, outcome_name(outcome)});
     metrics_.observe(metric::provider_call_duration, {deployment_}, time.count());
     if (outcome && outcome->usage.prompt_tokens > 0)
-        metrics_.add(metric::provider_tokens, {deployment_, "prompt"}, static_cast<double>(outcome->usage.prompt_tokens));
+        metrics_.add(metric::provider_tokens, {deployment_, "prompt"},
+                     static_cast<double>(outcome->usage.prompt_tokens));
     co_return outcome;
 }
 

@@ -12,10 +12,12 @@ namespace millrace::app {
 /// Passes everything on to `inner` and counts it under `deployment`. `metrics` outlives it.
 class MeteredProvider final : public provider::Provider {
   public:
-    MeteredProvider(std::unique_ptr<provider::Provider> inner, std::string deployment, telemetry::Metrics& metrics);
+    MeteredProvider(std::unique_ptr<provider::Provider> inner, std::string deployment,
+                    telemetry::Metrics& metrics);
 
     const provider::ModelInfo& model() const noexcept override { return inner_->model(); }
-    boost::asio::awaitable<provider::Outcome<provider::Embeddings>> embed(std::vector<std::string> inputs) override;
+    boost::asio::awaitable<provider::Outcome<provider::Embeddings>> embed(
+        std::vector<std::string> inputs) override;
 
   private:
     std::unique_ptr<provider::Provider> inner_;

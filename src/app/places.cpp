@@ -40,7 +40,8 @@ std::string program_call() {
 
 std::vector<fs::path> asset_folders() {
     std::vector<fs::path> folders;
-    if (const char* named = std::getenv("MILLRACE_ASSETS"); named != nullptr && *named != '\0') folders.emplace_back(named);
+    if (const char* named = std::getenv("MILLRACE_ASSETS"); named != nullptr && *named != '\0')
+        folders.emplace_back(named);
     const fs::path program = program_folder();
     folders.push_back(program / "assets");
     folders.push_back(program / ".." / "assets");
@@ -56,7 +57,8 @@ std::optional<fs::path> find_asset(const std::string& file) {
 
 std::optional<fs::path> find_samples() {
     std::vector<fs::path> folders;
-    if (const char* named = std::getenv("MILLRACE_SAMPLES"); named != nullptr && *named != '\0') folders.emplace_back(named);
+    if (const char* named = std::getenv("MILLRACE_SAMPLES"); named != nullptr && *named != '\0')
+        folders.emplace_back(named);
     const fs::path program = program_folder();
     folders.push_back(program / ".." / ".." / "samples");
     folders.push_back(program / ".." / "share" / "millrace" / "samples");

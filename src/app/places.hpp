@@ -8,8 +8,8 @@
 
 namespace millrace::app {
 
-/// Folders in which assets (weights, token ranks) may lie, best first: MILLRACE_ASSETS, then `assets` beside the
-/// program, one folder up, and ../share/millrace.
+/// Folders in which assets (weights, token ranks) may lie, best first: MILLRACE_ASSETS, then `assets` beside
+/// the program, one folder up, and ../share/millrace.
 std::vector<std::filesystem::path> asset_folders();
 
 /// The first asset folder that holds `file`; none if no one does.
@@ -19,7 +19,8 @@ std::optional<std::filesystem::path> find_asset(const std::string& file);
 /// ../share/millrace/samples of an installation.
 std::optional<std::filesystem::path> find_samples();
 
-/// How to call this program from a shell: "millrace" where PATH finds it, else its path from the working directory.
+/// How to call this program from a shell: "millrace" where PATH finds it, else its path from the working
+/// directory.
 std::string program_call();
 
 }  // namespace millrace::app

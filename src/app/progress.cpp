@@ -88,8 +88,8 @@ void Progress::print_completed(bool all) {
         // Rows are stages: what is done of a later one is not all of it before those above have ended.
         if (!complete && !all) break;
         printed_[i] = true;
-        const std::string line = "  " + fit(row.label, label_width) + "  " + fit(numbers(row), kNumbersColumns) + "  " +
-                                 time_text(time.count()) + "\n";
+        const std::string line = "  " + fit(row.label, label_width) + "  " +
+                                 fit(numbers(row), kNumbersColumns) + "  " + time_text(time.count()) + "\n";
         std::fwrite(line.data(), 1, line.size(), out_);
     }
     std::fflush(out_);
@@ -98,8 +98,10 @@ void Progress::print_completed(bool all) {
 void Progress::finish() {
     if (finished_) return;
     finished_ = true;
-    if (terminal_.moving) draw();
-    else print_completed(true);
+    if (terminal_.moving)
+        draw();
+    else
+        print_completed(true);
 }
 
 }  // namespace millrace::app

@@ -23,9 +23,9 @@ struct ProgressRow {
 /// The line of a row, `columns` wide: label, bar, share, numbers.
 std::string progress_line(const ProgressRow& row, const Terminal& terminal, std::size_t label_width);
 
-/// Shows stages, one row each, first to last. On a terminal all rows stand below one another and are redrawn at most ten
-/// times a second; elsewhere a row is printed as a plain line once it and those above are complete. Not for use across
-/// threads.
+/// Shows stages, one row each, first to last. On a terminal all rows stand below one another and are redrawn
+/// at most ten times a second; elsewhere a row is printed as a plain line once it and those above are
+/// complete. Not for use across threads.
 class Progress {
   public:
     Progress(Terminal terminal, std::FILE* out, std::vector<ProgressRow> rows);

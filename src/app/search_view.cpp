@@ -45,7 +45,8 @@ std::string stem(std::string_view word) {
     std::string text(word);
     for (char& c : text)
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    for (const std::string_view ending : {"ations", "ation", "ings", "ing", "edly", "ies", "ied", "ed", "es", "s", "ly", "e", "y"})
+    for (const std::string_view ending :
+         {"ations", "ation", "ings", "ing", "edly", "ies", "ied", "ed", "es", "s", "ly", "e", "y"})
         if (text.size() >= ending.size() + 3 && text.ends_with(ending)) {
             text.resize(text.size() - ending.size());
             break;
@@ -55,9 +56,10 @@ std::string stem(std::string_view word) {
 
 bool is_common(std::string_view stem) {
     static const std::set<std::string_view> words = {
-        "a",  "an",  "and", "are", "as", "at", "be", "by", "did", "do", "for", "from", "has", "hav", "how", "in", "is",
-        "it", "its", "not", "of",  "on", "or", "our", "out", "th",  "the", "that", "thi", "to",  "wa",  "was", "we",  "what",
-        "when", "where", "which", "who", "why", "will", "with", "you", "up", "about", "into", "if", "no"};
+        "a",     "an",  "and", "are",  "as",   "at",  "be",  "by",    "did",  "do",   "for",  "from",
+        "has",   "hav", "how", "in",   "is",   "it",  "its", "not",   "of",   "on",   "or",   "our",
+        "out",   "th",  "the", "that", "thi",  "to",  "wa",  "was",   "we",   "what", "when", "where",
+        "which", "who", "why", "will", "with", "you", "up",  "about", "into", "if",   "no"};
     return words.contains(stem);
 }
 
@@ -76,14 +78,16 @@ std::string text_of(const json::object& object, std::string_view name) {
     return text == nullptr ? std::string() : std::string(text->data(), text->size());
 }
 
-std::string hit_text(const json::object& hit, std::size_t place, std::string_view query, const Terminal& terminal) {
+std::string hit_text(const json::object& hit, std::size_t place, std::string_view query,
+                     const Terminal& terminal) {
     char number[8];
     std::snprintf(number, sizeof number, "%3zu ", place);
     const std::string id = text_of(hit, "documentId");
     std::string title = one_line(text_of(hit, "title"));
     if (title.empty()) title = id;
     std::string source = title == id ? "" : id;
-    if (const json::value* page = hit.if_contains("page")) source += (source.empty() ? "page " : ", page ") + std::to_string(page->to_number<int>());
+    if (const json::value* page = hit.if_contains("page"))
+        source += (source.empty() ? "page " : ", page ") + std::to_string(page->to_number<int>());
     char score[16];
     std::snprintf(score, sizeof score, "%.2f", hit.at("score").to_number<double>());
 
@@ -92,7 +96,8 @@ std::string hit_text(const json::object& hit, std::size_t place, std::string_vie
     const std::size_t title_width = room * 11 / 20;
     const std::size_t source_width = room - title_width - 2;
     std::string text = number + terminal.bold(fit(title, title_width, terminal.utf8)) + "  " +
-                       terminal.dim(fit(source, source_width, terminal.utf8)) + "  " + terminal.accent(score) + "\n";
+                       terminal.dim(fit(source, source_width, terminal.utf8)) + "  " +
+                       terminal.accent(score) + "\n";
     const std::size_t width = static_cast<std::size_t>(terminal.columns) - 4;
     const std::string passage = snippet(text_of(hit, "text"), query, width * kPassageLines);
     for (const std::string& line : wrap(passage, width, kPassageLines, terminal.utf8))
@@ -112,7 +117,8 @@ std::string snippet(std::string_view text, std::string_view query, std::size_t b
         std::set<std::string> found;
         std::size_t hits = 0;
         for (std::size_t i = first; i < words.size() && words[i].end <= words[first].begin + bytes_max; ++i) {
-            const std::string one = stem(std::string_view(line).substr(words[i].begin, words[i].end - words[i].begin));
+            const std::string one =
+                stem(std::string_view(line).substr(words[i].begin, words[i].end - words[i].begin));
             if (wanted.contains(one)) found.insert(one), ++hits;
         }
         const std::size_t score = found.size() * 100 + hits;
@@ -146,8 +152,11 @@ std::string search_text(const json::value& answer, std::string_view query, const
     std::size_t place = 0;
     for (const json::value& hit : results) text += hit_text(hit.as_object(), ++place, query, terminal);
     char took[64];
-    std::snprintf(took, sizeof took, "%zu results in %.1f ms", results.size(), answer.at("tookMs").to_number<double>());
-    text += terminal.dim(std::string("    ") + (results.size() == 1 ? "1 result" + std::string(took).substr(9) : took)) + "\n";
+    std::snprintf(took, sizeof took, "%zu results in %.1f ms", results.size(),
+                  answer.at("tookMs").to_number<double>());
+    text += terminal.dim(std::string("    ") +
+                         (results.size() == 1 ? "1 result" + std::string(took).substr(9) : took)) +
+            "\n";
     const std::string warning = text_of(answer.as_object(), "warning");
     if (!warning.empty()) text += "    " + terminal.red(warning) + "\n";
     return text;

@@ -45,18 +45,23 @@ Result<std::vector<Worker>> workers_of(const Configuration& configuration, std::
         workers.push_back({std::string(row.queue), &row, calls_model ? calls_at_once : row.concurrency});
     }
     for (const WorkerEntry& entry : configuration.workers) {
-        const auto same = std::find_if(workers.begin(), workers.end(), [&](const auto& w) { return w.queue == entry.queue; });
+        const auto same = std::find_if(workers.begin(), workers.end(),
+                                       [&](const auto& w) { return w.queue == entry.queue; });
         const bool pipeline = same != workers.end();
-        const handlers::HandlerRow* handler = pipeline && entry.handler.empty() ? same->handler
-                                                                                : handlers::find_handler(entry.handler);
+        const handlers::HandlerRow* handler =
+            pipeline && entry.handler.empty() ? same->handler : handlers::find_handler(entry.handler);
         if (handler == nullptr || (pipeline && handler != same->handler))
-            return Error{Errc::invalid_input, "workers." + entry.queue + ": no handler \"" + entry.handler +
-                                                  "\" for this queue; use \"embed-index\" on a queue of your own"};
-        Worker worker{entry.queue, handler, entry.concurrency > 0 ? static_cast<std::size_t>(entry.concurrency)
-                                            : pipeline            ? same->concurrency
-                                                                  : handler->concurrency};
-        if (pipeline) *same = worker;
-        else workers.push_back(worker);
+            return Error{Errc::invalid_input,
+                         "workers." + entry.queue + ": no handler \"" + entry.handler +
+                             "\" for this queue; use \"embed-index\" on a queue of your own"};
+        Worker worker{entry.queue, handler,
+                      entry.concurrency > 0 ? static_cast<std::size_t>(entry.concurrency)
+                      : pipeline            ? same->concurrency
+                                            : handler->concurrency};
+        if (pipeline)
+            *same = worker;
+        else
+            workers.push_back(worker);
     }
     return workers;
 }
@@ -106,7 +111,9 @@ class Server::Parts {
     std::string url() const {
         const Address address = parse_address(configuration_.server.listen).value();
         const bool v6 = address.host.find(':') != std::string::npos;
-        const std::string host = v6 ? "[" + address.host + "]" : address.host == "0.0.0.0" ? "127.0.0.1" : address.host;
+        const std::string host = v6                          ? "[" + address.host + "]"
+                                 : address.host == "0.0.0.0" ? "127.0.0.1"
+                                                             : address.host;
         return "http://" + host + ":" + std::to_string(server_ ? server_->port() : address.port);
     }
     std::string model() const { return provider_ ? provider_->model().name : std::string(); }
@@ -116,7 +123,8 @@ class Server::Parts {
 
   private:
     Result<void> open_store() {
-        metrics.set(telemetry::metric::process_start, {}, static_cast<double>(to_millis(clock_.now())) / 1000);
+        metrics.set(telemetry::metric::process_start, {},
+                    static_cast<double>(to_millis(clock_.now())) / 1000);
         store::Database::Options options;
         options.directory = configuration_.server.data_dir;
         options.readers = static_cast<unsigned>(configuration_.store.readers);
@@ -141,7 +149,8 @@ class Server::Parts {
         co_return Result<void>();
     }
 
-    /// The pipeline's queues with default options unless the configuration names them, then the configured ones.
+    /// The pipeline's queues with default options unless the configuration names them, then the configured
+    /// ones.
     std::vector<std::pair<std::string, broker::EntityOptions>> entities() const {
         std::vector<std::pair<std::string, broker::EntityOptions>> list;
         for (const auto& row : handlers::kHandlers) {
@@ -182,20 +191,22 @@ class Server::Parts {
         documents_ = std::make_unique<work::Documents>(*database_, *blobs_, *pool_, *broker_, clock_);
         co_await documents_->start();
         operations_ = std::make_unique<work::Operations>(io_, *database_, clock_);
-        services_ = std::make_unique<handlers::Services>(handlers::Services{
-            io_, *database_, *blobs_, *pool_, clock_, *index_, *provider_, *documents_, *operations_, token_counter(),
-            observer()});
+        services_ = std::make_unique<handlers::Services>(
+            handlers::Services{io_, *database_, *blobs_, *pool_, clock_, *index_, *provider_, *documents_,
+                               *operations_, token_counter(), observer()});
     }
 
     std::shared_ptr<const text::TokenCounter> token_counter() {
         const std::string encoding = provider_->model().encoding;
         const std::string file = encoding + ".tiktoken";
         const auto folder = find_asset(file);
-        const auto counter = folder ? text::TokenCounter::load(encoding, *folder / file)
-                                    : Result<std::shared_ptr<const text::TokenCounter>>(Error{Errc::not_found, ""});
+        const auto counter =
+            folder ? text::TokenCounter::load(encoding, *folder / file)
+                   : Result<std::shared_ptr<const text::TokenCounter>>(Error{Errc::not_found, ""});
         if (counter) return *counter;
         if (!local_)
-            notices.push_back("the token ranks " + file + " are missing, so tokens are estimated; run ./dev deps, or set "
+            notices.push_back("the token ranks " + file +
+                              " are missing, so tokens are estimated; run ./dev deps, or set "
                               "MILLRACE_ASSETS to their folder");
         return nullptr;
     }
@@ -224,23 +235,27 @@ class Server::Parts {
         if (!workers) return workers.error();
         work::Complete complete = [this](broker::LockRef lock, work::Done done) {
             std::vector<std::pair<std::string, broker::Message>> follow_ups;
-            for (auto& next : done.follow_ups) follow_ups.emplace_back(std::move(next.entity), std::move(next.message));
+            for (auto& next : done.follow_ups)
+                follow_ups.emplace_back(std::move(next.entity), std::move(next.message));
             return broker_->complete_with(std::move(lock), std::move(follow_ups), std::move(done.with));
         };
         for (const Worker& worker : *workers) {
             const auto counts = broker_->counts(worker.queue);
             if (!counts)
-                return Error{Errc::invalid_input, "workers." + worker.queue + ": there is no such queue; add it as [[queues]]"};
+                return Error{Errc::invalid_input,
+                             "workers." + worker.queue + ": there is no such queue; add it as [[queues]]"};
             work::ProcessorOptions options;
             options.queue = worker.queue;
             options.concurrency = worker.concurrency;
             options.sessions = counts->options.requires_session;
-            auto handler = handlers::make_stage_handler(*services_, std::string(worker.handler->stage), worker.handler->run);
-            processors_.push_back(std::make_unique<work::Processor>(io_, *broker_, clock_, complete, std::move(options),
-                                                                    std::move(handler)));
+            auto handler = handlers::make_stage_handler(*services_, std::string(worker.handler->stage),
+                                                        worker.handler->run);
+            processors_.push_back(std::make_unique<work::Processor>(io_, *broker_, clock_, complete,
+                                                                    std::move(options), std::move(handler)));
             worked_queues_.push_back(worker.queue);
         }
-        dead_letter_watch_ = std::make_unique<handlers::DeadLetterWatch>(*services_, *broker_, worked_queues_);
+        dead_letter_watch_ =
+            std::make_unique<handlers::DeadLetterWatch>(*services_, *broker_, worked_queues_);
         return {};
     }
 
@@ -253,12 +268,13 @@ class Server::Parts {
         }
         options.worked_queues = worked_queues_;
         const std::string& fusion = configuration_.index.fusion;
-        options.fusion = fusion == "rank" || (fusion == "auto" && !local_) ? index::Fusion::rank : index::Fusion::score;
+        options.fusion =
+            fusion == "rank" || (fusion == "auto" && !local_) ? index::Fusion::rank : index::Fusion::score;
         const double weight = configuration_.index.keyword_weight;
         const bool by_rank = options.fusion == index::Fusion::rank;
         options.keyword_weight = weight > 0 ? weight : by_rank ? kKeywordWeightRank : kKeywordWeightScore;
-        const http::ApiParts parts{*database_, *broker_, *provider_, *index_, *documents_,
-                                   *operations_, *pool_, metrics, clock_};
+        const http::ApiParts parts{*database_,   *broker_, *provider_, *index_, *documents_,
+                                   *operations_, *pool_,   metrics,    clock_};
         api_ = std::make_unique<http::Api>(io_, parts, std::move(options));
 
         const auto address = parse_address(configuration_.server.listen);
@@ -266,7 +282,9 @@ class Server::Parts {
         http::ServerOptions server_options;
         server_options.address = address->host;
         server_options.port = address->port;
-        server_options.on_fault = [](std::string_view why) { telemetry::log_error("request failed", "http", why); };
+        server_options.on_fault = [](std::string_view why) {
+            telemetry::log_error("request failed", "http", why);
+        };
         auto server = http::Server::start(io_, std::move(server_options), api_->handler());
         if (!server) return server.error();
         server_ = std::move(*server);
@@ -282,8 +300,10 @@ class Server::Parts {
             const std::string& queue = processor->options().queue;
             metrics.raise_to(metric::messages_settled, {queue, "done"}, static_cast<double>(stats.done));
             metrics.raise_to(metric::messages_settled, {queue, "retry"}, static_cast<double>(stats.retried));
-            metrics.raise_to(metric::messages_settled, {queue, "dead_letter"}, static_cast<double>(stats.dead_lettered));
-            metrics.raise_to(metric::messages_settled, {queue, "lost"}, static_cast<double>(stats.locks_lost));
+            metrics.raise_to(metric::messages_settled, {queue, "dead_letter"},
+                             static_cast<double>(stats.dead_lettered));
+            metrics.raise_to(metric::messages_settled, {queue, "lost"},
+                             static_cast<double>(stats.locks_lost));
         }
     }
 
@@ -295,7 +315,8 @@ class Server::Parts {
         background_.start("pruning", [this] { return prune(); });
         for (const WatchEntry& entry : configuration_.watch) {
             watches_.push_back(std::make_unique<FolderWatch>(entry, *database_, *documents_, *pool_, clock_));
-            background_.start("watch " + entry.path, [watch = watches_.back().get()] { return watch->run(); });
+            background_.start("watch " + entry.path,
+                              [watch = watches_.back().get()] { return watch->run(); });
         }
         api_->set_ready(true);
     }

@@ -17,7 +17,8 @@ namespace millrace::app {
 
 namespace asio = boost::asio;
 
-/// A server on one data directory. All calls on the I/O thread. Started at most once; stopped before it is destroyed.
+/// A server on one data directory. All calls on the I/O thread. Started at most once; stopped before it is
+/// destroyed.
 class Server {
   public:
     /// `io` and `clock` outlive the server.
@@ -25,12 +26,12 @@ class Server {
     ~Server();
     Server(const Server&) = delete;
 
-    /// Opens the data directory, brings queues to their options, begins to work and to answer. The error is one line
-    /// that says what to do; then nothing is left running. Throws MachineError where the disk fails.
+    /// Opens the data directory, brings queues to their options, begins to work and to answer. The error is
+    /// one line that says what to do; then nothing is left running. Throws MachineError where the disk fails.
     asio::awaitable<Result<void>> start();
 
-    /// Takes nothing more, waits for requests and work under way up to the configured drain time, then ends the rest.
-    /// Work that did not end is done again after the next start. A second stop is harmless.
+    /// Takes nothing more, waits for requests and work under way up to the configured drain time, then ends
+    /// the rest. Work that did not end is done again after the next start. A second stop is harmless.
     asio::awaitable<void> stop();
 
     /// "http://127.0.0.1:8080": where it answers.

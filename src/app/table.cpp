@@ -24,7 +24,8 @@ std::string table_text(const std::vector<Column>& columns, const std::vector<std
     for (std::size_t i = 0; i < columns.size(); ++i) {
         std::size_t width = display_width(columns[i].title);
         for (const auto& row : rows)
-            if (i < row.size()) width = std::max(width, std::min(display_width(row[i]), columns[i].width_max));
+            if (i < row.size())
+                width = std::max(width, std::min(display_width(row[i]), columns[i].width_max));
         widths.push_back(width);
     }
     std::string titles;

@@ -17,7 +17,8 @@ struct Column {
     std::size_t width_max = 60;   ///< longer text is cut
 };
 
-/// The table as lines: titles, then rows; columns two spaces apart, no spaces at the end of a line. A row may end early.
+/// The table as lines: titles, then rows; columns two spaces apart, no spaces at the end of a line. A row may
+/// end early.
 std::string table_text(const std::vector<Column>& columns, const std::vector<std::vector<std::string>>& rows,
                        const Terminal& terminal);
 

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 namespace millrace::app {
 
@@ -31,7 +33,10 @@ bool names_utf8(const char* name) {
 int width_of_terminal() {
     winsize size{};
     if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-    return is_set("COLUMNS") ? std::atoi(std::getenv("COLUMNS")) : 0;
+    const char* columns = std::getenv("COLUMNS");
+    int width = 0;
+    if (columns != nullptr) std::from_chars(columns, columns + std::strlen(columns), width);
+    return width;
 }
 
 bool is_wide(std::uint32_t c) noexcept {
@@ -147,20 +152,28 @@ std::vector<std::string> wrap(std::string_view text, std::size_t width, std::siz
 
 std::string bytes_text(std::uint64_t bytes) {
     char text[32];
-    if (bytes >= 10'000'000) std::snprintf(text, sizeof text, "%.0f MB", static_cast<double>(bytes) / 1e6);
-    else if (bytes >= 1'000'000) std::snprintf(text, sizeof text, "%.1f MB", static_cast<double>(bytes) / 1e6);
-    else if (bytes >= 1000) std::snprintf(text, sizeof text, "%.0f KB", static_cast<double>(bytes) / 1e3);
-    else std::snprintf(text, sizeof text, "%u bytes", static_cast<unsigned>(bytes));
+    if (bytes >= 10'000'000)
+        std::snprintf(text, sizeof text, "%.0f MB", static_cast<double>(bytes) / 1e6);
+    else if (bytes >= 1'000'000)
+        std::snprintf(text, sizeof text, "%.1f MB", static_cast<double>(bytes) / 1e6);
+    else if (bytes >= 1000)
+        std::snprintf(text, sizeof text, "%.0f KB", static_cast<double>(bytes) / 1e3);
+    else
+        std::snprintf(text, sizeof text, "%u bytes", static_cast<unsigned>(bytes));
     return text;
 }
 
 std::string time_text(double seconds) {
     char text[48];
     const auto whole = static_cast<long>(seconds + 0.5);
-    if (seconds < 1) std::snprintf(text, sizeof text, "%.0f ms", seconds * 1000);
-    else if (seconds < 60) std::snprintf(text, sizeof text, "%.1f s", seconds);
-    else if (seconds < 3600) std::snprintf(text, sizeof text, "%ld min %ld s", whole / 60, whole % 60);
-    else std::snprintf(text, sizeof text, "%ld h %ld min", whole / 3600, whole % 3600 / 60);
+    if (seconds < 1)
+        std::snprintf(text, sizeof text, "%.0f ms", seconds * 1000);
+    else if (seconds < 60)
+        std::snprintf(text, sizeof text, "%.1f s", seconds);
+    else if (seconds < 3600)
+        std::snprintf(text, sizeof text, "%ld min %ld s", whole / 60, whole % 60);
+    else
+        std::snprintf(text, sizeof text, "%ld h %ld min", whole / 3600, whole % 3600 / 60);
     return text;
 }
 

@@ -28,16 +28,18 @@ struct Terminal {
     std::string styled(std::string_view code, std::string_view text) const;
 };
 
-/// Columns that UTF-8 text takes: wide characters count 2, combining ones 0. Escape sequences are not understood.
+/// Columns that UTF-8 text takes: wide characters count 2, combining ones 0. Escape sequences are not
+/// understood.
 std::size_t display_width(std::string_view text) noexcept;
 
 /// `text` on exactly `width` columns: cut with "…" (or "..") or filled with spaces.
 std::string fit(std::string_view text, std::size_t width, bool utf8 = true);
 /// `text` as one line: runs of white space become one space, other control characters vanish.
 std::string one_line(std::string_view text);
-/// Words of `text` on lines of at most `width` columns, at most `lines_max` of them; the last one ends with "…" if more
-/// would come.
-std::vector<std::string> wrap(std::string_view text, std::size_t width, std::size_t lines_max, bool utf8 = true);
+/// Words of `text` on lines of at most `width` columns, at most `lines_max` of them; the last one ends with
+/// "…" if more would come.
+std::vector<std::string> wrap(std::string_view text, std::size_t width, std::size_t lines_max,
+                              bool utf8 = true);
 
 /// "1.4 MB", "12 KB", "7 bytes".
 std::string bytes_text(std::uint64_t bytes);

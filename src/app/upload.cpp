@@ -42,11 +42,11 @@ void add_file(FileWalk& walk, const fs::path& file, const fs::path& root, const 
     found.path = file;
     found.media_type = media_type_of(file);
     found.bytes = fs::file_size(file, error);
-    const char* why = error                                               ? "can't be read"
-                      : found.media_type.empty()                          ? "not a type that is read"
-                      : found.bytes == 0                                  ? "empty"
-                      : found.bytes > limits::http_body_bytes_max         ? "larger than 32 MiB"
-                                                                          : nullptr;
+    const char* why = error                                       ? "can't be read"
+                      : found.media_type.empty()                  ? "not a type that is read"
+                      : found.bytes == 0                          ? "empty"
+                      : found.bytes > limits::http_body_bytes_max ? "larger than 32 MiB"
+                                                                  : nullptr;
     if (why != nullptr) {
         walk.skipped.push_back(file.string() + ": " + why);
         return;
@@ -92,20 +92,26 @@ FileWalk walk_files(const std::vector<std::string>& paths, const std::string& id
     for (const std::string& text : paths) {
         std::error_code error;
         const fs::path path = fs::absolute(text, error).lexically_normal();
-        if (fs::is_directory(path, error)) add_folder(walk, path, id_prefix);
-        else if (fs::exists(path, error)) add_file(walk, path, path, id_prefix);
-        else walk.problems.push_back(text);
+        if (fs::is_directory(path, error))
+            add_folder(walk, path, id_prefix);
+        else if (fs::exists(path, error))
+            add_file(walk, path, path, id_prefix);
+        else
+            walk.problems.push_back(text);
     }
     return walk;
 }
 
 Uploader::Uploader(asio::any_io_executor io, Client& client, std::string category, std::size_t parallel)
-    : io_(std::move(io)), client_(client), category_(std::move(category)), parallel_(std::max<std::size_t>(1, parallel)),
+    : io_(std::move(io)),
+      client_(client),
+      category_(std::move(category)),
+      parallel_(std::max<std::size_t>(1, parallel)),
       bytes_freed_(io_) {}
 
 std::size_t Uploader::count(std::string_view status) const {
-    return static_cast<std::size_t>(
-        std::count_if(uploads_.begin(), uploads_.end(), [&](const Upload& one) { return one.status == status; }));
+    return static_cast<std::size_t>(std::count_if(uploads_.begin(), uploads_.end(),
+                                                  [&](const Upload& one) { return one.status == status; }));
 }
 
 asio::awaitable<void> Uploader::run_parallel(std::function<asio::awaitable<void>()> make, std::size_t count) {
@@ -154,7 +160,8 @@ asio::awaitable<void> Uploader::send_one(std::size_t number) {
     }
     Client::Call call;
     call.method = "POST";
-    call.target = "/v1/documents?id=" + url_encoded(file.id) + "&filename=" + url_encoded(file.path.filename().string());
+    call.target = "/v1/documents?id=" + url_encoded(file.id) +
+                  "&filename=" + url_encoded(file.path.filename().string());
     if (!category_.empty()) call.target += "&category=" + url_encoded(category_);
     call.content_type = file.media_type;
     call.body = std::move(*content);
@@ -163,7 +170,8 @@ asio::awaitable<void> Uploader::send_one(std::size_t number) {
     Duration pause = kFirstPause;
     while (true) {
         auto reply = co_await client_.send(call);
-        const bool busy = reply ? reply->status == 429 || reply->status == 503 : reply.error().code == Errc::unavailable;
+        const bool busy =
+            reply ? reply->status == 429 || reply->status == 503 : reply.error().code == Errc::unavailable;
         if (reply && reply->ok()) {
             upload.operation = text_of(reply->body, "operation");
             upload.status = "accepted";

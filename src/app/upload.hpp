@@ -26,8 +26,8 @@ struct FileWalk {
     std::vector<std::string> problems;   ///< paths that were named and don't exist
 };
 
-/// Files at `paths` and below, in name order. A file's id is `id_prefix` and its absolute path, or, with a prefix, its
-/// path as seen from the folder that was named. Hidden files are passed over without a word.
+/// Files at `paths` and below, in name order. A file's id is `id_prefix` and its absolute path, or, with a
+/// prefix, its path as seen from the folder that was named. Hidden files are passed over without a word.
 FileWalk walk_files(const std::vector<std::string>& paths, const std::string& id_prefix);
 
 /// What became of one file.
@@ -43,8 +43,9 @@ struct Upload {
     bool ended() const { return status == "succeeded" || status == "failed" || status == "refused"; }
 };
 
-/// Sends files, `parallel` at once and at most 64 MiB of them in memory. Asks again where the server is busy (429, 503)
-/// or can't be reached, each file for up to five minutes; a key per file keeps it from being accepted twice.
+/// Sends files, `parallel` at once and at most 64 MiB of them in memory. Asks again where the server is busy
+/// (429, 503) or can't be reached, each file for up to five minutes; a key per file keeps it from being
+/// accepted twice.
 class Uploader {
   public:
     Uploader(asio::any_io_executor io, Client& client, std::string category, std::size_t parallel);

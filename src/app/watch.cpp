@@ -36,7 +36,7 @@ std::optional<std::string> read_whole(const fs::path& path, std::size_t bytes_ma
 
 /// Size and time of a regular file (not of what a link to elsewhere names).
 bool look_at(const fs::path& path, std::int64_t& size, std::int64_t& modified) {
-    struct stat status {};
+    struct stat status{};
     if (::lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
     size = status.st_size;
     modified = static_cast<std::int64_t>(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec;
@@ -45,8 +45,8 @@ bool look_at(const fs::path& path, std::int64_t& size, std::int64_t& modified) {
 
 }  // namespace
 
-FolderWatch::FolderWatch(WatchEntry entry, store::Database& database, work::Documents& documents, CpuPool& pool,
-                         Clock& clock)
+FolderWatch::FolderWatch(WatchEntry entry, store::Database& database, work::Documents& documents,
+                         CpuPool& pool, Clock& clock)
     : entry_(std::move(entry)), database_(database), documents_(documents), pool_(pool), clock_(clock) {
     std::error_code ignored;
     entry_.path = fs::absolute(entry_.path, ignored).lexically_normal().string();
@@ -71,7 +71,8 @@ FolderWatch::Scan FolderWatch::scan(const WatchEntry& entry) {
         found.problem = "can't read the folder: " + error.message();
         return found;
     }
-    for (const fs::recursive_directory_iterator end; at != end && found.files.size() < kFilesMax; at.increment(error)) {
+    for (const fs::recursive_directory_iterator end; at != end && found.files.size() < kFilesMax;
+         at.increment(error)) {
         if (error) break;
         const fs::path& path = at->path();
         const bool folder = at->is_directory(error);
@@ -104,8 +105,12 @@ asio::awaitable<Result<std::size_t>> FolderWatch::look() {
 asio::awaitable<FolderWatch::Files> FolderWatch::remembered() {
     auto work = [prefix = entry_.path + "/"](store::Connection& connection) {
         Files files;
-        auto& rows = connection.prepare("SELECT path, size, modified FROM watched_file WHERE path >= ?1 AND path < ?1 || "
-                                        "char(0x10FFFF)").bind(prefix);
+        auto& rows =
+            connection
+                .prepare(
+                    "SELECT path, size, modified FROM watched_file WHERE path >= ?1 AND path < ?1 || "
+                    "char(0x10FFFF)")
+                .bind(prefix);
         while (rows.step()) files.emplace(rows.string(0), Seen{rows.integer(1), rows.integer(2)});
         return files;
     };
@@ -117,19 +122,23 @@ asio::awaitable<bool> FolderWatch::take(std::string path, Seen seen) {
     document.id = entry_.id_prefix + path;
     document.content_type = media_type_of(path);
     document.file_name = fs::path(path).filename().string();
-    document.category = entry_.category.empty() ? fs::path(path).parent_path().generic_string() : entry_.category;
-    const char* problem = document.content_type.empty() ? "not a type that is read"
-                          : document.id.size() > limits::document_id_bytes_max ? "its path is longer than 256 bytes"
-                          : document.category.size() > limits::category_bytes_max ? "its folder's path is too long"
-                          : !text::is_valid_utf8(path) ? "its name is not UTF-8"
-                          : seen.size == 0 ? "it is empty"
-                          : seen.size > static_cast<std::int64_t>(limits::http_body_bytes_max) ? "it is larger than 32 MiB"
-                                                                                               : nullptr;
+    document.category =
+        entry_.category.empty() ? fs::path(path).parent_path().generic_string() : entry_.category;
+    const char* problem =
+        document.content_type.empty()                           ? "not a type that is read"
+        : document.id.size() > limits::document_id_bytes_max    ? "its path is longer than 256 bytes"
+        : document.category.size() > limits::category_bytes_max ? "its folder's path is too long"
+        : !text::is_valid_utf8(path)                            ? "its name is not UTF-8"
+        : seen.size == 0                                        ? "it is empty"
+        : seen.size > static_cast<std::int64_t>(limits::http_body_bytes_max) ? "it is larger than 32 MiB"
+                                                                             : nullptr;
     if (problem != nullptr) {
         note_once(path, problem);
         co_return false;
     }
-    auto read = [file = fs::path(entry_.path) / path] { return read_whole(file, limits::http_body_bytes_max); };
+    auto read = [file = fs::path(entry_.path) / path] {
+        return read_whole(file, limits::http_body_bytes_max);
+    };
     auto content = co_await pool_.run(std::move(read));
     if (!content) {
         note_once(path, "it can't be read");
@@ -151,10 +160,13 @@ asio::awaitable<bool> FolderWatch::take(std::string path, Seen seen) {
 }
 
 asio::awaitable<void> FolderWatch::remember(std::string path, Seen seen, std::string document) {
-    auto work = [path = remembered_path(path), seen, document](store::Connection& connection) -> Result<void> {
+    auto work = [path = remembered_path(path), seen,
+                 document](store::Connection& connection) -> Result<void> {
         connection
-            .prepare("INSERT INTO watched_file (path, size, modified, document) VALUES (?, ?, ?, ?) ON CONFLICT (path) "
-                     "DO UPDATE SET size=excluded.size, modified=excluded.modified, document=excluded.document")
+            .prepare(
+                "INSERT INTO watched_file (path, size, modified, document) VALUES (?, ?, ?, ?) ON CONFLICT "
+                "(path) "
+                "DO UPDATE SET size=excluded.size, modified=excluded.modified, document=excluded.document")
             .bind(path, seen.size, seen.modified, document)
             .run();
         return {};

@@ -15,14 +15,15 @@
 
 namespace millrace::app {
 
-/// Looks at one folder again and again. A file is taken when two looks in a row find it with the same size and time:
-/// whoever writes it has finished. What was taken is remembered in the database with the size and time it had, so that
-/// a restart takes nothing twice; a file that changes becomes a new generation of its document; one that disappears
-/// leaves its document. On the I/O thread; the folder is read on the CPU pool.
+/// Looks at one folder again and again. A file is taken when two looks in a row find it with the same size
+/// and time: whoever writes it has finished. What was taken is remembered in the database with the size and
+/// time it had, so that a restart takes nothing twice; a file that changes becomes a new generation of its
+/// document; one that disappears leaves its document. On the I/O thread; the folder is read on the CPU pool.
 class FolderWatch {
   public:
     /// All arguments outlive the watch.
-    FolderWatch(WatchEntry entry, store::Database& database, work::Documents& documents, CpuPool& pool, Clock& clock);
+    FolderWatch(WatchEntry entry, store::Database& database, work::Documents& documents, CpuPool& pool,
+                Clock& clock);
 
     /// Looks until its coroutine is cancelled.
     asio::awaitable<void> run();

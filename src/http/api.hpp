@@ -1,4 +1,5 @@
-// The product's HTTP interface: routes, callers' keys, metrics of requests. What each route does is in api_*.cpp.
+// The product's HTTP interface: routes, callers' keys, metrics of requests. What each route does is in
+// api_*.cpp.
 #pragma once
 
 #include "base/async.hpp"

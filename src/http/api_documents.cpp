@@ -34,7 +34,8 @@ Checked<Submission> read_submission(const Request& request) {
     return submission;
 }
 
-asio::awaitable<Checked<Submission>> read_where_it_fits(Context context, std::shared_ptr<const Request> request) {
+asio::awaitable<Checked<Submission>> read_where_it_fits(Context context,
+                                                        std::shared_ptr<const Request> request) {
     if (request->body.size() < kPoolBytesMin) co_return read_submission(*request);
     // Result types of the pool are default-constructible.
     auto read = [request] { return std::optional<Checked<Submission>>(read_submission(*request)); };
@@ -70,11 +71,13 @@ asio::awaitable<std::optional<Response>> replay(Context context, IdempotencyKey 
     auto stored = co_await context->parts.documents.stored_answer(key.key);
     if (!stored) co_return std::nullopt;
     if (stored->fingerprint != key.fingerprint)
-        co_return problem(422, "this Idempotency-Key was used for another request; use a new key for new content");
+        co_return problem(422,
+                          "this Idempotency-Key was used for another request; use a new key for new content");
     co_return parse_answer(stored->status, stored->answer);
 }
 
-std::shared_ptr<const work::Idempotency> remember(const IdempotencyKey& key, bool is_list, const std::string& base) {
+std::shared_ptr<const work::Idempotency> remember(const IdempotencyKey& key, bool is_list,
+                                                  const std::string& base) {
     auto idempotency = std::make_shared<work::Idempotency>();
     idempotency->key = key.key;
     idempotency->fingerprint = key.fingerprint;
@@ -109,7 +112,8 @@ asio::awaitable<Response> post_documents(Context context, Call call) {
     const bool is_list = submission->body.is_list;
     std::vector<std::string> categories;
     for (const auto& document : submission->body.documents) categories.push_back(document.category);
-    auto accepted = co_await context->parts.documents.accept(std::move(submission->body.documents), idempotency);
+    auto accepted =
+        co_await context->parts.documents.accept(std::move(submission->body.documents), idempotency);
     if (!accepted && accepted.error().code == Errc::conflict && submission->key) {
         // The request that held the key has ended meanwhile: its answer is there now.
         auto earlier = co_await replay(context, *submission->key);

@@ -77,9 +77,10 @@ asio::awaitable<Response> get_status_page(Context, Call) {
     Response response;
     response.headers.emplace_back("Content-Type", "text/html; charset=utf-8");
     response.headers.emplace_back("Cache-Control", "no-store");
-    response.headers.emplace_back("Content-Security-Policy",
-                                  "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-                                  "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
+    response.headers.emplace_back(
+        "Content-Security-Policy",
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+        "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
     response.headers.emplace_back("X-Content-Type-Options", "nosniff");
     response.body = status_page();
     co_return response;

@@ -45,7 +45,8 @@ bool next_parameter(std::string_view& rest, std::string& name, std::string& valu
     std::size_t at = 1;
     for (; at < rest.size() && rest[at] != '"'; ++at) {
         // Browsers of old send Windows paths unescaped: only \" and \\ are escapes.
-        const bool escape = rest[at] == '\\' && at + 1 < rest.size() && (rest[at + 1] == '"' || rest[at + 1] == '\\');
+        const bool escape =
+            rest[at] == '\\' && at + 1 < rest.size() && (rest[at + 1] == '"' || rest[at + 1] == '\\');
         if (escape) ++at;
         value += rest[at];
     }
@@ -87,8 +88,10 @@ Checked<Part> parse_part(std::string_view headers, std::string_view content, std
         part.file_name = base_name(without_escapes(header_parameter(value, "filename")));
         part.is_file = lower(value).find("filename=") != std::string::npos;
     }
-    if (!has_disposition || part.name.empty()) return Rejection{400, place + "has no Content-Disposition with a name"};
-    if (!is_utf8(part.name) || !is_utf8(part.file_name)) return Rejection{400, place + "has a name that isn't UTF-8"};
+    if (!has_disposition || part.name.empty())
+        return Rejection{400, place + "has no Content-Disposition with a name"};
+    if (!is_utf8(part.name) || !is_utf8(part.file_name))
+        return Rejection{400, place + "has a name that isn't UTF-8"};
     return part;
 }
 
@@ -105,7 +108,8 @@ Checked<std::vector<Part>> parse_multipart(std::string_view content_type, std::s
                                            std::size_t parts_max) {
     const std::string boundary = header_parameter(content_type, "boundary");
     if (boundary.empty() || boundary.size() > kBoundaryBytesMax)
-        return Rejection{400, "multipart/form-data needs a boundary of 1 to 70 characters in its Content-Type"};
+        return Rejection{400,
+                         "multipart/form-data needs a boundary of 1 to 70 characters in its Content-Type"};
     const std::string delimiter = "\r\n--" + boundary;
     const Rejection open{400, "the multipart body ends before its closing delimiter"};
 
@@ -129,7 +133,8 @@ Checked<std::vector<Part>> parse_multipart(std::string_view content_type, std::s
         const std::string_view content =
             next < content_start ? std::string_view() : body.substr(content_start, next - content_start);
         if (parts.size() == parts_max)
-            return Rejection{413, "more than " + std::to_string(parts_max) + " parts; send them in several requests"};
+            return Rejection{
+                413, "more than " + std::to_string(parts_max) + " parts; send them in several requests"};
         const std::string_view headers =
             no_headers ? std::string_view() : body.substr(header_start, blank - header_start);
         auto part = parse_part(headers, content, parts.size() + 1);

@@ -18,7 +18,8 @@ void WorkWatch::look(const std::vector<broker::EntityCounts>& counts, TimePoint 
 std::vector<StuckQueue> WorkWatch::stuck(TimePoint now) const {
     std::vector<StuckQueue> found;
     for (const auto& [name, seen] : queues_)
-        if (seen.waiting > 0 && now - seen.progress >= limit_) found.push_back({name, seen.waiting, now - seen.progress});
+        if (seen.waiting > 0 && now - seen.progress >= limit_)
+            found.push_back({name, seen.waiting, now - seen.progress});
     return found;
 }
 

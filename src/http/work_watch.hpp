@@ -16,8 +16,8 @@ struct StuckQueue {
     Duration since{};            ///< without progress
 };
 
-/// Looks at the counts of worked queues again and again. A queue makes progress when a message is completed or
-/// dead-lettered; it is stuck when it holds ready or locked messages and has made none for `limit`.
+/// Looks at the counts of worked queues again and again. A queue makes progress when a message is completed
+/// or dead-lettered; it is stuck when it holds ready or locked messages and has made none for `limit`.
 class WorkWatch {
   public:
     explicit WorkWatch(Duration limit) : limit_(limit) {}

@@ -17,7 +17,8 @@ using testing::HasSubstr;
 using testing::StartsWith;
 
 /// Runs the program. It finds no server and no file of the developer's.
-test::Finished millrace_says(std::vector<std::string> arguments, test::Process::Environment environment = {}) {
+test::Finished millrace_says(std::vector<std::string> arguments,
+                             test::Process::Environment environment = {}) {
     arguments.insert(arguments.begin(), MILLRACE_BINARY);
     environment.try_emplace("MILLRACE_URL", "http://127.0.0.1:9");
     environment.try_emplace("MILLRACE_API_KEY", "");
@@ -25,7 +26,10 @@ test::Finished millrace_says(std::vector<std::string> arguments, test::Process::
 }
 
 TEST(Commands, WrongUsageIsTwoAndSaysWhatWasMeant) {
-    struct { std::vector<std::string> arguments; const char* words; } cases[] = {
+    struct {
+        std::vector<std::string> arguments;
+        const char* words;
+    } cases[] = {
         {{}, "A subcommand is required"},
         {{"serch", "x"}, "there is no command \"serch\" (did you mean \"search\"?)"},
         {{"search"}, "QUERY is required"},
@@ -39,7 +43,8 @@ TEST(Commands, WrongUsageIsTwoAndSaysWhatWasMeant) {
     for (const auto& [arguments, words] : cases) {
         const auto said = millrace_says(arguments);
         EXPECT_EQ(said.code, 2) << words;
-        EXPECT_THAT(said.err, AllOf(StartsWith("millrace: "), HasSubstr(words), HasSubstr("millrace --help")));
+        EXPECT_THAT(said.err,
+                    AllOf(StartsWith("millrace: "), HasSubstr(words), HasSubstr("millrace --help")));
         EXPECT_EQ(std::count(said.err.begin(), said.err.end(), '\n'), 1) << said.err;
         EXPECT_EQ(said.out, "");
     }
@@ -47,7 +52,8 @@ TEST(Commands, WrongUsageIsTwoAndSaysWhatWasMeant) {
 
 TEST(Commands, HelpAndVersionAreZero) {
     EXPECT_EQ(millrace_says({"--version"}).out, "millrace " MILLRACE_VERSION "\n");
-    for (const std::vector<std::string>& words : {std::vector<std::string>{"--help"}, {"serve", "--help"}, {"dlq", "redrive", "--help"}}) {
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"--help"}, {"serve", "--help"}, {"dlq", "redrive", "--help"}}) {
         const auto said = millrace_says(words);
         EXPECT_EQ(said.code, 0);
         EXPECT_THAT(said.out, HasSubstr("Usage: millrace"));
@@ -55,10 +61,12 @@ TEST(Commands, HelpAndVersionAreZero) {
 }
 
 TEST(Commands, WithoutAServerSayHowToStartOne) {
-    for (const std::vector<std::string>& words : {std::vector<std::string>{"search", "x"}, {"queue", "list"}, {"dlq", "redrive", "q"}}) {
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"search", "x"}, {"queue", "list"}, {"dlq", "redrive", "q"}}) {
         const auto said = millrace_says(words);
         EXPECT_EQ(said.code, 1);
-        EXPECT_THAT(said.err, AllOf(HasSubstr("no answer from http://127.0.0.1:9"), HasSubstr("millrace serve")));
+        EXPECT_THAT(said.err,
+                    AllOf(HasSubstr("no answer from http://127.0.0.1:9"), HasSubstr("millrace serve")));
         EXPECT_EQ(std::count(said.err.begin(), said.err.end(), '\n'), 1) << said.err;
     }
     EXPECT_THAT(millrace_says({"search", "x", "--server", "ftp://x"}).err, HasSubstr("is no server URL"));
@@ -75,15 +83,18 @@ TEST(Commands, ConfigCheckNamesEveryProblem) {
     const auto json = millrace_says({"config", "check", "--config", file, "--json"});
     EXPECT_EQ(boost::json::parse(json.out).at("problems").as_array().size(), 2u);
     EXPECT_EQ(json.code, 1);
-    EXPECT_THAT(millrace_says({"serve", "--config", file}).err, HasSubstr("and 1 more: millrace config check"));
+    EXPECT_THAT(millrace_says({"serve", "--config", file}).err,
+                HasSubstr("and 1 more: millrace config check"));
 
     std::ofstream(file) << "[server]\ndrain_seconds = 3\n";
     const auto right = millrace_says({"config", "check", "--config", file});
     EXPECT_EQ(right.code, 0);
     EXPECT_EQ(right.out, "ok: " + file + "\n");
     EXPECT_THAT(millrace_says({"config", "print", "--config", file}).out, HasSubstr("drain_seconds = 3"));
-    EXPECT_THAT(millrace_says({"config", "print"}, {{"MILLRACE_SERVER__LISTEN", "127.0.0.1:7"}}).out, HasSubstr("127.0.0.1:7"));
-    EXPECT_THAT(millrace_says({"config", "check", "--config", "/nowhere.toml"}).err, HasSubstr("can't read /nowhere.toml"));
+    EXPECT_THAT(millrace_says({"config", "print"}, {{"MILLRACE_SERVER__LISTEN", "127.0.0.1:7"}}).out,
+                HasSubstr("127.0.0.1:7"));
+    EXPECT_THAT(millrace_says({"config", "check", "--config", "/nowhere.toml"}).err,
+                HasSubstr("can't read /nowhere.toml"));
 }
 
 TEST(Commands, ServeRefusesAnOpenAddressWithoutKeys) {
@@ -99,7 +110,8 @@ class ServeCommand : public testing::Test {
         test::Process::Environment all = environment;
         all["MILLRACE_DEPLOYMENTS__0__NAME"] = "default";
         all["MILLRACE_DEPLOYMENTS__0__PROVIDER"] = "local-hash";
-        const std::vector<std::string> arguments = {MILLRACE_BINARY, "serve", "--listen", "127.0.0.1:0", "--data", data()};
+        const std::vector<std::string> arguments = {MILLRACE_BINARY, "serve",  "--listen",
+                                                    "127.0.0.1:0",   "--data", data()};
         server_ = std::make_unique<test::Process>(arguments, all);
         ASSERT_TRUE(server_->wait_for("\n")) << server_->err;
         const std::string words = "listening on ";
@@ -108,7 +120,8 @@ class ServeCommand : public testing::Test {
     }
     std::string data() const { return directory_.path() / "data"; }
     test::Finished ask(std::vector<std::string> arguments, std::string key = "") {
-        return millrace_says(std::move(arguments), {{"MILLRACE_URL", url_}, {"MILLRACE_API_KEY", std::move(key)}});
+        return millrace_says(std::move(arguments),
+                             {{"MILLRACE_URL", url_}, {"MILLRACE_API_KEY", std::move(key)}});
     }
     std::string write(const std::string& name, const std::string& text) {
         const auto path = directory_.path() / "in" / name;
@@ -143,9 +156,11 @@ TEST_F(ServeCommand, TakesFilesAndFindsThem) {
     write("wheel.md", "# Wheel\n\nThe mill race carries water to the wheel.");
     write("sub/stone.txt", "The millstone grinds the grain.");
     write("picture.png", "not a document");
-    const auto sent = ask({"ingest", directory_.path() / "in", "--wait", "--category", "mills", "--id-prefix", "in/"});
+    const auto sent =
+        ask({"ingest", directory_.path() / "in", "--wait", "--category", "mills", "--id-prefix", "in/"});
     EXPECT_EQ(sent.code, 0) << sent.err;
-    EXPECT_THAT(sent.out, AllOf(HasSubstr("2 documents accepted"), HasSubstr("2 searchable, 0 failed"), HasSubstr("1 file passed over")));
+    EXPECT_THAT(sent.out, AllOf(HasSubstr("2 documents accepted"), HasSubstr("2 searchable, 0 failed"),
+                                HasSubstr("1 file passed over")));
     EXPECT_THAT(sent.err, HasSubstr("picture.png: not a type that is read"));
 
     const auto found = ask({"search", "water", "wheel", "--top", "1"});
@@ -167,14 +182,17 @@ TEST_F(ServeCommand, FailuresAreToldWithTheirReasonAndCanBeDriven) {
     const std::string file = write("broken.pdf", "%PDF-1.7 cut off");
     const auto sent = ask({"ingest", file, "--wait"});
     EXPECT_EQ(sent.code, 1);
-    EXPECT_THAT(sent.out, AllOf(HasSubstr("0 searchable, 1 failed"), HasSubstr("broken.pdf: MalformedPayload")));
+    EXPECT_THAT(sent.out,
+                AllOf(HasSubstr("0 searchable, 1 failed"), HasSubstr("broken.pdf: MalformedPayload")));
     // The operation fails a moment before its message is moved.
-    for (int i = 0; i < 1000 && ask({"dlq", "list"}).out == "no dead letters\n"; ++i) {}
+    for (int i = 0; i < 1000 && ask({"dlq", "list"}).out == "no dead letters\n"; ++i) {
+    }
     EXPECT_THAT(ask({"dlq", "list"}).out, HasSubstr("document-ingestion"));
     EXPECT_THAT(ask({"dlq", "show", "document-ingestion"}).out, HasSubstr("MalformedPayload"));
     EXPECT_EQ(ask({"dlq", "redrive", "document-ingestion", "--dry-run"}).out,
               "1 dead letter would be moved back to document-ingestion\n");
-    EXPECT_EQ(ask({"dlq", "drop", "document-ingestion", "--reason", "Other"}).out, "0 dead letters dropped\n");
+    EXPECT_EQ(ask({"dlq", "drop", "document-ingestion", "--reason", "Other"}).out,
+              "0 dead letters dropped\n");
     EXPECT_EQ(ask({"dlq", "drop", "document-ingestion"}).out, "1 dead letter dropped\n");
     EXPECT_EQ(ask({"dlq", "redrive", "document-ingestion", "--rate", "fast"}).code, 1);
     EXPECT_THAT(ask({"ingest", "/nowhere/x"}).err, HasSubstr("/nowhere/x does not exist"));
@@ -207,8 +225,9 @@ TEST_F(ServeCommand, TellsTheServiceManagerThatItIsReady) {
 
 TEST(DemoCommand, EndsWithSearchesThatFindWhatTheyShould) {
     const test::TemporaryDirectory directory;
-    const auto said = millrace_says({"demo", "--once", "--listen", "127.0.0.1:0", "--data", directory.path() / "data"},
-                                    {{"MILLRACE_SAMPLES", MILLRACE_SOURCE_DIR "/samples"}, {"COLUMNS", "100"}});
+    const auto said =
+        millrace_says({"demo", "--once", "--listen", "127.0.0.1:0", "--data", directory.path() / "data"},
+                      {{"MILLRACE_SAMPLES", MILLRACE_SOURCE_DIR "/samples"}, {"COLUMNS", "100"}});
     EXPECT_EQ(said.code, 0) << said.err;
     EXPECT_THAT(said.out, AllOf(HasSubstr("searchable"), HasSubstr("keep readers from blocking the writer"),
                                 HasSubstr("sqlite-wal.html"), HasSubstr("What to try next")));

@@ -6,11 +6,11 @@
 #include "tests/support/run.hpp"
 #include "tests/support/temporary_directory.hpp"
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include <fstream>
 #include <memory>
@@ -68,12 +68,17 @@ class ServerTest : public testing::Test {
     }
     Reply get(const std::string& target) { return send({.target = target}); }
     Reply post(const std::string& target, const boost::json::value& body) {
-        return send({.method = "POST", .target = target, .body = boost::json::serialize(body), .content_type = "application/json"});
+        return send({.method = "POST",
+                     .target = target,
+                     .body = boost::json::serialize(body),
+                     .content_type = "application/json"});
     }
 
     /// Sends a document and waits until its operation has ended; answers that.
     boost::json::value ingest(const std::string& id, const std::string& content) {
-        const auto accepted = post("/v1/documents", boost::json::object{{"id", id}, {"title", "Title of " + id}, {"content", content}});
+        const auto accepted =
+            post("/v1/documents",
+                 boost::json::object{{"id", id}, {"title", "Title of " + id}, {"content", content}});
         EXPECT_EQ(accepted.status, 202);
         return finished(std::string(accepted.body.at("operation").as_string()));
     }

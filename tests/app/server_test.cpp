@@ -35,12 +35,15 @@ TEST_F(ServerTest, AChangedDocumentTakesThePlaceOfTheOldOne) {
     ingest("a", "The old text is about windmills.");
     ingest("a", "The new text is about waterwheels.");
     EXPECT_EQ(search("waterwheels").size(), 1u);
-    for (const auto& hit : search("windmills")) EXPECT_THAT(std::string(hit.at("text").as_string()), HasSubstr("new text"));
+    for (const auto& hit : search("windmills"))
+        EXPECT_THAT(std::string(hit.at("text").as_string()), HasSubstr("new text"));
 }
 
 TEST_F(ServerTest, ADocumentThatCannotBecomeTextEndsAsADeadLetterWithItsReason) {
     start();
-    const auto accepted = send({.method = "POST", .target = "/v1/documents?id=broken&filename=x.pdf", .body = "%PDF-1.7 cut off",
+    const auto accepted = send({.method = "POST",
+                                .target = "/v1/documents?id=broken&filename=x.pdf",
+                                .body = "%PDF-1.7 cut off",
                                 .content_type = "application/pdf"});
     ASSERT_EQ(accepted.status, 202);
     const auto operation = finished(std::string(accepted.body.at("operation").as_string()));
@@ -62,7 +65,8 @@ TEST_F(ServerTest, ASecondOneOnTheSameDataIsRefused) {
     Server second(io_.get_executor(), clock_, test_configuration(data()));
     const auto started = test::run(io_, second.start());
     ASSERT_FALSE(started);
-    EXPECT_THAT(started.error().detail, AllOf(HasSubstr("in use by another server"), HasSubstr(data().string())));
+    EXPECT_THAT(started.error().detail,
+                AllOf(HasSubstr("in use by another server"), HasSubstr(data().string())));
 }
 
 TEST_F(ServerTest, DataThatCannotBeWrittenIsNamed) {
@@ -98,7 +102,10 @@ TEST_F(ServerTest, AnAddressInUseIsNamed) {
 }
 
 TEST_F(ServerTest, AWorkerOfAnUnknownQueueOrHandlerIsNamed) {
-    struct { WorkerEntry entry; const char* words; } cases[] = {
+    struct {
+        WorkerEntry entry;
+        const char* words;
+    } cases[] = {
         {{.queue = "none", .handler = "embed-index"}, "there is no such queue"},
         {{.queue = "embed-queue", .handler = "chunk"}, "no handler \"chunk\" for this queue"},
         {{.queue = "mine", .handler = "sumarize"}, "no handler \"sumarize\""},

@@ -1,11 +1,11 @@
+#include "app/terminal.hpp"
 #include "app/progress.hpp"
 #include "app/search_view.hpp"
 #include "app/table.hpp"
-#include "app/terminal.hpp"
 
-#include <boost/json/parse.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json/parse.hpp>
 
 #include <sstream>
 
@@ -16,8 +16,11 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 TEST(TerminalText, WidthsCountColumnsAndNotBytes) {
-    struct { const char* text; std::size_t width; } cases[] = {
-        {"", 0}, {"abc", 3}, {"é", 1}, {"e\u0301", 1}, {"日本", 4}, {"😀", 2}, {"▕█▏", 3}, {"\xff", 1}};
+    struct {
+        const char* text;
+        std::size_t width;
+    } cases[] = {{"", 0},     {"abc", 3}, {"é", 1},   {"e\u0301", 1},
+                 {"日本", 4}, {"😀", 2},  {"▕█▏", 3}, {"\xff", 1}};
     for (const auto& [text, width] : cases) EXPECT_EQ(display_width(text), width) << text;
 }
 
@@ -57,9 +60,10 @@ TEST(TerminalText, NumbersReadWell) {
 TEST(TerminalText, TablesAlign) {
     const std::string text = table_text({{"queue"}, {"active", Align::right}, {"oldest"}},
                                         {{"a", "1", ""}, {"long-name", "1,000", "3 s"}}, Terminal());
-    EXPECT_EQ(text, "queue      active  oldest\n"
-                    "a               1\n"
-                    "long-name   1,000  3 s\n");
+    EXPECT_EQ(text,
+              "queue      active  oldest\n"
+              "a               1\n"
+              "long-name   1,000  3 s\n");
 }
 
 TEST(ProgressLine, FillsTheBarToItsShare) {
@@ -111,7 +115,8 @@ TEST(SearchView, StandsInColumnsWithoutEscapesInAPipe) {
         EXPECT_THAT(text, HasSubstr("2 results in 1.5 ms"));
         EXPECT_THAT(text, HasSubstr("no model"));
         std::istringstream lines(text);
-        for (std::string line; std::getline(lines, line);) EXPECT_LE(display_width(line), static_cast<std::size_t>(columns));
+        for (std::string line; std::getline(lines, line);)
+            EXPECT_LE(display_width(line), static_cast<std::size_t>(columns));
         EXPECT_EQ(text.find("0.99"), text.find('\n') - 4);
     }
 }

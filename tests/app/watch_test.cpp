@@ -28,7 +28,8 @@ class FolderWatchTest : public testing::Test {
         blobs_.emplace(directory_.path() / "data");
         documents_.emplace(*database_, *blobs_, pool_, *broker_, clock_);
         test::run(io_, documents_->start());
-        telemetry::configure_log({.sink = [this](std::string_view line) { log_ += std::string(line) + "\n"; }});
+        telemetry::configure_log(
+            {.sink = [this](std::string_view line) { log_ += std::string(line) + "\n"; }});
         restart();
     }
     ~FolderWatchTest() override {
@@ -44,7 +45,8 @@ class FolderWatchTest : public testing::Test {
         fs::create_directories((folder() / name).parent_path());
         std::ofstream(folder() / name) << text;
         // Distinct times even where the file system's clock is coarse.
-        fs::last_write_time(folder() / name, fs::file_time_type(std::chrono::seconds(1'700'000'000 + ++ticks_)));
+        fs::last_write_time(folder() / name,
+                            fs::file_time_type(std::chrono::seconds(1'700'000'000 + ++ticks_)));
     }
 
     std::size_t look() { return test::run(io_, watch_->look()).value(); }

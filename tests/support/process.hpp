@@ -62,7 +62,8 @@ class Process {
 
     /// Reads all output and answers the exit code; 128 + number for a signal.
     int wait() {
-        while (read_some()) {}
+        while (read_some()) {
+        }
         int status = 0;
         ::waitpid(pid_, &status, 0);
         running_ = false;
@@ -112,7 +113,8 @@ struct Finished {
     std::string out;
     std::string err;
 };
-inline Finished run_program(std::vector<std::string> arguments, const Process::Environment& environment = {}) {
+inline Finished run_program(std::vector<std::string> arguments,
+                            const Process::Environment& environment = {}) {
     Process process(std::move(arguments), environment);
     const int code = process.wait();
     return {code, process.out, process.err};
