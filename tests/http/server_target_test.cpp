@@ -1,4 +1,5 @@
 #include "http/server_target.hpp"
+#include "base/utf8.hpp"
 
 #include "http/server_answer.hpp"
 
