@@ -1,6 +1,7 @@
 // millrace queue and dlq: what queues hold, and what to do with dead letters.
 #include "app/commands.hpp"
 #include "app/table.hpp"
+#include "http/json_text.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -18,7 +19,7 @@ namespace {
 
 void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-void print_json(const json::value& value) { print(json::serialize(value) + "\n"); }
+void print_json(const json::value& value) { print(http::json_text(value) + "\n"); }
 
 std::string text_of(const json::value& value, std::string_view name) {
     const json::value* found = value.as_object().if_contains(name);

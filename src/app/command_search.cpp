@@ -1,6 +1,7 @@
 // millrace search: ask a server.
 #include "app/commands.hpp"
 #include "app/search_view.hpp"
+#include "http/json_text.hpp"
 
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
@@ -32,7 +33,7 @@ asio::awaitable<Result<int>> run(Client& client, bool as_json, SearchOptions opt
     auto answer = co_await client.ask(std::move(call));
     if (!answer) co_return answer.error();
     const std::string text =
-        as_json ? json::serialize(*answer) + "\n" : search_text(*answer, query, Terminal::detect());
+        as_json ? http::json_text(*answer) + "\n" : search_text(*answer, query, Terminal::detect());
     std::fputs(text.c_str(), stdout);
     co_return 0;
 }

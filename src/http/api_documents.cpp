@@ -2,10 +2,10 @@
 #include "http/api_routes.hpp"
 #include "http/document_body.hpp"
 #include "http/idempotency.hpp"
+#include "http/json_text.hpp"
 #include "http/views.hpp"
 
 #include <boost/json/array.hpp>
-#include <boost/json/serialize.hpp>
 
 namespace millrace::http {
 
@@ -54,13 +54,13 @@ Response accepted_answer(const std::vector<work::Accepted>& accepted, bool is_li
     if (is_list) {
         json::array list;
         for (const auto& one : accepted) list.push_back(receipt(one, base));
-        Response response = json_answer(202, json::serialize(list));
+        Response response = json_answer(202, json_text(list));
         response.headers.emplace_back("Retry-After", kPollSeconds);
         return response;
     }
     const json::object body = receipt(accepted.front(), base);
     const std::string url(body.at("statusUrl").as_string());
-    Response response = json_answer(202, json::serialize(body));
+    Response response = json_answer(202, json_text(body));
     response.headers.emplace_back("Location", base + "/v1/documents/" + percent_encoded(accepted.front().id));
     response.headers.emplace_back("Operation-Location", url);
     response.headers.emplace_back("Retry-After", kPollSeconds);
@@ -145,13 +145,13 @@ asio::awaitable<Response> list_documents(Context context, Call call) {
     if (more) documents.resize(page);
     body["documents"] = views_of(documents);
     body["next"] = more ? json::value(documents.back().id) : json::value(nullptr);
-    co_return json_answer(200, json::serialize(body));
+    co_return json_answer(200, json_text(body));
 }
 
 asio::awaitable<Response> get_document(Context context, Call call) {
     auto found = co_await context->parts.documents.find(call.arguments.front());
     if (!found) co_return problem(found.error());
-    co_return json_answer(200, json::serialize(view_of(*found)));
+    co_return json_answer(200, json_text(view_of(*found)));
 }
 
 asio::awaitable<Response> delete_document(Context context, Call call) {
@@ -179,7 +179,7 @@ asio::awaitable<Response> get_operation(Context context, Call call) {
     const Duration time = std::min<Duration>(std::chrono::seconds(*wait), limits::long_poll_time_max);
     auto found = co_await context->parts.operations.wait(call.arguments.front(), time);
     if (!found) co_return problem(found.error());
-    Response response = json_answer(200, json::serialize(view_of(*found)));
+    Response response = json_answer(200, json_text(view_of(*found)));
     if (!found->ended()) response.headers.emplace_back("Retry-After", kPollSeconds);
     co_return response;
 }

@@ -1,10 +1,10 @@
 // What operators and their tools ask: metrics, health, readiness, and a page for the eye.
 #include "http/api_routes.hpp"
+#include "http/json_text.hpp"
 #include "http/status_page.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 
 namespace millrace::http {
 
@@ -63,7 +63,7 @@ asio::awaitable<Response> get_health(Context context, Call) {
                           {"secondsWithoutProgress", queue.since.count() / 1000}});
     json::object body{{"status", stuck.empty() ? "ok" : "stuck"}, {"version", MILLRACE_VERSION}};
     if (!stuck.empty()) body["stuck"] = std::move(queues);
-    co_return json_answer(stuck.empty() ? 200 : 503, json::serialize(body));
+    co_return json_answer(stuck.empty() ? 200 : 503, json_text(body));
 }
 
 asio::awaitable<Response> get_readiness(Context context, Call) {

@@ -1,10 +1,10 @@
 // Queues: what they hold, their messages, and what to do with dead letters.
 #include "http/api_routes.hpp"
 #include "http/json_fields.hpp"
+#include "http/json_text.hpp"
 #include "http/views.hpp"
 
 #include <boost/json/array.hpp>
-#include <boost/json/serialize.hpp>
 
 namespace millrace::http {
 
@@ -53,8 +53,8 @@ Checked<DeadLetterOrder> read_order(const Request& request, std::span<const std:
 
 Response redrive_answer(unsigned status, const broker::RedriveResult& result, bool dry_run) {
     return json_answer(
-        status, json::serialize(
-                    json::object{{"matched", result.matched}, {"moved", result.moved}, {"dryRun", dry_run}}));
+        status,
+        json_text(json::object{{"matched", result.matched}, {"moved", result.moved}, {"dryRun", dry_run}}));
 }
 
 asio::awaitable<void> redrive_by_itself(Context context, std::string queue, DeadLetterOrder order) {
@@ -112,13 +112,13 @@ asio::awaitable<Response> list_queues(Context context, Call call) {
     if (auto wrong = unknown_parameter(call.request, {})) co_return problem(*wrong);
     json::array queues;
     for (const auto& counts : context->parts.broker.counts()) queues.push_back(view_of(counts));
-    co_return json_answer(200, json::serialize(json::object{{"queues", std::move(queues)}}));
+    co_return json_answer(200, json_text(json::object{{"queues", std::move(queues)}}));
 }
 
 asio::awaitable<Response> get_queue(Context context, Call call) {
     const auto counts = context->parts.broker.counts(call.arguments.front());
     if (!counts) co_return problem(counts.error());
-    co_return json_answer(200, json::serialize(view_of(*counts)));
+    co_return json_answer(200, json_text(view_of(*counts)));
 }
 
 asio::awaitable<Response> list_messages(Context context, Call call) {
@@ -138,7 +138,7 @@ asio::awaitable<Response> list_messages(Context context, Call call) {
     if (!page) co_return problem(page.error());
     json::object body{{"queue", queue}, {"messages", std::move(page->messages)}};
     body["next"] = page->next == 0 ? json::value(nullptr) : json::value(page->next);
-    co_return json_answer(200, json::serialize(body));
+    co_return json_answer(200, json_text(body));
 }
 
 asio::awaitable<Response> redrive_dead_letters(Context context, Call call) {
@@ -175,7 +175,7 @@ asio::awaitable<Response> drop_dead_letters(Context context, Call call) {
         dropped = *result;
     }
     co_return json_answer(
-        200, json::serialize(
+        200, json_text(
                  json::object{{"matched", plan->matched}, {"dropped", dropped}, {"dryRun", order->dry_run}}));
 }
 

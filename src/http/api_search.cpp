@@ -1,10 +1,10 @@
 // Search: the query's words and its vector against the index.
 #include "http/api_routes.hpp"
 #include "http/json_fields.hpp"
+#include "http/json_text.hpp"
 #include "http/views.hpp"
 
 #include <boost/json/array.hpp>
-#include <boost/json/serialize.hpp>
 
 #include <chrono>
 
@@ -89,7 +89,7 @@ std::string answer_body(const Answer& answer) {
     json::object body{{"results", std::move(results)}, {"mode", name_of(answer.mode)}};
     if (!answer.warning.empty()) body["warning"] = answer.warning;
     body["tookMs"] = std::round(answer.time.count() * 1e5) / 100;
-    return json::serialize(body);
+    return json_text(body);
 }
 
 }  // namespace

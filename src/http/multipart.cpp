@@ -95,6 +95,17 @@ Checked<Part> parse_part(std::string_view headers, std::string_view content, std
     return part;
 }
 
+/// The next delimiter from `at` on: a line of its own, so that "--xy" is no border where the boundary is "x".
+std::size_t find_delimiter(std::string_view body, std::string_view delimiter, std::size_t at) {
+    for (at = body.find(delimiter, at); at != std::string_view::npos; at = body.find(delimiter, at + 1)) {
+        std::string_view rest = body.substr(at + delimiter.size());
+        if (rest.starts_with("--")) return at;
+        rest.remove_prefix(std::min(rest.find_first_not_of(" \t"), rest.size()));
+        if (rest.starts_with("\r\n")) return at;
+    }
+    return at;
+}
+
 }  // namespace
 
 std::string header_parameter(std::string_view header, std::string_view name) {
@@ -114,7 +125,7 @@ Checked<std::vector<Part>> parse_multipart(std::string_view content_type, std::s
     const Rejection open{400, "the multipart body ends before its closing delimiter"};
 
     std::vector<Part> parts;
-    std::size_t at = body.starts_with(std::string_view(delimiter).substr(2)) ? 0 : body.find(delimiter);
+    std::size_t at = body.starts_with(std::string_view(delimiter).substr(2)) ? 0 : find_delimiter(body, delimiter, 0);
     if (at == std::string_view::npos) return Rejection{400, "the multipart body does not hold its boundary"};
     at += at == 0 ? delimiter.size() - 2 : delimiter.size();
     while (true) {
@@ -128,7 +139,7 @@ Checked<std::vector<Part>> parse_multipart(std::string_view content_type, std::s
             return Rejection{400, "a part of the multipart body has no end of its headers"};
         const auto content_start = blank + 4;
         // The delimiter's own CRLF may be the last of the blank line when the content is empty.
-        const auto next = body.find(delimiter, content_start - 2);
+        const auto next = find_delimiter(body, delimiter, content_start - 2);
         if (next == std::string_view::npos) return open;
         const std::string_view content =
             next < content_start ? std::string_view() : body.substr(content_start, next - content_start);

@@ -14,7 +14,7 @@ namespace millrace::http {
 
 namespace {
 
-double rounded(double value, double unit) { return std::round(value / unit) * unit; }
+double rounded(double value, double scale) { return std::round(value * scale) / scale; }
 
 /// JSON that this product wrote; anything else is shown as null.
 json::value stored_json(const std::string& text) {
@@ -125,8 +125,8 @@ json::object view_of(const broker::EntityCounts& counts) {
                       {"oldestAgeSeconds", nullptr}};
     if (counts.oldest_age)
         view["oldestAgeSeconds"] = static_cast<double>(counts.oldest_age->count()) / 1000.0;
-    view["rates"] = {{"enqueuedPerSecond", rounded(counts.enqueued_per_second, 0.01)},
-                     {"completedPerSecond", rounded(counts.completed_per_second, 0.01)}};
+    view["rates"] = {{"enqueuedPerSecond", rounded(counts.enqueued_per_second, 100)},
+                     {"completedPerSecond", rounded(counts.completed_per_second, 100)}};
     view["totals"] = {{"enqueued", counts.enqueued_total},
                       {"completed", counts.completed_total},
                       {"deadLettered", counts.dead_lettered_total}};
@@ -179,7 +179,7 @@ json::object view_of(const broker::Delivery& delivery, std::size_t body_bytes_ma
 json::object view_of(const index::SearchHit& hit) {
     json::object view{
         {"documentId", hit.document_id}, {"chunk", hit.chunk}, {"title", hit.title},
-        {"category", hit.category},      {"text", hit.text},   {"score", rounded(hit.score, 1e-6)}};
+        {"category", hit.category},      {"text", hit.text},   {"score", rounded(hit.score, 1e6)}};
     add_if(view, "heading", hit.heading);
     if (hit.page > 0) view["page"] = hit.page;
     return view;
