@@ -129,11 +129,16 @@ bool stage_row(store::Connection& database, const StageInput& input, std::int64_
     return true;
 }
 
-/// The words of a document as a whole: of its first passages, which bounds what one command writes.
+/// The words of a document as a whole: of its first passages, which bounds what one command writes. What a passage
+/// repeats of the one before is taken once, or BM25 would count it twice.
 class DocumentText {
   public:
-    /// False once it is full.
-    bool add(std::string_view passage) {
+    /// `begin` and `end`: the place of `passage` in the document. False once the text is full.
+    bool add(std::string_view passage, std::uint64_t begin, std::uint64_t end) {
+        const bool placed = end - begin == passage.size();
+        const std::uint64_t repeated = placed && begin < end_ ? std::min(end_, end) - begin : 0;
+        end_ = std::max(end_, end);
+        passage.remove_prefix(repeated);
         text_.append(passage.substr(0, kDocumentTextBytesMax - text_.size())).append("\n");
         return text_.size() < kDocumentTextBytesMax;
     }
@@ -141,12 +146,13 @@ class DocumentText {
 
   private:
     std::string text_;
+    std::uint64_t end_ = 0;
 };
 
 void add_document_words(store::Connection& database, std::int64_t version, const StageInput& input) {
     DocumentText document;
     for (const ChunkText& chunk : input.chunks) {
-        if (!document.add(chunk.text)) break;
+        if (!document.add(chunk.text, chunk.begin, chunk.end)) break;
     }
     database.prepare("INSERT INTO document_words (rowid, title, text) VALUES (?, ?, ?)")
         .bind(version, input.version.title, document.text())
@@ -161,10 +167,10 @@ void remove_document_words(store::Connection& database, std::int64_t version) {
     const std::string title = find.string(0);
     find.reset();
     DocumentText document;
-    auto& passages =
-        database.prepare("SELECT text FROM chunk WHERE version = ? ORDER BY ordinal").bind(version);
-    while (passages.step() && document.add(passages.text(0))) {
-    }
+    auto& passages = database.prepare("SELECT text, begin, end FROM chunk WHERE version = ? ORDER BY ordinal");
+    passages.bind(version);
+    const auto place = [&](int column) { return static_cast<std::uint64_t>(passages.integer(column)); };
+    while (passages.step() && document.add(passages.text(0), place(1), place(2))) {}
     passages.reset();
     database
         .prepare("INSERT INTO document_words (document_words, rowid, title, text) VALUES ('delete', ?, ?, ?)")

@@ -48,6 +48,20 @@ class Recovery : public IndexFixture {
         return run(database_->read(std::move(work)));
     }
 
+    /// How often `word` is in the words of documents.
+    std::int64_t word_count(const std::string& word) {
+        auto work = [word](store::Connection& database) {
+            database.execute("CREATE VIRTUAL TABLE temp.places USING fts5vocab(main, document_words, instance)");
+            auto& count = database.prepare("SELECT count(*) FROM places WHERE term = ?").bind(word);
+            count.step();
+            const std::int64_t found = count.integer(0);
+            count.reset();
+            database.execute("DROP TABLE temp.places");
+            return found;
+        };
+        return run(database_->read(std::move(work)));
+    }
+
     /// Rows of every table of the index and of the database's own.
     std::map<std::string, std::int64_t> row_counts() {
         std::map<std::string, std::int64_t> counts;
@@ -87,6 +101,16 @@ TEST_F(Recovery, RemovedDocumentsAreGoneFromEveryTable) {
     for (int i = 0; i < 200; ++i) many.push_back("passage number " + std::to_string(i));
     put(version("a", 1, "x"), many);
     put(version("a", 2, "y"), {"a second version"});
+    std::vector<ChunkText> overlapping = chunks({"alpha beta gamma", "gamma delta", "delta"});
+    overlapping[0].end = 16;
+    overlapping[1].begin = 11;
+    overlapping[1].end = 22;
+    overlapping[2].begin = 17;
+    overlapping[2].end = 22;
+    ASSERT_TRUE(run(index_->stage(version("overlapping"), kModel, overlapping)));
+    EXPECT_EQ(word_count("gamma"), 1) << "of the document as a whole";
+    EXPECT_EQ(word_count("delta"), 1);
+    ASSERT_TRUE(run(index_->remove("overlapping", {})));
     stage(version("a", 3), {"staged only"});
     ASSERT_TRUE(run(index_->stage(version("a", 4), kModel, chunks({"without a vector"}))));
     restart();
