@@ -129,8 +129,8 @@ bool stage_row(store::Connection& database, const StageInput& input, std::int64_
     return true;
 }
 
-/// The words of a document as a whole: of its first passages, which bounds what one command writes. What a passage
-/// repeats of the one before is taken once, or BM25 would count it twice.
+/// The words of a document as a whole: of its first passages, which bounds what one command writes. What a
+/// passage repeats of the one before is taken once, or BM25 would count it twice.
 class DocumentText {
   public:
     /// `begin` and `end`: the place of `passage` in the document. False once the text is full.
@@ -167,10 +167,12 @@ void remove_document_words(store::Connection& database, std::int64_t version) {
     const std::string title = find.string(0);
     find.reset();
     DocumentText document;
-    auto& passages = database.prepare("SELECT text, begin, end FROM chunk WHERE version = ? ORDER BY ordinal");
+    auto& passages =
+        database.prepare("SELECT text, begin, end FROM chunk WHERE version = ? ORDER BY ordinal");
     passages.bind(version);
     const auto place = [&](int column) { return static_cast<std::uint64_t>(passages.integer(column)); };
-    while (passages.step() && document.add(passages.text(0), place(1), place(2))) {}
+    while (passages.step() && document.add(passages.text(0), place(1), place(2))) {
+    }
     passages.reset();
     database
         .prepare("INSERT INTO document_words (document_words, rowid, title, text) VALUES ('delete', ?, ?, ?)")

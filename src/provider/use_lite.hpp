@@ -51,9 +51,9 @@ class UseLite {
         std::vector<float> bias;
     };
     struct Block {
-        std::size_t width = 0;   ///< of its input; its output has kDimensions
+        std::size_t width = 0;  ///< of its input; its output has kDimensions
         Norm attention_norm;
-        Dense qkv;           ///< queries, keys and values side by side
+        Dense qkv;  ///< queries, keys and values side by side
         Dense out;
         Norm ffn_norm;
         Dense ffn_in;
@@ -70,9 +70,9 @@ class UseLite {
     void pool(const float* state, std::size_t rows, std::span<float> vector) const;
 
     Unigram unigram_;
-    std::vector<float> embedding_;   ///< a row of 256 per piece
-    std::vector<float> positions_;   ///< a row of 256 per place in the text
-    Dense residual_;                 ///< carries the first block's 256 wide input past it, 512 wide
+    std::vector<float> embedding_;  ///< a row of 256 per piece
+    std::vector<float> positions_;  ///< a row of 256 per place in the text
+    Dense residual_;  ///< carries the first block's 256 wide input past it, 512 wide
     std::array<Block, 2> blocks_;
     Dense head_;
 };

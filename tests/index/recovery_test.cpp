@@ -51,7 +51,8 @@ class Recovery : public IndexFixture {
     /// How often `word` is in the words of documents.
     std::int64_t word_count(const std::string& word) {
         auto work = [word](store::Connection& database) {
-            database.execute("CREATE VIRTUAL TABLE temp.places USING fts5vocab(main, document_words, instance)");
+            database.execute(
+                "CREATE VIRTUAL TABLE temp.places USING fts5vocab(main, document_words, instance)");
             auto& count = database.prepare("SELECT count(*) FROM places WHERE term = ?").bind(word);
             count.step();
             const std::int64_t found = count.integer(0);
