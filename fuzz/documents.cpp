@@ -1,4 +1,5 @@
 // Any body of POST /v1/documents under any Content-Type: documents within their limits, or a rejection.
+#include "base/utf8.hpp"
 #include "fuzz/fuzz.hpp"
 #include "http/document_body.hpp"
 #include "http/server_target.hpp"
@@ -20,7 +21,7 @@ void check_document(const work::NewDocument& document) {
     require(document.category.size() <= limits::category_bytes_max, "a category is within its limit");
     require(document.metadata.size() <= limits::metadata_bytes_max, "metadata is within its limit");
     for (const auto& text : {document.id, document.title, document.category, document.metadata}) {
-        require(http::is_utf8(text), "what is stored as text is UTF-8");
+        require(is_utf8(text), "what is stored as text is UTF-8");
     }
 }
 

@@ -1,4 +1,5 @@
 // Whatever a client sends, and however the network cuts it: the same answer, within the limits.
+#include "base/utf8.hpp"
 #include "fuzz/fuzz.hpp"
 #include "http/server_request.hpp"
 #include "http/server_target.hpp"
@@ -68,8 +69,8 @@ void check(std::string_view input) {
     for (const std::size_t step : {1, 7, 100}) require_same(whole, read(input, step));
     const auto target = http::parse_target(input);
     if (!target) return;
-    require(http::is_utf8(target->path), "a path is UTF-8");
-    for (const auto& segment : target->segments) require(http::is_utf8(segment), "a segment is UTF-8");
+    require(is_utf8(target->path), "a path is UTF-8");
+    for (const auto& segment : target->segments) require(is_utf8(segment), "a segment is UTF-8");
 }
 
 }  // namespace millrace::fuzz
