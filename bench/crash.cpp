@@ -20,6 +20,7 @@ namespace millrace::bench {
 namespace {
 
 namespace fs = std::filesystem;
+using SteadyTime = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 struct Arguments {
@@ -206,7 +207,11 @@ class DocumentCrash {
     }
 
     void start_server() {
-        server_.start({arguments_.server, "serve", "--data", directory_ / "server", "--listen",
+        const std::string config = directory_ / "millrace.toml";
+        if (!fs::exists(config)) {
+            std::ofstream(config) << "[[deployments]]\nname = \"embed\"\nprovider = \"local-hash\"\n";
+        }
+        server_.start({arguments_.server, "serve", "--config", config, "--data", directory_ / "server", "--listen",
                        "127.0.0.1:" + std::to_string(port_)},
                       directory_ / "server.log");
     }
@@ -236,10 +241,11 @@ class DocumentCrash {
     }
 
     asio::awaitable<void> wait_all_ended() {
+        const auto give_up = SteadyTime::now() + std::chrono::minutes(10);
         for (const auto& [id, sent] : load_.sent) {
             std::string status;
-            for (int tries = 0; status != "succeeded" && status != "failed" && tries < 6000; ++tries) {
-                if (tries > 0) co_await pause(milliseconds(20));
+            while (status != "succeeded" && status != "failed" && SteadyTime::now() < give_up) {
+                if (!status.empty()) co_await pause(milliseconds(20));
                 const json::value document = co_await find(id);
                 verdict_.expect(document.is_object(), id + " was accepted and is lost");
                 if (!document.is_object()) break;

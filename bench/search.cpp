@@ -2,9 +2,9 @@
 // words, by vectors and by both.
 //
 //     bench_search [--sets man,deb] [--corpora DIR] [--assets DIR] [--provider local|local-hash] [--nth N]
-//                  [--server URL] [--json PATH]
+//                  [--data DIR] [--server URL] [--json PATH]
 //
-// In this process by default; with --server through POST /v1/documents and /v1/search of a server that runs there.
+// In this process by default; --data keeps the databases for the next run. With --server through POST /v1/documents and /v1/search of a server that runs there.
 #include "base/async.hpp"
 #include "bench/support/retrieval_engine.hpp"
 #include "provider/local.hpp"
@@ -23,6 +23,7 @@ struct Arguments {
     std::filesystem::path corpora = "build/bench/corpora";
     std::filesystem::path assets = "build/assets";
     std::string provider = "local";
+    std::filesystem::path data;
     std::string server;
     std::string json;
     std::size_t nth = 1;
@@ -45,6 +46,7 @@ Arguments parse(int argc, char** argv) {
         else if (name == "--assets") arguments.assets = value;
         else if (name == "--provider") arguments.provider = value;
         else if (name == "--nth") arguments.nth = std::stoul(value);
+        else if (name == "--data") arguments.data = value;
         else if (name == "--server") arguments.server = value;
         else if (name == "--json") arguments.json = value;
         else throw std::runtime_error("unknown argument " + std::string(name));
@@ -127,7 +129,8 @@ int main_of(const Arguments& arguments) {
         const RetrievalSet set = read_set(arguments.corpora, name, arguments.nth);
         std::unique_ptr<RetrievalEngine> engine;
         if (arguments.server.empty()) {
-            engine = std::make_unique<InProcessEngine>(io.get_executor(), pool, *provider, tokens);
+            const auto folder = arguments.data.empty() ? arguments.data : arguments.data / name;
+            engine = std::make_unique<InProcessEngine>(io.get_executor(), pool, *provider, tokens, folder);
         } else {
             engine = std::make_unique<ServerEngine>(io.get_executor(), arguments.server);
         }

@@ -29,16 +29,21 @@ inline void show_progress(const std::string& what, std::size_t done, std::size_t
     std::fprintf(stderr, "\r%s %zu/%zu%s", what.c_str(), done, total, done == total ? "\n" : "");
 }
 
-/// Chunks, embeds, indexes and searches with the layers themselves, on a database in a temporary folder.
+/// Chunks, embeds, indexes and searches with the layers themselves, on a database in `folder`, which is kept, or if that
+/// is empty in a temporary one.
 class InProcessEngine final : public RetrievalEngine {
   public:
     InProcessEngine(const asio::any_io_executor& io, CpuPool& pool, provider::Provider& provider,
-                    std::shared_ptr<const text::TokenCounter> tokens)
-        : io_(io), pool_(pool), provider_(provider), tokens_(std::move(tokens)) {}
+                    std::shared_ptr<const text::TokenCounter> tokens, std::filesystem::path folder)
+        : io_(io), pool_(pool), provider_(provider), tokens_(std::move(tokens)), folder_(std::move(folder)) {
+        if (!folder_.empty()) return;
+        folder_ = std::filesystem::temp_directory_path() / ("millrace-bench-" + to_hex(random_uuid()));
+        temporary_ = true;
+    }
     ~InProcessEngine() override {
         index_.reset();
         database_.reset();
-        std::filesystem::remove_all(folder_);
+        if (temporary_) std::filesystem::remove_all(folder_);
     }
 
     asio::awaitable<void> ingest(const RetrievalSet& set) override {
@@ -131,8 +136,8 @@ class InProcessEngine final : public RetrievalEngine {
     CpuPool& pool_;
     provider::Provider& provider_;
     std::shared_ptr<const text::TokenCounter> tokens_;
-    std::filesystem::path folder_ =
-        std::filesystem::temp_directory_path() / ("millrace-bench-" + to_hex(random_uuid()));
+    std::filesystem::path folder_;
+    bool temporary_ = false;
     std::unique_ptr<store::Database> database_;
     std::unique_ptr<index::Index> index_;
 };

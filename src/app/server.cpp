@@ -131,7 +131,7 @@ class Server::Parts {
         auto database = store::Database::open(io_, options);
         if (!database) return database.error();
         database_ = std::move(*database);
-        blobs_ = std::make_unique<store::Blobs>(options.directory);
+        blobs_ = std::make_unique<store::Blobs>(options.directory / "blobs");
         pool_ = std::make_unique<CpuPool>(cpu_threads(configuration_.server));
         return {};
     }

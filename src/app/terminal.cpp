@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 
@@ -34,8 +35,14 @@ int width_of_terminal() {
     winsize size{};
     if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
     const char* columns = std::getenv("COLUMNS");
+<<<<<<< HEAD
     int width = 0;
     if (columns != nullptr) std::from_chars(columns, columns + std::strlen(columns), width);
+=======
+    const std::string_view digits = columns == nullptr ? "" : columns;
+    int width = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), width);
+>>>>>>> main
     return width;
 }
 

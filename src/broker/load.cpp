@@ -76,6 +76,7 @@ awaitable<Result<void>> Engine::load() {
     co_return Result<void>();
 }
 
+// On the writer's connection: the readers map the file into memory, and a scan would leave all of it there.
 awaitable<void> Engine::load_messages() {
     std::unordered_map<std::int64_t, Entity> by_id;
     for (const auto& [name, entity] : entities_) by_id.emplace(entity->id, entity);
@@ -84,7 +85,7 @@ awaitable<void> Engine::load_messages() {
         auto work = [after = next_message_ - 1](store::Connection& connection) {
             return scan(connection, after);
         };
-        rows = co_await database_.read(std::move(work));
+        rows = co_await database_.write(std::move(work), store::Sync::written, store::Undo::none);
         if (rows.empty()) break;
         next_message_ = rows.back().id + 1;
         for (const Scanned& row : rows) {

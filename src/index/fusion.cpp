@@ -50,4 +50,18 @@ std::vector<Ranked> fuse_ranks(std::span<const Ranked> keyword, std::span<const 
     return sorted(sum);
 }
 
+std::vector<Ranked> add_document_scores(std::span<const Ranked> passages, std::span<const Ranked> documents,
+                                        const std::unordered_map<std::int64_t, std::int64_t>& version_of,
+                                        double share) {
+    Scores of_passages;
+    Scores of_documents;
+    add_scores(of_passages, passages, 1 - share);
+    add_scores(of_documents, documents, share);
+    for (auto& [passage, score] : of_passages) {
+        const auto document = of_documents.find(version_of.at(passage));
+        if (document != of_documents.end()) score += document->second;
+    }
+    return sorted(of_passages);
+}
+
 }  // namespace millrace::index

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 namespace millrace::index {
@@ -27,5 +28,11 @@ std::vector<Ranked> fuse_scores(std::span<const Ranked> keyword, std::span<const
 /// 60 is that of Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion", SIGIR 2009. Otherwise as above.
 std::vector<Ranked> fuse_ranks(std::span<const Ranked> keyword, std::span<const Ranked> vector, double keyword_weight,
                                std::size_t depth = kFusionDepth);
+
+/// The ranking of passages with the scores of their documents taken in: (1 − share) · passage + share · document, each
+/// brought to 0…1 as above, where a document that isn't among `documents` (ids: versions) has 0. `version_of` has every
+/// passage.
+std::vector<Ranked> add_document_scores(std::span<const Ranked> passages, std::span<const Ranked> documents,
+                                        const std::unordered_map<std::int64_t, std::int64_t>& version_of, double share);
 
 }  // namespace millrace::index

@@ -16,8 +16,9 @@ namespace millrace::index {
 /// The state of the index in the connection's snapshot.
 Stamp read_stamp(store::Connection& database);
 
-/// Live passages that match the words of `query`, best first by BM25, at most `count`: those with all the words, or if
-/// these are fewer than `enough` those with any.
+/// Live passages that match the words of `query`, best first, at most `count`: those with all the words, or if these are
+/// fewer than `enough` those with any. The score, 0 to 1, is half that of the passage and half that of its document as
+/// a whole, both by BM25: a passage says what is where, the document what it is about.
 std::vector<Ranked> keyword_ranking(store::Connection& database, const std::string& query, const std::string& category,
                                     std::size_t count, std::size_t enough);
 

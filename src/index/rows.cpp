@@ -1,6 +1,6 @@
 #include "index/rows.hpp"
 
-#include "base/ids.hpp"
+#include "base/limits.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -11,6 +11,9 @@ namespace millrace::index {
 static_assert(std::endian::native == std::endian::little, "vectors are stored as little-endian numbers");
 
 namespace {
+
+// Indexed in about 6 ms.
+constexpr std::size_t kDocumentTextBytesMax = 256 * limits::kKiB;
 
 std::string_view bytes_of(std::span<const float> vector) {
     return {reinterpret_cast<const char*>(vector.data()), vector.size_bytes()};
@@ -115,6 +118,46 @@ bool stage_row(store::Connection& database, const StageInput& input, std::int64_
     return true;
 }
 
+/// The words of a document as a whole: of its first passages, which bounds what one command writes.
+class DocumentText {
+  public:
+    /// False once it is full.
+    bool add(std::string_view passage) {
+        text_.append(passage.substr(0, kDocumentTextBytesMax - text_.size())).append("\n");
+        return text_.size() < kDocumentTextBytesMax;
+    }
+    const std::string& text() const { return text_; }
+
+  private:
+    std::string text_;
+};
+
+void add_document_words(store::Connection& database, std::int64_t version, const StageInput& input) {
+    DocumentText document;
+    for (const ChunkText& chunk : input.chunks) {
+        if (!document.add(chunk.text)) break;
+    }
+    database.prepare("INSERT INTO document_words (rowid, title, text) VALUES (?, ?, ?)")
+        .bind(version, input.version.title, document.text())
+        .run();
+}
+
+/// Needs the passages; does nothing where there are no words (any more).
+void remove_document_words(store::Connection& database, std::int64_t version) {
+    auto& find = database.prepare("SELECT title FROM version WHERE id = ? AND live = 0 AND chunks IS NOT NULL");
+    if (!find.bind(version).step()) return;
+    const std::string title = find.string(0);
+    find.reset();
+    DocumentText document;
+    auto& passages = database.prepare("SELECT text FROM chunk WHERE version = ? ORDER BY ordinal").bind(version);
+    while (passages.step() && document.add(passages.text(0))) {}
+    passages.reset();
+    database.prepare("INSERT INTO document_words (document_words, rowid, title, text) VALUES ('delete', ?, ?, ?)")
+        .bind(version, title, document.text())
+        .run();
+    database.prepare("UPDATE version SET chunks = NULL WHERE id = ?").bind(version).run();
+}
+
 void set_stamp(store::Connection& database, std::uint64_t stamp) {
     database.prepare("UPDATE index_state SET stamp = ?").bind(static_cast<std::int64_t>(stamp)).run();
 }
@@ -166,6 +209,7 @@ Result<std::vector<std::uint32_t>> stage_rows(store::Connection& database, const
         if (!embedded) missing.push_back(static_cast<std::uint32_t>(ordinal));
     }
     if (last == input.chunks.size()) {
+        add_document_words(database, version, input);
         database.prepare("UPDATE version SET chunks = ? WHERE id = ?").bind(input.chunks.size(), version).run();
     }
     return missing;
@@ -269,6 +313,7 @@ bool purge_rows(store::Connection& database, std::int64_t version) {
         std::int64_t id;
         std::string title, heading, text;
     };
+    remove_document_words(database, version);
     std::vector<Row> rows;
     auto& find = database.prepare(
         "SELECT c.id, v.title, c.heading, c.text FROM version v JOIN chunk c ON c.version = v.id"

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kDimensions = 1024;
 constexpr std::size_t kHashTextsPerTurn = 64;  ///< about 5 ms
-constexpr std::size_t kMixTextsPerTurn = 4;    ///< about 30 ms
+constexpr std::size_t kMixTextsPerTurn = 8;    ///< 40 to 100 ms
 
 constexpr std::size_t kHashDimensions = kDimensions - UseLite::kDimensions;
 constexpr float kMeaningWeight = 1.3f;  ///< of the model's half; the hash has 1. Measured: docs/local-model.md
@@ -108,7 +108,7 @@ Result<std::unique_ptr<Provider>> make_local(CpuPool& pool, const std::filesyste
     auto embed_texts = [model = std::make_shared<const UseLite>(std::move(*loaded))](auto texts, auto vectors) {
         return embed_by_mix(*model, texts, vectors);
     };
-    return std::make_unique<LocalProvider>(pool, model_info("local-use-hash-1024", 110, 22), std::move(embed_texts),
+    return std::make_unique<LocalProvider>(pool, model_info("local-use-hash-1024", 90, 22), std::move(embed_texts),
                                            kMixTextsPerTurn);
 }
 

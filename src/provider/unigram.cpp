@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <fstream>
 #include <limits>
 #include <stdexcept>
@@ -60,7 +61,7 @@ Result<Unigram> Unigram::load(const std::filesystem::path& path) {
         if (tab == std::string::npos || tab + 1 == line.size()) return corrupt(path, number, "is not score, tab, piece");
         double score = 0;
         const auto [end, error] = std::from_chars(line.data(), line.data() + tab, score);
-        if (error != std::errc() || end != line.data() + tab) return corrupt(path, number, "has no score");
+        if (error != std::errc() || end != line.data() + tab || !std::isfinite(score)) return corrupt(path, number, "has no score");
         if (number > kReserved) entries.push_back({line.substr(tab + 1), static_cast<std::int32_t>(number - 1)});
         unigram.scores_.push_back(score);
         if (number > std::numeric_limits<std::int16_t>::max()) return corrupt(path, number, "is one too many");

@@ -31,8 +31,8 @@ class UseLite {
     static Result<UseLite> load(const std::filesystem::path& folder);
 
     /// Writes the unit vector of each non-empty UTF-8 text to the span of the same index, which has `kDimensions`
-    /// places. Returns the number of pieces read. A text's vector is the same, bit for bit, in any company.
-    /// About 6 ms for 128 pieces with AVX-512, 11 ms with AVX2.
+    /// places. Returns the number of pieces read. A text's vector is the same, bit for bit, in any company; short
+    /// texts are cheaper in company. docs/local-model.md has the times.
     std::size_t embed(std::span<const std::string_view> texts, std::span<const std::span<float>> vectors) const;
 
     /// The ids of the pieces that the model reads of `text`.
@@ -60,11 +60,11 @@ class UseLite {
     struct Workspace;
 
     UseLite() = default;
-    void embed_pieces(std::span<const std::int32_t> ids, std::span<float> vector, Workspace& work) const;
-    void look_up(std::span<const std::int32_t> ids, float* rows) const;
-    void run_block(const Block& block, const Dense* residual, std::size_t rows, Workspace& work) const;
-    void attend(std::size_t width, std::size_t rows, Workspace& work) const;
-    void pool(std::size_t rows, std::span<float> vector, Workspace& work) const;
+    void run(std::span<const std::span<float>> vectors, Workspace& work) const;
+    void look_up(std::span<const std::int32_t> ids, Workspace& work) const;
+    void run_block(const Block& block, const Dense* residual, Workspace& work) const;
+    void attend(std::size_t width, std::size_t first, std::size_t rows, Workspace& work) const;
+    void pool(const float* state, std::size_t rows, std::span<float> vector) const;
 
     Unigram unigram_;
     std::vector<float> embedding_;   ///< a row of 256 per piece

@@ -11,7 +11,7 @@
 
 namespace millrace::store {
 
-/// Files under `directory`/blobs, spread over 256 folders. Every function blocks on the disk: call it on the CPU pool
+/// Files under `directory`, spread over 256 folders. Every function blocks on the disk: call it on the CPU pool
 /// or a database thread, any number at once. Throws MachineError where the disk fails.
 class Blobs {
   public:

@@ -1,7 +1,7 @@
 // What only the embedded broker has: transactions with other rows, counts, administration, its own clockwork.
 #include "tests/broker/engine_fixture.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
+#include <future>
 
 namespace millrace::broker::test {
 namespace {
@@ -301,9 +301,20 @@ TEST_F(Engine, DoesByItselfWhatIsDueOnceItIsStarted) {
 TEST_F(Engine, AReceiverCancelledWhileItsDeliveryIsWrittenGivesItBackUncounted) {
     under_test.put("q");
     send_texts("q", {"a"});
+    // The writer stands still meanwhile.
+    std::promise<void> gate;
+    auto wait_for_gate = [opened = gate.get_future().share()](store::Connection&) {
+        opened.wait();
+        return true;
+    };
+    auto standing = loop.begin(under_test.database->write(std::move(wait_for_gate)));
     auto receiving = loop.begin(broker().receive("q", ReceiveOptions()));
-    loop.io().poll_one();  // the delivery is being written now
+    loop.settle();
+    EXPECT_EQ(broker().counts("q")->active, 0u) << "the delivery waits to be written";
     receiving.cancel();
+    loop.settle();
+    gate.set_value();
+    loop.finish(standing);
     try {
         EXPECT_THAT(loop.finish(receiving).value(), IsEmpty());
     } catch (const boost::system::system_error&) {

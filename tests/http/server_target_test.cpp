@@ -1,6 +1,7 @@
 #include "http/server_target.hpp"
 
 #include "base/utf8.hpp"
+
 #include "http/server_answer.hpp"
 
 #include <gtest/gtest.h>

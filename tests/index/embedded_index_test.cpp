@@ -159,7 +159,8 @@ TEST_F(EmbeddedIndex, RemoveAndDiscardLeaveNoRow) {
     ASSERT_TRUE(run(index_->remove("a", {})));
     ASSERT_TRUE(run(index_->remove("unknown", {})));
     EXPECT_THAT(places(request("one two three four")), IsEmpty());
-    for (const char* table : {"version", "chunk", "chunk_vector", "chunk_words", "chunk_words_docsize"}) {
+    for (const char* table : {"version", "chunk", "chunk_vector", "chunk_words", "chunk_words_docsize",
+                              "document_words_docsize"}) {
         EXPECT_EQ(number("SELECT count(*) FROM " + std::string(table)), 0) << table;
     }
     EXPECT_EQ(index_->stats().documents, 0u);

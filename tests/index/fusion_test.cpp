@@ -52,5 +52,16 @@ TEST(Fusion, LooksNoDeeperThanAsked) {
     EXPECT_EQ(fuse_ranks(keyword, keyword, 0.5, 1).size(), 1u);
 }
 
+TEST(AddDocumentScores, TakesTheDocumentIntoEachOfItsPassages) {
+    const std::unordered_map<std::int64_t, std::int64_t> version_of = {{1, 10}, {2, 20}, {3, 10}, {4, 30}};
+    const std::vector<Ranked> passages = {{1, 8}, {2, 6}, {3, 4}, {4, 0}};
+    const Case plain = {"no documents", {}, {}, 0, {{1, 0.5}, {2, 0.375}, {3, 0.25}, {4, 0}}};
+    expect_same(add_document_scores(passages, {}, version_of, 0.5), plain);
+    const std::vector<Ranked> documents = {{20, 5}, {10, 3}, {99, 1}};
+    const Case both = {"both", {}, {}, 0, {{2, 0.875}, {1, 0.75}, {3, 0.5}, {4, 0}}};
+    expect_same(add_document_scores(passages, documents, version_of, 0.5), both);
+    EXPECT_TRUE(add_document_scores({}, documents, version_of, 0.5).empty());
+}
+
 }  // namespace
 }  // namespace millrace::index

@@ -46,5 +46,7 @@ CREATE TABLE chunk_vector (
     chunk  INTEGER PRIMARY KEY,
     vector BLOB NOT NULL                 -- little-endian fp32, unit length
 );
--- Contentless: a row is removed by feeding its old text to 'delete'.
+-- Both contentless: a row is removed by feeding its old text to 'delete'.
 CREATE VIRTUAL TABLE chunk_words USING fts5(title, heading, text, content='', tokenize='porter unicode61');
+-- Row: version.id, there if version.chunks is not NULL; the text is that of the first passages.
+CREATE VIRTUAL TABLE document_words USING fts5(title, text, content='', tokenize='porter unicode61');
