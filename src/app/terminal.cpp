@@ -35,14 +35,8 @@ int width_of_terminal() {
     winsize size{};
     if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
     const char* columns = std::getenv("COLUMNS");
-<<<<<<< HEAD
     int width = 0;
     if (columns != nullptr) std::from_chars(columns, columns + std::strlen(columns), width);
-=======
-    const std::string_view digits = columns == nullptr ? "" : columns;
-    int width = 0;
-    std::from_chars(digits.data(), digits.data() + digits.size(), width);
->>>>>>> main
     return width;
 }
 

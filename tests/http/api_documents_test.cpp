@@ -83,12 +83,8 @@ TEST_F(Documents, OfAFormKeepNameTypeAndBytes) {
     ASSERT_EQ(messages.size(), 1u);
     const auto body = boost::json::parse(messages[0].message.body);
     EXPECT_EQ(body.at("fileName"), "two.txt");
-<<<<<<< HEAD
     EXPECT_EQ(blobs_->get(std::string(body.at("contentRef").as_string())).value(),
               "line\r\n--not the end \xff\r\n");
-=======
-    EXPECT_EQ(body.at("content"), "line\r\n--not the end\r\n");
->>>>>>> main
 }
 
 TEST_F(Documents, AsRawBodiesTakeTheirNamesFromTheQuery) {
