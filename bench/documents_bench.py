@@ -3,10 +3,10 @@
 
     bench/documents_bench.py --server build/release/millrace [--documents 2000] [--json PATH]
 
-Every accepted document must end searchable or as a dead letter with a reason, and the counts add up; ingesting the same
-documents again makes no provider call; changing one paragraph of one document embeds only its own passages. The
-provider is `millrace simulate`, which counts what it is asked. Packages are fetched with apt-get into
-build/bench/corpora, nothing is installed.
+Every accepted document must end searchable or as a dead letter with a reason, and the counts add up;
+ingesting the same documents again makes no provider call; changing one paragraph of one document embeds
+only its own passages. The provider is `millrace simulate`, which counts what it is asked. Packages are
+fetched with apt-get into build/bench/corpora, nothing is installed.
 """
 
 import argparse
@@ -56,9 +56,13 @@ def choose(files: str, wanted: int) -> list[str]:
     for place, _, names in os.walk(files):
         for name in names:
             path = os.path.join(place, name)
-            if os.path.splitext(name)[1] in TYPES and not os.path.islink(path) and os.path.getsize(path) <= BYTES_MAX:
+            known = os.path.splitext(name)[1] in TYPES and not os.path.islink(path)
+            if known and os.path.getsize(path) <= BYTES_MAX:
                 paths.append(path)
-    paths.sort(key=lambda path: (not path.endswith(".pdf"), hashlib.sha256(os.path.relpath(path, files).encode()).hexdigest()))
+    def rank(path: str) -> tuple[bool, str]:
+        return not path.endswith(".pdf"), hashlib.sha256(os.path.relpath(path, files).encode()).hexdigest()
+
+    paths.sort(key=rank)
     if len(paths) < wanted:
         sys.exit(f"only {len(paths)} documents in the packages, {wanted} wanted")
     return paths[:wanted]
@@ -161,18 +165,23 @@ def change_one_paragraph(content: bytes) -> bytes:
 def run(options: argparse.Namespace) -> list[str]:
     files = fetch(os.path.join("build/bench/corpora", "packages"))
     chosen = choose(files, options.documents)
-    documents = {os.path.relpath(p, files): (open(p, "rb").read(), TYPES[os.path.splitext(p)[1]]) for p in chosen}
+    documents = {}
+    for path in chosen:
+        with open(path, "rb") as file:
+            documents[os.path.relpath(path, files)] = (file.read(), TYPES[os.path.splitext(path)[1]])
     formats = Counter(os.path.splitext(path)[1][1:] for path in chosen)
-    print(f"{len(documents)} documents, {sum(len(c) for c, _ in documents.values()) >> 20} MiB: {dict(formats)}")
+    mebibytes = sum(len(content) for content, _ in documents.values()) >> 20
+    print(f"{len(documents)} documents, {mebibytes} MiB: {dict(formats)}")
     problems: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
         simulator_port, port = free_port(), free_port()
         config = os.path.join(scratch, "millrace.toml")
         with open(config, "w", encoding="utf-8") as file:
-            file.write(f'[[deployments]]\nname = "simulated"\nprovider = "openai"\nmodel = "text-embedding-3-small"\n'
+            file.write(f'[[deployments]]\nname = "simulated"\nprovider = "openai"\n'
+                       f'model = "text-embedding-3-small"\n'
                        f'endpoint = "http://127.0.0.1:{simulator_port}/v1"\ndimensions = 256\n')
-        simulator = Server([options.server, "simulate", "--listen", f"127.0.0.1:{simulator_port}"], simulator_port,
-                           os.path.join(scratch, "simulate.log"))
+        simulate = [options.server, "simulate", "--listen", f"127.0.0.1:{simulator_port}"]
+        simulator = Server(simulate, simulator_port, os.path.join(scratch, "simulate.log"))
         server = Server([options.server, "serve", "--config", config, "--data", os.path.join(scratch, "data"),
                          "--listen", f"127.0.0.1:{port}"], port, os.path.join(scratch, "serve.log"))
         try:
@@ -202,7 +211,8 @@ def measure(server: Server, simulator: Server, documents: dict, problems: list[s
     check(len(accepted) == len(documents), f"{len(accepted)} of {len(documents)} accepted", problems)
     check(len(searchable) + len(failed) == len(accepted),
           f"{len(accepted)} accepted = {len(searchable)} searchable + {len(failed)} dead-lettered", problems)
-    check(dead_letters(server) == len(failed), f"{dead_letters(server)} dead letters for {len(failed)} failures", problems)
+    dead = dead_letters(server)
+    check(dead == len(failed), f"{dead} dead letters for {len(failed)} failures", problems)
     check(all(failed.values()), "every dead letter has its reason", problems)
     calls = simulator.json("/stats")["calls"]
     chunks = sum(view["chunks"] for view in first.values())
@@ -212,19 +222,21 @@ def measure(server: Server, simulator: Server, documents: dict, problems: list[s
     ended = wait_ended(server, ingest(server, again))
     check(all(view["status"] == "succeeded" for view in ended.values()), "all are searchable again", problems)
     repeated = simulator.json("/stats")["calls"] - calls
-    check(repeated == 0, f"ingesting the same {len(again)} documents again made {repeated} provider calls", problems)
+    check(repeated == 0, f"the same {len(again)} documents again made {repeated} provider calls", problems)
 
     changed = next(d for d in sorted(again) if d.endswith(".html") and first[d]["chunks"] >= 8)
     before = simulator.json("/stats")["inputs"]
     wait_ended(server, ingest(server, {changed: (change_one_paragraph(documents[changed][0]), "text/html")}))
     inputs = simulator.json("/stats")["inputs"] - before
-    check(0 < inputs <= 3, f"one changed paragraph of {first[changed]['chunks']} passages embedded {inputs}", problems)
+    passages = first[changed]["chunks"]
+    check(0 < inputs <= 3, f"one changed paragraph of {passages} passages embedded {inputs}", problems)
     return {"searchable": len(searchable), "dead_lettered": len(failed), "passages": chunks, "calls": calls,
             "calls_again": repeated, "inputs_of_a_changed_paragraph": inputs, "seconds": seconds}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("--server", default="build/release/millrace")
     parser.add_argument("--documents", type=int, default=2000)
     parser.add_argument("--json")

@@ -1,4 +1,5 @@
-// How many passages a second the local models embed on one core, beside the matrix products that they can't avoid.
+// How many passages a second the local models embed on one core, beside the matrix products that they can't
+// avoid.
 #include "provider/feature_hash.hpp"
 #include "provider/local.hpp"
 #include "provider/unigram.hpp"
@@ -36,27 +37,30 @@ double fastest(int rounds, const std::function<void()>& work) {
     for (int round = 0; round < rounds; ++round) {
         const auto begin = std::chrono::steady_clock::now();
         work();
-        best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+        best =
+            std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     }
     return best;
 }
 
 /// `count` passages of `words` words each, no two alike.
 std::vector<std::string> passages(std::size_t count, std::size_t words) {
-    const char* sentence[] = {"the",  "worker", "takes",  "a",       "message", "under", "its",     "lock",
-                              "and",  "writes", "what",   "it",      "found",   "into",  "another", "table",
-                              "then", "waits",  "before", "reading", "more"};
+    const char* sentence[] = {"the",     "worker", "takes",  "a",     "message", "under",   "its",
+                              "lock",    "and",    "writes", "what",  "it",      "found",   "into",
+                              "another", "table",  "then",   "waits", "before",  "reading", "more"};
     std::vector<std::string> texts(count);
     for (std::size_t i = 0; i < count; ++i) {
-        for (std::size_t j = 0; j < words; ++j) texts[i] += std::string(sentence[(i * 5 + j * (j / 21 + 1)) % 21]) + " ";
+        for (std::size_t j = 0; j < words; ++j)
+            texts[i] += std::string(sentence[(i * 5 + j * (j / 21 + 1)) % 21]) + " ";
     }
     return texts;
 }
 
 /// The products of the transformer for 128 pieces: inner dimension and columns of each of its matrices.
 Row products() {
-    const std::pair<std::size_t, std::size_t> shapes[] = {{256, 768},  {256, 512},  {256, 512},  {512, 1536}, {1536, 512},
-                                                          {512, 1536}, {512, 512},  {512, 1536}, {1536, 512}};
+    const std::pair<std::size_t, std::size_t> shapes[] = {{256, 768},  {256, 512},  {256, 512},
+                                                          {512, 1536}, {1536, 512}, {512, 1536},
+                                                          {512, 512},  {512, 1536}, {1536, 512}};
     double flops = 0;
     std::vector<provider::PackedMatrix> matrices;
     for (const auto& [inner, columns] : shapes) {
@@ -68,7 +72,8 @@ Row products() {
     std::vector<float> result(128 * 1536);
     const double seconds = fastest(20, [&] {
         for (const auto& matrix : matrices) {
-            provider::multiply(left.data(), 1536, 128, matrix, {}, provider::Finish::store, result.data(), 1536);
+            provider::multiply(left.data(), 1536, 128, matrix, {}, provider::Finish::store, result.data(),
+                               1536);
         }
     });
     char note[64];

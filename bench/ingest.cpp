@@ -1,5 +1,5 @@
-// Documents per second from POST to searchable, with the local model and with a remote one of 200 ms latency; the time
-// of an answer at a fixed rate of requests while ingesting; and where the time goes, by stage.
+// Documents per second from POST to searchable, with the local model and with a remote one of 200 ms latency;
+// the time of an answer at a fixed rate of requests while ingesting; and where the time goes, by stage.
 //
 //     bench_ingest [--server PATH] [--documents N] [--rate PER_SECOND] [--seconds N] [--json PATH]
 #include "base/async.hpp"
@@ -36,20 +36,27 @@ Arguments parse(int argc, char** argv) {
     for (int i = 1; i + 1 < argc; i += 2) {
         const std::string_view name = argv[i];
         const std::string value = argv[i + 1];
-        if (name == "--server") arguments.server = value;
-        else if (name == "--documents") arguments.documents = std::stoi(value);
-        else if (name == "--rate") arguments.rate = std::stoi(value);
-        else if (name == "--seconds") arguments.seconds = std::stoi(value);
-        else if (name == "--json") arguments.json = value;
-        else throw std::runtime_error("unknown argument " + std::string(name));
+        if (name == "--server")
+            arguments.server = value;
+        else if (name == "--documents")
+            arguments.documents = std::stoi(value);
+        else if (name == "--rate")
+            arguments.rate = std::stoi(value);
+        else if (name == "--seconds")
+            arguments.seconds = std::stoi(value);
+        else if (name == "--json")
+            arguments.json = value;
+        else
+            throw std::runtime_error("unknown argument " + std::string(name));
     }
     return arguments;
 }
 
 /// About 1.8 KiB of text that no other number gives: four passages of the local model.
 std::string text_of(int number) {
-    static constexpr const char* kWords[] = {"mill", "river", "wheel", "stone", "grain", "water", "gate", "sluice",
-                                             "flour", "weir", "dam", "bucket", "shaft", "gear", "channel", "pond"};
+    static constexpr const char* kWords[] = {"mill",  "river",  "wheel",   "stone", "grain", "water",
+                                             "gate",  "sluice", "flour",   "weir",  "dam",   "bucket",
+                                             "shaft", "gear",   "channel", "pond"};
     std::mt19937 random(static_cast<unsigned>(number));
     std::string text;
     for (int word = 0; word < 300; ++word) {
@@ -81,12 +88,15 @@ class Setting {
             const unsigned short simulator_port = free_port();
             config << "model = \"text-embedding-3-small\"\ndimensions = 256\nendpoint = \"http://127.0.0.1:"
                    << simulator_port << "/v1\"\n";
-            simulator_.start({arguments.server, "simulate", "--listen", "127.0.0.1:" + std::to_string(simulator_port),
-                              "--latency", std::to_string(kLatencyMillis)}, log);
+            simulator_.start(
+                {arguments.server, "simulate", "--listen", "127.0.0.1:" + std::to_string(simulator_port),
+                 "--latency", std::to_string(kLatencyMillis)},
+                log);
         }
         config.close();
         server_.start({arguments.server, "serve", "--config", directory_ / "millrace.toml", "--data",
-                       directory_ / "data", "--listen", "127.0.0.1:" + std::to_string(port_)}, log);
+                       directory_ / "data", "--listen", "127.0.0.1:" + std::to_string(port_)},
+                      log);
     }
 
     ~Setting() {
@@ -105,7 +115,8 @@ class Setting {
             ended = true;
         });
         io_.restart();
-        while (!ended && io_.run_one() > 0) {}
+        while (!ended && io_.run_one() > 0) {
+        }
         if (failure) std::rethrow_exception(failure);
     }
 
@@ -171,7 +182,8 @@ class Setting {
     }
 
     /// The sum of all series of a family, or of the one with `label`.
-    static double value_of(const std::string& metrics, const std::string& family, const std::string& label = "") {
+    static double value_of(const std::string& metrics, const std::string& family,
+                           const std::string& label = "") {
         std::istringstream lines(metrics);
         double sum = 0;
         for (std::string line; std::getline(lines, line);) {
@@ -183,8 +195,8 @@ class Setting {
 
   private:
     asio::awaitable<void> post(int number) {
-        json::value body = json::object{{"id", "d" + std::to_string(number)}, {"title", "Document"},
-                                        {"content", text_of(number)}};
+        json::value body = json::object{
+            {"id", "d" + std::to_string(number)}, {"title", "Document"}, {"content", text_of(number)}};
         auto answer = co_await client_.post("/v1/documents", std::move(body));
         if (answer.status != 202) throw std::runtime_error("POST answered " + std::to_string(answer.status));
     }
@@ -213,7 +225,8 @@ void print_stages(const std::string& metrics, double seconds) {
 }
 
 /// Posts all documents at once and waits until they are searchable; documents per second.
-double measure_throughput(Setting& setting, const Arguments& arguments, const char* name, double call_seconds_limit) {
+double measure_throughput(Setting& setting, const Arguments& arguments, const char* name,
+                          double call_seconds_limit) {
     const auto start = SteadyTime::now();
     setting.run([](Setting& s, int documents) -> asio::awaitable<void> {
         co_await s.wait_ready();
@@ -222,14 +235,17 @@ double measure_throughput(Setting& setting, const Arguments& arguments, const ch
     }(setting, arguments.documents));
     const double seconds = Seconds(SteadyTime::now() - start).count();
     std::string metrics;
-    setting.run([](Setting& s, std::string& into) -> asio::awaitable<void> { into = co_await s.metrics(); }(setting, metrics));
+    setting.run([](Setting& s, std::string& into) -> asio::awaitable<void> { into = co_await s.metrics(); }(
+                                                      setting, metrics));
     const double rate = arguments.documents / seconds;
     const double calls = Setting::value_of(metrics, "embedding_duration_seconds_sum");
-    std::printf("%s: %.0f documents/s to searchable (%d in %.1f s); a call to the model is under way %.1f times on average\n",
-                name, rate, arguments.documents, seconds, calls / seconds);
+    std::printf(
+        "%s: %.0f documents/s to searchable (%d in %.1f s); a call to the model is under way %.1f times on "
+        "average\n",
+        name, rate, arguments.documents, seconds, calls / seconds);
     if (call_seconds_limit > 0) {
-        std::printf("  ratio to one document a call and %d ms a call, one after the other: %.1f\n", kLatencyMillis,
-                    rate * call_seconds_limit);
+        std::printf("  ratio to one document a call and %d ms a call, one after the other: %.1f\n",
+                    kLatencyMillis, rate * call_seconds_limit);
     }
     print_stages(metrics, seconds);
     return rate;
@@ -242,15 +258,19 @@ int run(const Arguments& arguments) {
         figures[deployment] = measure_throughput(setting, arguments, deployment, 0);
     }
     Setting setting(arguments, "openai", true);
-    figures["simulated"] = measure_throughput(setting, arguments, "simulated, 200 ms", kLatencyMillis / 1000.0);
+    figures["simulated"] =
+        measure_throughput(setting, arguments, "simulated, 200 ms", kLatencyMillis / 1000.0);
     std::vector<double> millis;
     setting.run([](Setting& s, const Arguments& a, std::vector<double>& into) -> asio::awaitable<void> {
         into = co_await s.post_at_rate(1'000'000, a.rate, a.seconds);
     }(setting, arguments, millis));
     const double p50 = percentile(millis, 0.5);
     const double p99 = percentile(millis, 0.99);
-    std::printf("POST to 202 at %d a second while ingesting: p50 %.2f ms, p99 %.2f ms (%.2f of the aim of 20 ms), %zu "
-                "requests\n", arguments.rate, p50, p99, p99 / 20, millis.size());
+    std::printf(
+        "POST to 202 at %d a second while ingesting: p50 %.2f ms, p99 %.2f ms (%.2f of the aim of 20 ms), "
+        "%zu "
+        "requests\n",
+        arguments.rate, p50, p99, p99 / 20, millis.size());
     figures["post_p50_ms"] = p50;
     figures["post_p99_ms"] = p99;
     if (!arguments.json.empty()) std::ofstream(arguments.json) << json::serialize(figures);

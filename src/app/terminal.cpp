@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 

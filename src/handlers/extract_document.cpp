@@ -110,7 +110,8 @@ asio::awaitable<work::Outcome> extract_document(Services& services, Job job) {
     std::string body = text_body(*payload, extraction, title, blob);
     work::Done done;
     done.follow_ups.push_back({work::queue::chunk, pipeline_message(job.version, "chunk", body)});
-    done.follow_ups.push_back({work::queue::metadata, pipeline_message(job.version, "metadata", std::move(body))});
+    done.follow_ups.push_back(
+        {work::queue::metadata, pipeline_message(job.version, "metadata", std::move(body))});
     done.with = [version = job.version, title, blob,
                  now = services.clock.now()](store::Connection& connection) -> Result<void> {
         records::set_stage(connection, version, "chunk", now);

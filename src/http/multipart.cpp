@@ -125,7 +125,8 @@ Checked<std::vector<Part>> parse_multipart(std::string_view content_type, std::s
     const Rejection open{400, "the multipart body ends before its closing delimiter"};
 
     std::vector<Part> parts;
-    std::size_t at = body.starts_with(std::string_view(delimiter).substr(2)) ? 0 : find_delimiter(body, delimiter, 0);
+    std::size_t at =
+        body.starts_with(std::string_view(delimiter).substr(2)) ? 0 : find_delimiter(body, delimiter, 0);
     if (at == std::string_view::npos) return Rejection{400, "the multipart body does not hold its boundary"};
     at += at == 0 ? delimiter.size() - 2 : delimiter.size();
     while (true) {

@@ -9,29 +9,32 @@ namespace {
 
 // Function words of English: articles, pronouns, prepositions, conjunctions, auxiliary verbs. Sorted.
 constexpr auto kStopWords = std::to_array<std::string_view>({
-    "a",       "about",  "above",  "after",  "again",   "against", "all",     "also",   "am",     "an",
-    "and",     "any",    "are",    "as",     "at",      "be",      "because", "been",   "before", "being",
-    "below",   "between", "both",  "but",    "by",      "can",     "cannot",  "could",  "did",    "do",
-    "does",    "doing",  "down",   "during", "each",    "few",     "for",     "from",   "further", "had",
-    "has",     "have",   "having", "he",     "her",     "here",    "hers",    "him",    "his",    "how",
-    "i",       "if",     "in",     "into",   "is",      "it",      "its",     "itself", "just",   "me",
-    "more",    "most",   "my",     "no",     "nor",     "not",     "of",      "off",    "on",     "once",
-    "only",    "or",     "other",  "our",    "ours",    "out",     "over",    "own",    "same",   "she",
-    "should",  "so",     "some",   "such",   "than",    "that",    "the",     "their",  "theirs", "them",
-    "then",    "there",  "these",  "they",   "this",    "those",   "through", "to",     "too",    "under",
-    "until",   "up",     "us",     "very",   "was",     "we",      "were",    "what",   "when",   "where",
-    "which",   "while",  "who",    "whom",   "why",     "will",    "with",    "would",  "you",    "your",
+    "a",      "about",   "above",  "after",  "again", "against", "all",     "also",   "am",      "an",
+    "and",    "any",     "are",    "as",     "at",    "be",      "because", "been",   "before",  "being",
+    "below",  "between", "both",   "but",    "by",    "can",     "cannot",  "could",  "did",     "do",
+    "does",   "doing",   "down",   "during", "each",  "few",     "for",     "from",   "further", "had",
+    "has",    "have",    "having", "he",     "her",   "here",    "hers",    "him",    "his",     "how",
+    "i",      "if",      "in",     "into",   "is",    "it",      "its",     "itself", "just",    "me",
+    "more",   "most",    "my",     "no",     "nor",   "not",     "of",      "off",    "on",      "once",
+    "only",   "or",      "other",  "our",    "ours",  "out",     "over",    "own",    "same",    "she",
+    "should", "so",      "some",   "such",   "than",  "that",    "the",     "their",  "theirs",  "them",
+    "then",   "there",   "these",  "they",   "this",  "those",   "through", "to",     "too",     "under",
+    "until",  "up",      "us",     "very",   "was",   "we",      "were",    "what",   "when",    "where",
+    "which",  "while",   "who",    "whom",   "why",   "will",    "with",    "would",  "you",     "your",
     "yours",
 });
 static_assert(std::is_sorted(kStopWords.begin(), kStopWords.end()));
 
-bool is_stop_word(std::string_view word) { return std::binary_search(kStopWords.begin(), kStopWords.end(), word); }
+bool is_stop_word(std::string_view word) {
+    return std::binary_search(kStopWords.begin(), kStopWords.end(), word);
+}
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 bool in_word(char c) {
     const char small = lower(c);
-    return (small >= 'a' && small <= 'z') || (c >= '0' && c <= '9') || (static_cast<unsigned char>(c) >= 0x80);
+    return (small >= 'a' && small <= 'z') || (c >= '0' && c <= '9') ||
+           (static_cast<unsigned char>(c) >= 0x80);
 }
 
 }  // namespace
@@ -42,7 +45,8 @@ std::vector<std::string> query_words(std::string_view query) {
         std::string word;
         while (at < query.size() && !in_word(query[at])) ++at;
         while (at < query.size() && in_word(query[at])) word += lower(query[at++]);
-        if (!word.empty() && std::find(all.begin(), all.end(), word) == all.end()) all.push_back(std::move(word));
+        if (!word.empty() && std::find(all.begin(), all.end(), word) == all.end())
+            all.push_back(std::move(word));
     }
     std::vector<std::string> kept;
     std::copy_if(all.begin(), all.end(), std::back_inserter(kept),

@@ -42,8 +42,11 @@ std::vector<float> position_table(std::span<const float> timescales) {
 /// Texts under way, one after the other, and buffers with a row per piece of theirs.
 struct UseLite::Workspace {
     explicit Workspace(std::size_t rows_max)
-        : input(rows_max * kWidth), state(rows_max * kWidth), normed(rows_max * kWidth),
-          wide(rows_max * kFfnWidth), scores(rows_max * kPiecesMax) {}
+        : input(rows_max * kWidth),
+          state(rows_max * kWidth),
+          normed(rows_max * kWidth),
+          wide(rows_max * kFfnWidth),
+          scores(rows_max * kPiecesMax) {}
 
     std::vector<std::size_t> lengths;  ///< of each text, in rows
     std::size_t rows = 0;              ///< their sum
@@ -185,14 +188,16 @@ void UseLite::run_block(const Block& block, const Dense* residual, Workspace& wo
     float* wide = work.wide.data();
     float* normed = work.normed.data();
     layer_norm(work.input.data(), rows, block.attention_norm.scale, block.attention_norm.bias, normed);
-    multiply(normed, block.width, rows, block.qkv.kernel, block.qkv.bias, Finish::store, wide, 3 * block.width);
+    multiply(normed, block.width, rows, block.qkv.kernel, block.qkv.bias, Finish::store, wide,
+             3 * block.width);
     std::size_t first = 0;
     for (const std::size_t length : work.lengths) {
         attend(block.width, first, length, work);
         first += length;
     }
     if (residual != nullptr) {
-        multiply(work.input.data(), block.width, rows, residual->kernel, residual->bias, Finish::store, state, kWidth);
+        multiply(work.input.data(), block.width, rows, residual->kernel, residual->bias, Finish::store, state,
+                 kWidth);
     } else {
         std::copy_n(work.input.begin(), rows * kWidth, state);
     }
@@ -203,8 +208,9 @@ void UseLite::run_block(const Block& block, const Dense* residual, Workspace& wo
     multiply(wide, kFfnWidth, rows, block.ffn_out.kernel, block.ffn_out.bias, Finish::add, state, kWidth);
 }
 
-/// Scaled dot-product attention in `kHeads` heads among the `rows` rows of one text, from the queries, keys and
-/// values in `work.wide` into `work.normed`. A. Vaswani et al., "Attention Is All You Need", 2017, section 3.2.
+/// Scaled dot-product attention in `kHeads` heads among the `rows` rows of one text, from the queries, keys
+/// and values in `work.wide` into `work.normed`. A. Vaswani et al., "Attention Is All You Need", 2017,
+/// section 3.2.
 void UseLite::attend(std::size_t width, std::size_t first, std::size_t rows, Workspace& work) const {
     const std::size_t size = width / kHeads;
     const std::size_t stride = 3 * width;

@@ -2,6 +2,7 @@
 
 #include "base/utf8.hpp"
 
+#include "base/utf8.hpp"
 #include "http/server_answer.hpp"
 
 #include <gtest/gtest.h>

@@ -37,18 +37,21 @@ INSTANTIATE_TYPED_TEST_SUITE_P(LocalHash, ProviderContract, LocalHashWorld);
 
 namespace {
 
-std::vector<std::vector<float>> embed_all(Provider& provider, asio::io_context& io, std::vector<std::string> texts) {
+std::vector<std::vector<float>> embed_all(Provider& provider, asio::io_context& io,
+                                          std::vector<std::string> texts) {
     return run(io, provider.embed(std::move(texts))).value().vectors;
 }
 
 /// Texts of many lengths, the same in every run.
 std::vector<std::string> various_texts(std::size_t count) {
-    const char* words[] = {"queue", "message", "LOCK", "the", "expires", "Straße", "vector", "of", "42", "日本語"};
+    const char* words[] = {"queue",  "message", "LOCK", "the", "expires",
+                           "Straße", "vector",  "of",   "42",  "日本語"};
     std::mt19937 random(7);
     std::vector<std::string> texts(count);
     for (std::string& text : texts) {
         const std::size_t length = 1 + random() % 120;
-        for (std::size_t i = 0; i < length; ++i) text += std::string(words[random() % 10]) + (i % 9 == 8 ? ". " : " ");
+        for (std::size_t i = 0; i < length; ++i)
+            text += std::string(words[random() % 10]) + (i % 9 == 8 ? ". " : " ");
     }
     return texts;
 }
@@ -87,7 +90,8 @@ TEST(Local, FindsParaphrasesThatShareNoWords) {
     const Case cases[] = {
         {"How do I change my password?", "Resetting login credentials", "The harvest of apples was good"},
         {"cheap places to stay overnight", "Budget hotels and hostels", "A theorem about prime numbers"},
-        {"company earnings fell sharply", "The firm's profits dropped a lot", "Children were singing in the choir"},
+        {"company earnings fell sharply", "The firm's profits dropped a lot",
+         "Children were singing in the choir"},
         {"the film was boring", "I fell asleep during that dull movie", "Install the package with apt"},
         {"airplane ticket reservation", "Booking a flight", "Lungs of mammals and birds"},
         {"ways to lose weight", "Tips for getting slimmer by diet", "Configure the proxy before the server"},
@@ -101,9 +105,10 @@ TEST(Local, FindsParaphrasesThatShareNoWords) {
 
 TEST(Local, ReadsWordsInCapitalsAsOrdinaryOnes) {
     LocalWorld world;
-    const auto vectors = embed_all(world.provider(), world.io,
-                                   {"THE SERVER REFUSED: ERROR-CODE E5, RETRY", "the server refused: error-code E5, retry",
-                                    "McDonald and iPhone at the USA", "mcdonald and iphone at the usa"});
+    const auto vectors =
+        embed_all(world.provider(), world.io,
+                  {"THE SERVER REFUSED: ERROR-CODE E5, RETRY", "the server refused: error-code E5, retry",
+                   "McDonald and iPhone at the USA", "mcdonald and iphone at the usa"});
     EXPECT_EQ(vectors[0], vectors[1]);
     EXPECT_NE(vectors[2], vectors[3]);  // mixed case stays: it tells names
 }
@@ -112,7 +117,9 @@ TEST(Local, CountsThePiecesAndTheWordsItRead) {
     LocalWorld local;
     std::string long_text;
     for (int i = 0; i < 129; ++i) long_text += "the ";
-    EXPECT_EQ(run(local.io, local.provider().embed({"The quick brown fox jumps over the lazy dog."}))->usage.prompt_tokens, 12);
+    EXPECT_EQ(run(local.io, local.provider().embed({"The quick brown fox jumps over the lazy dog."}))
+                  ->usage.prompt_tokens,
+              12);
     EXPECT_EQ(run(local.io, local.provider().embed({long_text, "a"}))->usage.prompt_tokens, 129);
     LocalHashWorld hash;
     EXPECT_EQ(run(hash.io, hash.provider().embed({"three short words", "and two"}))->usage.prompt_tokens, 5);
@@ -129,8 +136,12 @@ TEST(Local, RefusesATextThatIsTooLong) {
 
 TEST(Local, TakesAnyBytes) {
     LocalWorld world;
-    const std::vector<std::string> texts = {"\xff\xfe", "\xe2\x80", std::string(3, '\0'), "\xf0\x9f\x99\x82",
-                                            std::string(100'000, 'x'), std::string(20'000, '\xc3')};
+    const std::vector<std::string> texts = {"\xff\xfe",
+                                            "\xe2\x80",
+                                            std::string(3, '\0'),
+                                            "\xf0\x9f\x99\x82",
+                                            std::string(100'000, 'x'),
+                                            std::string(20'000, '\xc3')};
     for (const auto& vector : embed_all(world.provider(), world.io, texts)) {
         EXPECT_NEAR(dot_product(vector, vector), 1, 1e-4);
     }

@@ -41,7 +41,8 @@ TEST(Product, MultipliesMatricesOfAnyShape) {
                 multiply(a.data(), inner, rows, packed, {}, Finish::store, result.data(), stride);
                 for (std::size_t row = 0; row < rows; ++row) {
                     for (std::size_t column = 0; column < stride; ++column) {
-                        const double expected = column < columns ? naive(a, b, inner, columns, row, column) : 0;
+                        const double expected =
+                            column < columns ? naive(a, b, inner, columns, row, column) : 0;
                         ASSERT_NEAR(result[row * stride + column], expected, 1e-4)
                             << rows << "x" << inner << "x" << columns << " at " << row << ", " << column;
                     }
@@ -126,7 +127,8 @@ TEST(Softmax, EqualsItsDefinition) {
                 const double expected = std::exp(0.5 * input[row * 128 + i]) / sum;
                 EXPECT_NEAR(values[row * 128 + i], expected, 1e-6 * expected + 1e-12);
             }
-            EXPECT_EQ(values[row * 128 + 127], columns == 128 ? values[row * 128 + 127] : input[row * 128 + 127]);
+            EXPECT_EQ(values[row * 128 + 127],
+                      columns == 128 ? values[row * 128 + 127] : input[row * 128 + 127]);
         }
     }
 }

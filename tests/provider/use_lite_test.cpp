@@ -2,9 +2,9 @@
 
 #include "tests/support/temporary_directory.hpp"
 
-#include <boost/json.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include <fstream>
 #include <sstream>
@@ -83,7 +83,8 @@ TEST(UseLite, EmbedsSeveralTextsInOneCallAsEachAlone) {
     std::vector<std::vector<float>> vectors(texts.size(), std::vector<float>(UseLite::kDimensions));
     const std::vector<std::span<float>> places(vectors.begin(), vectors.end());
     std::size_t pieces = 0;
-    for (const Reference& reference : references()) pieces += std::min<std::size_t>(reference.pieces.size(), 128);
+    for (const Reference& reference : references())
+        pieces += std::min<std::size_t>(reference.pieces.size(), 128);
     EXPECT_EQ(model().embed(texts, places), pieces);
     for (std::size_t i = 0; i < texts.size(); ++i) EXPECT_EQ(vectors[i], embed(texts[i])) << texts[i];
 }

@@ -30,7 +30,8 @@ std::string bytes_of(T value) {
 }
 
 /// A file of `entries` over `data`, as docs/local-model.md describes it.
-std::string file_of(const std::vector<Entry>& entries, const std::vector<float>& data, std::uint32_t version = 1) {
+std::string file_of(const std::vector<Entry>& entries, const std::vector<float>& data,
+                    std::uint32_t version = 1) {
     std::string file = "MRWEIGHT" + bytes_of(version) + bytes_of(static_cast<std::uint32_t>(entries.size()));
     for (const Entry& entry : entries) {
         std::string name = entry.name;

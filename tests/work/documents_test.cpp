@@ -79,7 +79,8 @@ TEST_F(DocumentsTest, AcceptsAllOrNone) {
     broker::EntityOptions tiny;
     tiny.bytes_max = 1000;
     ASSERT_TRUE(test::run(io, broker->put_entity(queue::ingestion, tiny)));
-    const auto accepted = accept({document("a"), document("b", std::string(2000, 'x')), document("c", "\xff")});
+    const auto accepted =
+        accept({document("a"), document("b", std::string(2000, 'x')), document("c", "\xff")});
     ASSERT_FALSE(accepted);
     EXPECT_EQ(accepted.error().code, Errc::over_limit);
     for (const char* table : {"document", "operation", "blob", "message"}) EXPECT_EQ(rows(table), 0) << table;
@@ -186,7 +187,8 @@ TEST_F(DocumentsTest, TheHistoryOfAttemptsIsAppendedToAndBounded) {
     const VersionRef version{"a", accepted->front().generation};
     auto work = [&](store::Connection& connection) -> Result<void> {
         for (int i = 0; i < kAttemptsMax + 10; ++i) {
-            records::add_attempt(connection, version, "embed", "attempt \"" + std::to_string(i) + "\"", clock.now());
+            records::add_attempt(connection, version, "embed", "attempt \"" + std::to_string(i) + "\"",
+                                 clock.now());
         }
         return {};
     };
