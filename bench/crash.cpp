@@ -132,6 +132,8 @@ class Load {
             next.version = known == sent.end() ? 1 : known->second.version + 1;
             next.damaged = known == sent.end() && random_() % 16 == 0;
             co_await send_until_answered(id, next);
+            co_await pause(
+                milliseconds(20));  // enough load to be killed in the middle of, few enough to check
         }
         running_ -= 1;
     }
@@ -215,6 +217,7 @@ class DocumentCrash {
             }
         }
         load_.stop();
+        co_await wait_ready();
         while (!load_.ended()) co_await pause(milliseconds(20));
         co_await wait_all_ended();
         co_await check_searches();

@@ -38,11 +38,17 @@ asio::awaitable<work::Outcome> embed_index(Services& services, Job job) {
     auto payload = parse_ingest(job.delivery.message.body);
     if (!payload) co_return dead_letter_for_payload(payload.error());
     auto extracted = co_await extract_text(services, *payload);
+    if (!extracted && extracted.error().code == Errc::unavailable) {
+        co_return outcome_for(extracted.error(), job.delivery.delivery_count, services.jitter());
+    }
     if (!extracted) co_return dead_letter_for_content(extracted.error());
     auto text = std::make_shared<const text::ExtractedText>(std::move(*extracted));
     if (payload->title.empty()) payload->title = text->title.empty() ? payload->document_id : text->title;
 
     auto staged = co_await stage_text(services, job, *payload, text);
+    if (!staged && staged.error().code != Errc::over_limit) {
+        co_return outcome_for(staged.error(), job.delivery.delivery_count, services.jitter());
+    }
     if (!staged) co_return dead_letter_for_content(staged.error());
     const std::size_t done = staged->total - staged->missing.size();
     auto noted = co_await note_progress(services, job.version, payload->title, done, staged->total);

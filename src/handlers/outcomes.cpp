@@ -6,8 +6,17 @@ using work::DeadLetter;
 using work::Outcome;
 using work::RetryAfter;
 
+namespace {
+
+/// The attempt whose backoff (up to 8 s) suits waits that are not counted, and so can't grow.
+constexpr int kUncountedAttempt = 4;
+
+}  // namespace
+
 Outcome outcome_for(const provider::Failure& failure, int delivery_count, double random) {
-    const Duration pause = failure.retry_after.value_or(work::backoff(delivery_count + 1, random));
+    const bool counted = failure.kind != provider::FailureKind::throttled;
+    const int attempt = counted ? delivery_count + 1 : kUncountedAttempt;
+    const Duration pause = failure.retry_after.value_or(work::backoff(attempt, random));
     switch (failure.kind) {
         case provider::FailureKind::throttled: return RetryAfter{pause, failure.detail, false};
         case provider::FailureKind::transient: return RetryAfter{pause, failure.detail, true};
@@ -22,7 +31,7 @@ Outcome outcome_for(const Error& error, int delivery_count, double random) {
     switch (error.code) {
         case Errc::over_limit:
         case Errc::unavailable:
-            return RetryAfter{work::backoff(delivery_count + 1, random), error.detail, false};
+            return RetryAfter{work::backoff(kUncountedAttempt, random), error.detail, false};
         case Errc::conflict: return RetryAfter{work::backoff(delivery_count + 1, random), error.detail, true};
         case Errc::invalid_input:
         case Errc::not_found:

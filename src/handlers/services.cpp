@@ -23,12 +23,26 @@ struct StageHandler {
     Stage stage;
 };
 
-asio::awaitable<Result<void>> note_superseded(Services& services, VersionRef version) {
-    auto work = [version, now = services.clock.now()](store::Connection& connection) -> Result<void> {
+/// Ends the operation of a version that was replaced, and answers the blobs that nobody needs now.
+asio::awaitable<Result<std::vector<std::string>>> note_superseded(Services& services, VersionRef version) {
+    using Names = std::vector<std::string>;
+    auto work = [version, now = services.clock.now()](store::Connection& connection) -> Result<Names> {
         records::supersede(connection, version, now);
-        return {};
+        return records::forget_blobs(connection, version);
     };
     co_return co_await services.database.write(std::move(work));
+}
+
+/// A redriven dead letter carries the reason it died of; its version has failed and goes on now.
+asio::awaitable<void> revive_if_redriven(Services& services, const broker::Delivery& delivery,
+                                         VersionRef version) {
+    if (!delivery.message.properties.contains(broker::kDeadLetterReason)) co_return;
+    auto work = [version, now = services.clock.now()](store::Connection& connection) -> Result<void> {
+        records::revive(connection, version, now);
+        return {};
+    };
+    auto revived = co_await services.database.write(std::move(work));
+    (void)revived;
 }
 
 /// A message that came through the queue from elsewhere has no rows yet.
@@ -99,6 +113,7 @@ asio::awaitable<Outcome> handle(std::shared_ptr<StageHandler> self, broker::Deli
     if (!adopted) co_return dead_letter_for_payload(adopted.error());
     const bool newest = co_await is_newest(self->services, *version);
     if (!newest) co_return co_await drop(self->services, *version);
+    co_await revive_if_redriven(self->services, job.delivery, *version);
 
     const auto started = std::chrono::steady_clock::now();
     Outcome outcome = co_await run_stage(*self, std::move(job));
@@ -124,7 +139,8 @@ work::Handler make_stage_handler(Services& services, std::string name, Stage sta
 asio::awaitable<Outcome> drop(Services& services, VersionRef version) {
     auto discarded = co_await services.index.discard(version.document, version.generation);
     auto noted = co_await note_superseded(services, version);
-    (void)discarded, (void)noted;
+    (void)discarded;
+    if (noted) co_await services.documents.remove_blobs(std::move(*noted));
     Done done;
     done.then = [&services, document = version.document] { services.operations.changed(document); };
     co_return done;

@@ -3,6 +3,7 @@
 #include "http/json_fields.hpp"
 #include "http/json_text.hpp"
 #include "http/views.hpp"
+#include "telemetry/log.hpp"
 
 #include <boost/json/array.hpp>
 
@@ -60,7 +61,11 @@ Response redrive_answer(unsigned status, const broker::RedriveResult& result, bo
 asio::awaitable<void> redrive_by_itself(Context context, std::string queue, DeadLetterOrder order) {
     const std::string name = queue;
     const broker::DeadLetterFilter filter = order.filter;
-    (void)co_await context->parts.broker.redrive(queue, filter, order.per_second, false);
+    try {
+        (void)co_await context->parts.broker.redrive(queue, filter, order.per_second, false);
+    } catch (const MachineError& broken) {
+        telemetry::log_error("redrive", name, broken.what());
+    }
     context->redriving.erase(name);
 }
 

@@ -56,7 +56,8 @@ void insert_rows(store::Connection& connection, const NewDocument& document, con
             "UPDATE SET "
             "title=excluded.title, category=excluded.category, metadata=excluded.metadata, "
             "uploaded_at=excluded.uploaded_at, status='accepted', generation=excluded.generation, error='', "
-            "operation=excluded.operation, updated_at=excluded.updated_at")
+            "operation=excluded.operation, updated_at=excluded.updated_at "
+            "WHERE excluded.generation > document.generation")
         .bind(accepted.id, document.title, document.category,
               document.metadata.empty() ? std::string_view("{}") : std::string_view(document.metadata),
               document.uploaded_at, accepted.generation, accepted.operation, now, now)
@@ -72,6 +73,9 @@ void insert_rows(store::Connection& connection, const NewDocument& document, con
 
 Result<void> insert_answer(store::Connection& connection, const Idempotency& idempotency,
                            const std::vector<Accepted>& accepted, std::int64_t now) {
+    connection.prepare("DELETE FROM idempotency WHERE key=? AND stored<=?")
+        .bind(idempotency.key, now - std::chrono::milliseconds(kAnswersKept).count())
+        .run();
     connection
         .prepare(
             "INSERT OR IGNORE INTO idempotency (key, fingerprint, status, answer, stored) VALUES (?, ?, ?, "

@@ -158,12 +158,17 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
     asio::awaitable<std::optional<broker::SessionLock>> accept_or_stop() {
         using namespace asio::experimental::awaitable_operators;
         const std::optional<std::string> next;
-        auto accepting = source_.accept_session(options_.queue, next, options_.receive_wait);
-        auto stopping = stopped_.wait();
-        auto first = std::move(accepting) || std::move(stopping);
-        auto winner = co_await std::move(first);
-        if (winner.index() == 1) co_return std::nullopt;
-        Result<broker::SessionLock> accepted = std::move(std::get<0>(winner));
+        Result<broker::SessionLock> accepted = Error{Errc::unavailable, ""};
+        try {
+            auto accepting = source_.accept_session(options_.queue, next, options_.receive_wait);
+            auto stopping = stopped_.wait();
+            auto first = std::move(accepting) || std::move(stopping);
+            auto winner = co_await std::move(first);
+            if (winner.index() == 1) co_return std::nullopt;
+            accepted = std::move(std::get<0>(winner));
+        } catch (const MachineError& broken) {
+            accepted = Error{Errc::over_limit, broken.what()};
+        }
         if (accepted) co_return std::move(*accepted);
         if (accepted.error().code != Errc::unavailable) {
             telemetry::log_warning("accept session", options_.queue, accepted.error().detail);
@@ -256,7 +261,7 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         Result<void> settled;
         try {
             settled = co_await settle_as(lock, std::move(outcome));
-        } catch (const MachineError& broken) {
+        } catch (const std::exception& broken) {
             // The lock runs out and the message comes again.
             telemetry::log_error("settle", options_.queue, broken.what());
             co_return;
@@ -272,6 +277,7 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
             auto then = std::move(done->then);
             auto completed = co_await complete_(lock, std::move(*done));
             if (completed && then) then();
+            if (!completed) co_return co_await settle_undone(lock, completed.error());
             co_return completed;
         }
         if (auto* retry = std::get_if<RetryAfter>(&outcome)) {
@@ -283,6 +289,19 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         broker::Properties none;
         std::string description = one_line(std::move(dead.description));
         co_return co_await source_.dead_letter(lock, std::move(dead.reason), std::move(description), none);
+    }
+
+    /// What followed from finished work could not be stored: later if a queue is full or the engine is away,
+    /// never if it is refused as written. A lost lock stays lost.
+    asio::awaitable<Result<void>> settle_undone(LockRef lock, Error error) {
+        if (error.code == Errc::over_limit || error.code == Errc::unavailable) {
+            telemetry::log_warning("complete", options_.queue, error.detail);
+            co_return co_await source_.postpone(lock, kReceiveRetry, false);
+        }
+        if (error.code != Errc::invalid_input && error.code != Errc::not_found) co_return error;
+        const std::string why = reason::unexpected_exception;
+        const broker::Properties none;
+        co_return co_await source_.dead_letter(lock, why, one_line(error.detail), none);
     }
 
     void release() {

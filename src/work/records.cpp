@@ -136,15 +136,25 @@ void set_stage(store::Connection& connection, const VersionRef& version, std::st
         .prepare(
             "UPDATE operation SET status='running', stage=?, wait_reason='', updated_at=? WHERE subject=? "
             "AND "
-            "generation=? AND status <> 'succeeded'")
+            "generation=? AND status IN ('accepted', 'running')")
         .bind(stage, to_millis(now), version.document, version.generation)
         .run();
     connection
         .prepare(
             "UPDATE document SET status='running', error='', updated_at=? WHERE id=? AND generation=? AND "
-            "status <> 'succeeded' AND status <> 'running'")
+            "status = 'accepted'")
         .bind(to_millis(now), version.document, version.generation)
         .run();
+}
+
+void revive(store::Connection& connection, const VersionRef& version, TimePoint now) {
+    for (const char* sql :
+         {"UPDATE operation SET status='running', error='', updated_at=? WHERE subject=? AND "
+          "generation=? AND status='failed'",
+          "UPDATE document SET status='running', error='', updated_at=? WHERE id=? AND "
+          "generation=? AND status='failed'"}) {
+        connection.prepare(sql).bind(to_millis(now), version.document, version.generation).run();
+    }
 }
 
 void set_progress(store::Connection& connection, const VersionRef& version, std::int64_t done,

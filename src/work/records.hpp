@@ -89,6 +89,9 @@ bool is_newest(store::Connection& connection, const VersionRef& version);
 void set_stage(store::Connection& connection, const VersionRef& version, std::string_view stage,
                TimePoint now);
 
+/// A dead letter of a failed version was sent on its way again: it is running again.
+void revive(store::Connection& connection, const VersionRef& version, TimePoint now);
+
 /// Notes `done` of `total` chunks.
 void set_progress(store::Connection& connection, const VersionRef& version, std::int64_t done,
                   std::int64_t total, TimePoint now);

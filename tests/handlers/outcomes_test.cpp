@@ -27,7 +27,7 @@ TEST(Outcomes, EveryProviderErrorGetsItsOutcome) {
     const Duration asked = std::chrono::seconds(7);
     const Case cases[] = {
         {{FailureKind::throttled, 429, "slow down", asked}, "retry after 7000, free"},
-        {{FailureKind::throttled, 429, "slow down", {}}, "retry after 501, free"},
+        {{FailureKind::throttled, 429, "slow down", {}}, "retry after 4001, free"},
         {{FailureKind::transient, 503, "overloaded", asked}, "retry after 7000, spent"},
         {{FailureKind::transient, 0, "connection lost", {}}, "retry after 501, spent"},
         {{FailureKind::rejected, 401, "bad key", {}}, "ApiError_401: bad key"},
@@ -43,9 +43,9 @@ TEST(Outcomes, StoresThatAreBusyAreTriedAgainAndBadInputIsNot) {
         std::string outcome;
     };
     const Case cases[] = {
-        {Errc::unavailable, "retry after 501, free"}, {Errc::over_limit, "retry after 501, free"},
-        {Errc::conflict, "retry after 501, spent"},   {Errc::invalid_input, "MalformedPayload: why"},
-        {Errc::corrupt, "MalformedPayload: why"},     {Errc::not_found, "MalformedPayload: why"},
+        {Errc::unavailable, "retry after 4001, free"}, {Errc::over_limit, "retry after 4001, free"},
+        {Errc::conflict, "retry after 501, spent"},    {Errc::invalid_input, "MalformedPayload: why"},
+        {Errc::corrupt, "MalformedPayload: why"},      {Errc::not_found, "MalformedPayload: why"},
     };
     for (const auto& one : cases) EXPECT_EQ(show(outcome_for(Error{one.code, "why"}, 0, 0.5)), one.outcome);
 }

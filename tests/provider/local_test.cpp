@@ -191,7 +191,7 @@ TEST(LocalBatch, PassesOnWhatATurnThrowsAndStopsThere) {
     Turns turns;
     std::atomic<int> calls = 0;
     auto fail = [&](auto, auto) -> std::int64_t {
-        if (++calls == 3) throw MachineError("out of memory");
+        if (++calls >= 3) throw MachineError("out of memory");
         return 0;
     };
     const auto failing = std::make_shared<const EmbedTexts>(fail);
