@@ -198,7 +198,7 @@ class Demo {
         {
             std::vector<ProgressRow> rows = {{"accepted", "documents", 0, count},
                                              {"extracted", "documents", 0, count},
-                                             {"embedded", "passages"},
+                                             {.label = "embedded", .unit = "passages", .growing = true},
                                              {"searchable", "documents", 0, count}};
             Progress progress(terminal_, stdout, std::move(rows));
             std::function<void()> on_change = [&progress, &uploader] { update(progress, uploader); };

@@ -19,6 +19,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t kListed = 10;
+constexpr std::size_t kFailuresListed = 50;
 
 void note(const std::string& line) { std::fprintf(stderr, "millrace: %s\n", one_line(line).c_str()); }
 
@@ -77,9 +78,13 @@ void print_summary(const Uploader& uploader, const FileWalk& walk, bool waited, 
     if (refused > 0) line += "; " + count_text(refused) + " refused";
     if (!walk.skipped.empty()) line += "; " + counted(walk.skipped.size(), "file") + " passed over";
     std::puts(line.c_str());
-    for (const Upload& upload : uploader.uploads())
-        if (upload.status == "failed" || upload.status == "refused")
-            std::printf("  %s: %s\n", upload.path.c_str(), one_line(upload.error).c_str());
+    std::size_t listed = 0;
+    for (const Upload& upload : uploader.uploads()) {
+        if (upload.status != "failed" && upload.status != "refused") continue;
+        if (++listed > kFailuresListed) break;
+        std::printf("  %s: %s\n", upload.path.c_str(), one_line(upload.error).c_str());
+    }
+    if (refused + failed > kFailuresListed) std::puts("  and more: millrace dlq list, or --json");
     if (!waited)
         std::puts(
             "They become searchable in the background; --wait waits for it, millrace queue list shows it.");
@@ -97,7 +102,7 @@ asio::awaitable<Result<int>> run(Client& client, bool as_json, IngestOptions opt
     Uploader uploader(co_await asio::this_coro::executor, client, options.category, options.parallel);
     std::vector<ProgressRow> rows = {{"sent", "files", 0, walk.files.size()}};
     if (options.wait) {
-        rows.push_back({"embedded", "passages"});
+        rows.push_back({.label = "embedded", .unit = "passages", .growing = true});
         rows.push_back({"searchable", "documents", 0, walk.files.size()});
     }
     Terminal terminal = Terminal::detect();

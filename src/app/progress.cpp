@@ -25,11 +25,15 @@ std::string bar(double share, int width, bool utf8) {
 
 std::string numbers(const ProgressRow& row) {
     if (row.total == 0 && row.done == 0) return "";
-    std::string text = count_text(row.done);
+    std::string text = count_text(row.done - row.failed);
     if (row.total != row.done || row.failed > 0) text += "/" + count_text(row.total);
     text += " " + row.unit;
     if (row.failed > 0) text += ", " + count_text(row.failed) + " failed";
     return text;
+}
+
+std::string padded(const std::string& text, std::size_t width) {
+    return display_width(text) < width ? fit(text, width) : text;
 }
 
 }  // namespace
@@ -83,13 +87,14 @@ void Progress::print_completed(bool all) {
     for (const auto& row : rows_) label_width = std::max(label_width, display_width(row.label));
     for (std::size_t i = 0; i < rows_.size(); ++i) {
         const ProgressRow& row = rows_[i];
-        const bool complete = row.total > 0 && row.done == row.total;
+        const bool complete = row.total > 0 && row.done == row.total && !row.growing;
         if (printed_[i]) continue;
         // Rows are stages: what is done of a later one is not all of it before those above have ended.
         if (!complete && !all) break;
         printed_[i] = true;
         const std::string line = "  " + fit(row.label, label_width) + "  " +
-                                 fit(numbers(row), kNumbersColumns) + "  " + time_text(time.count()) + "\n";
+                                 padded(numbers(row), kNumbersColumns) + "  " + time_text(time.count()) +
+                                 "\n";
         std::fwrite(line.data(), 1, line.size(), out_);
     }
     std::fflush(out_);

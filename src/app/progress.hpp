@@ -16,8 +16,9 @@ struct ProgressRow {
     std::string label;
     std::string unit;             ///< "documents"
     std::uint64_t done = 0;
-    std::uint64_t total = 0;      ///< 0: not known yet; may grow
+    std::uint64_t total = 0;      ///< 0: not known yet
     std::uint64_t failed = 0;     ///< part of `done`
+    bool growing = false;         ///< `total` may still grow: not complete before the end
 };
 
 /// The line of a row, `columns` wide: label, bar, share, numbers.

@@ -152,9 +152,9 @@ asio::awaitable<void> Uploader::send_some(std::function<void()> on_change) {
 asio::awaitable<void> Uploader::send_one(std::size_t number) {
     const UploadFile& file = files_[number];
     Upload& upload = uploads_[number];
-    upload.status = "refused";
     auto content = read_whole(file.path);
     if (!content) {
+        upload.status = "refused";
         upload.error = "can't be read";
         co_return;
     }
@@ -180,9 +180,12 @@ asio::awaitable<void> Uploader::send_one(std::size_t number) {
             co_return;
         }
         upload.error = reply ? reply->problem() : reply.error().detail;
-        if (!busy || std::chrono::steady_clock::now() >= give_up) co_return;
         // A server that was never there is told at once; one that went away may come back.
-        if (!reply && bytes_sent_ == 0) co_return;
+        const bool never_there = !reply && bytes_sent_ == 0;
+        if (!busy || never_there || std::chrono::steady_clock::now() >= give_up) {
+            upload.status = "refused";
+            co_return;
+        }
         const Duration wait = reply ? reply->retry_after.value_or(pause) : pause;
         asio::steady_timer timer(io_, wait);
         co_await timer.async_wait(asio::use_awaitable);

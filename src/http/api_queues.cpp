@@ -31,7 +31,7 @@ struct DeadLetterOrder {
 Checked<DeadLetterOrder> read_order(const Request& request, std::span<const std::string_view> members) {
     DeadLetterOrder order;
     if (request.body.empty()) return order;
-    if (!request.header("Content-Type").starts_with("application/json"))
+    if (!is_json(request))
         return Rejection{415, "send {\"filter\": …} with Content-Type: application/json, or no body for all"};
     const auto value = parse_json(request.body);
     if (!value) return value.error();

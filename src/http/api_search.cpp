@@ -31,9 +31,7 @@ std::string_view name_of(index::Mode mode) {
 }
 
 Checked<index::SearchRequest> read_search(const Request& request) {
-    const std::string_view type = request.header("Content-Type");
-    if (!type.starts_with("application/json"))
-        return Rejection{415, "send {\"query\": …} with Content-Type: application/json"};
+    if (!is_json(request)) return Rejection{415, "send {\"query\": …} with Content-Type: application/json"};
     const auto value = parse_json(request.body);
     if (!value) return value.error();
     if (!value->is_object())

@@ -76,6 +76,15 @@ Checked<json::value> parse_json(std::string_view text) {
     }
 }
 
+bool is_json(const Request& request) {
+    constexpr std::string_view wanted = "application/json";
+    std::string_view type = request.header("Content-Type");
+    type = type.substr(0, type.find(';'));
+    while (type.ends_with(' ')) type.remove_suffix(1);
+    const auto same = [](char a, char b) { return (a | 0x20) == (b | 0x20); };
+    return std::equal(type.begin(), type.end(), wanted.begin(), wanted.end(), same);
+}
+
 std::string_view kind_of(const json::value& value) noexcept {
     switch (value.kind()) {
         case json::kind::string: return "text";

@@ -20,6 +20,9 @@ namespace json = boost::json;
 /// for.
 Checked<json::value> parse_json(std::string_view text);
 
+/// True if the request's Content-Type is application/json, whatever its case and parameters.
+bool is_json(const Request& request);
+
 /// "text", "a number", "true or false", "a list", "an object" or "null".
 std::string_view kind_of(const json::value& value) noexcept;
 

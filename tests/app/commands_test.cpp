@@ -198,6 +198,32 @@ TEST_F(ServeCommand, FailuresAreToldWithTheirReasonAndCanBeDriven) {
     EXPECT_THAT(ask({"ingest", "/nowhere/x"}).err, HasSubstr("/nowhere/x does not exist"));
 }
 
+TEST_F(ServeCommand, ASignalInTheMiddleOfWorkLosesNothing) {
+    start();
+    constexpr std::size_t count = 40;
+    for (std::size_t i = 0; i < count; ++i)
+        write("n" + std::to_string(i) + ".txt",
+              "The millstone number " + std::to_string(i) + " grinds grain.");
+    EXPECT_EQ(ask({"ingest", directory_.path() / "in", "--id-prefix", "in/"}).code, 0);
+    server_->signal(SIGTERM);
+    EXPECT_EQ(server_->wait(), 0) << server_->err;
+    start();
+    const auto waiting = [&] {
+        std::int64_t messages = 0;
+        const auto queues = boost::json::parse(ask({"queue", "list", "--json"}).out);
+        for (const auto& queue : queues.at("queues").as_array())
+            for (const char* state : {"active", "locked", "scheduled"})
+                messages += queue.at(state).to_number<std::int64_t>();
+        return messages;
+    };
+    for (int i = 0; i < 1000 && waiting() > 0; ++i) {
+    }
+    const auto found =
+        boost::json::parse(ask({"search", "millstone", "--top", "100", "--per-document", "1", "--json"}).out);
+    EXPECT_EQ(found.at("results").as_array().size(), count);
+    EXPECT_EQ(ask({"dlq", "list"}).out, "no dead letters\n");
+}
+
 TEST_F(ServeCommand, CallersNeedTheirKey) {
     const std::string keys = directory_.path() / "keys";
     std::ofstream(keys) << "alpha\n";

@@ -41,6 +41,13 @@ TEST(JsonFields, SaysWhereTheTextIsBroken) {
     }
 }
 
+TEST(JsonFields, JsonIsToldByItsMediaType) {
+    for (const char* type : {"application/json", "Application/JSON ; charset=utf-8"})
+        EXPECT_TRUE(is_json({.headers = {{"content-type", type}}})) << type;
+    for (const char* type : {"", "text/json", "application/jsonx", "application/x-ndjson"})
+        EXPECT_FALSE(is_json({.headers = {{"content-type", type}}})) << type;
+}
+
 TEST(JsonFields, KeepTheFirstProblem) {
     const auto value = boost::json::parse(R"({"a":1,"b":2,"n":1.5})");
     constexpr std::array<std::string_view, 4> known = {"a", "b", "n", "missing"};

@@ -1,8 +1,6 @@
 #include "http/server_target.hpp"
 
 #include "base/utf8.hpp"
-
-#include "base/utf8.hpp"
 #include "http/server_answer.hpp"
 
 #include <gtest/gtest.h>
