@@ -74,6 +74,21 @@ class Swap : public IndexFixture, public ::testing::WithParamInterface<std::size
         co_return true;
     }
 
+    /// Keeps the pool and a reader busy, so that versions change between the steps of a search.
+    asio::awaitable<void> get_in_the_way() {
+        const std::string bytes(300'000, 'x');
+        while (!done_) {
+            auto hash = [&bytes] { return sha256(bytes); };
+            co_await pool_->run(std::move(hash));
+            auto count = [](store::Connection& database) {
+                return database.integer("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
+                                        " SELECT count(*) FROM n");
+            };
+            co_await database_->read(std::move(count));
+        }
+        --lookers_;
+    }
+
     void start_looking(const std::string& id, Mode mode, const std::string& category) {
         ++lookers_;
         asio::co_spawn(io_, look(id, mode, category), asio::detached);
@@ -91,6 +106,10 @@ TEST_P(Swap, NoSearchEverSeesAMixOrNothing) {
     for (const Mode mode : {Mode::hybrid, Mode::vector, Mode::keyword}) {
         start_looking("moving", mode, "");
         start_looking("moving", mode, "moving");
+    }
+    for (int i = 0; i < 4; ++i) {
+        ++lookers_;
+        asio::co_spawn(io_, get_in_the_way(), asio::detached);
     }
     EXPECT_TRUE(run(swap_many(200)));
     io_.restart();
