@@ -3,14 +3,15 @@
 
     bench/corpora.py [man] [deb] [--out build/bench/corpora]
 
-A set is a folder with `documents.jsonl` ({id, title, content, category}) and `queries.jsonl` ({query, document}): each
-query describes one document, and is not part of it.
+A set is a folder with `documents.jsonl` ({id, title, content, category}) and `queries.jsonl` ({query,
+document}): each query describes one document, and is not part of it.
 
-man  Manual pages of this machine, sections 1 to 8; those of `manpages` and `manpages-dev` are fetched if absent. The
-     query is what the NAME section says about the page; the document is the page without that section. Pages that
-     share a description are left out. At most 2,992 pages, chosen by the hash of their name.
-deb  6,000 long descriptions of packages; the queries are the short descriptions of 2,000 of them. Chosen by the
-     hash of the name from the package lists of the configured mirror.
+man  Manual pages of this machine, sections 1 to 8; those of `manpages` and `manpages-dev` are fetched if
+     absent. The query is what the NAME section says about the page; the document is the page without
+     that section. Pages that share a description are left out. At most 2,992 pages, chosen by the hash
+     of their name.
+deb  6,000 long descriptions of packages; the queries are the short descriptions of 2,000 of them. Chosen
+     by the hash of the name from the package lists of the configured mirror.
 
 Needs man-db, groff-base (or groff) and apt. Writes nothing outside the output folder.
 """
@@ -61,11 +62,13 @@ def write(folder: str, items: list[Item], queries: int) -> None:
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "documents.jsonl"), "w", encoding="utf-8") as file:
         for item in items:
-            document = {"id": item.id, "title": item.title, "content": item.content, "category": item.category}
+            document = {"id": item.id, "title": item.title, "content": item.content}
+            document["category"] = item.category
             file.write(json.dumps(document, ensure_ascii=False) + "\n")
     with open(os.path.join(folder, "queries.jsonl"), "w", encoding="utf-8") as file:
         for item in items[:queries]:
-            file.write(json.dumps({"query": item.description, "document": item.id}, ensure_ascii=False) + "\n")
+            query = {"query": item.description, "document": item.id}
+            file.write(json.dumps(query, ensure_ascii=False) + "\n")
     print(f"{folder}: {len(items)} documents, {min(queries, len(items))} queries")
 
 
@@ -194,7 +197,8 @@ def make_deb(out: str) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("sets", nargs="*", choices=["man", "deb", []], help="default: both")
     parser.add_argument("--out", default="build/bench/corpora")
     arguments = parser.parse_args()

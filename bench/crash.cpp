@@ -1,8 +1,9 @@
-// Kills the server at random moments under load and looks whether a promise was broken: every accepted document ends
-// searchable or dead-lettered, once, whole, and nothing else is left behind. `--sessions` does the same to a queue with
-// sessions: every message once and in order. `--poison` counts the starts that a message which kills its process costs.
+// Kills the server at random moments under load and looks whether a promise was broken: every accepted
+// document ends searchable or dead-lettered, once, whole, and nothing else is left behind. `--sessions` does
+// the same to a queue with sessions: every message once and in order. `--poison` counts the starts that a
+// message which kills its process costs.
 //
-//     bench_crash --server PATH [--kills N] [--session-kills N] [--seed N] [--json PATH]
+//     bench_crash [--server PATH] [--kills N] [--session-kills N] [--seed N] [--json PATH]
 #include "base/async.hpp"
 #include "base/ids.hpp"
 #include "bench/support/client.hpp"
@@ -20,6 +21,7 @@ namespace millrace::bench {
 namespace {
 
 namespace fs = std::filesystem;
+using SteadyTime = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 struct Arguments {
@@ -36,17 +38,26 @@ struct Arguments {
 Arguments parse(int argc, char** argv) {
     Arguments arguments;
     arguments.self = fs::canonical("/proc/self/exe");
+    arguments.server = fs::path(arguments.self).parent_path().parent_path() / "millrace";
     for (int i = 1; i + 1 < argc; i += 2) {
         const std::string_view name = argv[i];
         const std::string value = argv[i + 1];
-        if (name == "--server") arguments.server = value;
-        else if (name == "--kills") arguments.kills = std::stoi(value);
-        else if (name == "--session-kills") arguments.session_kills = std::stoi(value);
-        else if (name == "--seed") arguments.seed = static_cast<unsigned>(std::stoul(value));
-        else if (name == "--json") arguments.json = value;
-        else if (name == "--child") arguments.child = value;
-        else if (name == "--child-mode") arguments.child_mode = value;
-        else throw std::runtime_error("unknown argument " + std::string(name));
+        if (name == "--server")
+            arguments.server = value;
+        else if (name == "--kills")
+            arguments.kills = std::stoi(value);
+        else if (name == "--session-kills")
+            arguments.session_kills = std::stoi(value);
+        else if (name == "--seed")
+            arguments.seed = static_cast<unsigned>(std::stoul(value));
+        else if (name == "--json")
+            arguments.json = value;
+        else if (name == "--child")
+            arguments.child = value;
+        else if (name == "--child-mode")
+            arguments.child_mode = value;
+        else
+            throw std::runtime_error("unknown argument " + std::string(name));
     }
     return arguments;
 }
@@ -82,17 +93,19 @@ std::string content_of(const std::string& id, int version) {
     std::string text;
     for (int paragraph = 0; paragraph < 4; ++paragraph) {
         text += "# Part " + std::to_string(paragraph) + "\n\n";
-        for (int i = 0; i < 12; ++i) text += "The wheel of " + id + " turns in the race, line " + std::to_string(i) + ". ";
+        for (int i = 0; i < 12; ++i)
+            text += "The wheel of " + id + " turns in the race, line " + std::to_string(i) + ". ";
         text += paragraph == version % 4 ? token_of(id, version) + ".\n\n" : "\n\n";
     }
     return text;
 }
 
-/// Sends documents, and new versions of them, until told to stop; a request without an answer is sent again with the
-/// same Idempotency-Key until it has one.
+/// Sends documents, and new versions of them, until told to stop; a request without an answer is sent again
+/// with the same Idempotency-Key until it has one.
 class Load {
   public:
-    Load(const asio::any_io_executor& io, Client& client, unsigned seed) : io_(io), client_(client), random_(seed) {}
+    Load(const asio::any_io_executor& io, Client& client, unsigned seed)
+        : io_(io), client_(client), random_(seed) {}
 
     void start(int workers) {
         for (int worker = 0; worker < workers; ++worker) {
@@ -134,7 +147,8 @@ class Load {
             auto answer = co_await client_.send("POST", path, bytes, headers, std::chrono::seconds(20));
             if (answer.status == 202) break;
             if (answer.status != 0 && answer.status != 409 && answer.status < 500) {
-                throw std::runtime_error("POST answered " + std::to_string(answer.status) + ": " + answer.body);
+                throw std::runtime_error("POST answered " + std::to_string(answer.status) + ": " +
+                                         answer.body);
             }
             repeated += 1;
             co_await pause(milliseconds(20));
@@ -165,9 +179,14 @@ class Load {
 class DocumentCrash {
   public:
     DocumentCrash(Arguments arguments, fs::path directory, Verdict& verdict)
-        : arguments_(std::move(arguments)), directory_(std::move(directory)), verdict_(verdict), port_(free_port()),
-          base_("http://127.0.0.1:" + std::to_string(port_)), client_(io_.get_executor(), base_),
-          load_(io_.get_executor(), client_, arguments_.seed), random_(arguments_.seed) {}
+        : arguments_(std::move(arguments)),
+          directory_(std::move(directory)),
+          verdict_(verdict),
+          port_(free_port()),
+          base_("http://127.0.0.1:" + std::to_string(port_)),
+          client_(io_.get_executor(), base_),
+          load_(io_.get_executor(), client_, arguments_.seed),
+          random_(arguments_.seed) {}
 
     void run() {
         asio::co_spawn(io_, all(), [](std::exception_ptr failure) {
@@ -190,7 +209,8 @@ class DocumentCrash {
             server_.kill();
             start_server();
             if (kill % 20 == 0) {
-                std::printf("%4d kills, %llu accepted\n", kill, static_cast<unsigned long long>(load_.accepted));
+                std::printf("%4d kills, %llu accepted\n", kill,
+                            static_cast<unsigned long long>(load_.accepted));
                 std::fflush(stdout);
             }
         }
@@ -205,8 +225,12 @@ class DocumentCrash {
     }
 
     void start_server() {
-        server_.start({arguments_.server, "serve", "--data", directory_ / "server", "--listen",
-                       "127.0.0.1:" + std::to_string(port_)},
+        const std::string config = directory_ / "millrace.toml";
+        if (!fs::exists(config)) {
+            std::ofstream(config) << "[[deployments]]\nname = \"embed\"\nprovider = \"local-hash\"\n";
+        }
+        server_.start({arguments_.server, "serve", "--config", config, "--data", directory_ / "server",
+                       "--listen", "127.0.0.1:" + std::to_string(port_)},
                       directory_ / "server.log");
     }
 
@@ -219,8 +243,8 @@ class DocumentCrash {
         while (true) {
             int code = 0;
             if (server_.ended(code)) {
-                throw std::runtime_error("the server ended by itself with " + std::to_string(code) + "; see " +
-                                         (directory_ / "server.log").string());
+                throw std::runtime_error("the server ended by itself with " + std::to_string(code) +
+                                         "; see " + (directory_ / "server.log").string());
             }
             auto answer = co_await client_.get("/readyz");
             if (answer.status == 200) co_return;
@@ -235,10 +259,11 @@ class DocumentCrash {
     }
 
     asio::awaitable<void> wait_all_ended() {
+        const auto give_up = SteadyTime::now() + std::chrono::minutes(10);
         for (const auto& [id, sent] : load_.sent) {
             std::string status;
-            for (int tries = 0; status != "succeeded" && status != "failed" && tries < 6000; ++tries) {
-                if (tries > 0) co_await pause(milliseconds(20));
+            while (status != "succeeded" && status != "failed" && SteadyTime::now() < give_up) {
+                if (!status.empty()) co_await pause(milliseconds(20));
                 const json::value document = co_await find(id);
                 verdict_.expect(document.is_object(), id + " was accepted and is lost");
                 if (!document.is_object()) break;
@@ -263,13 +288,15 @@ class DocumentCrash {
             if (found.is_object()) {
                 for (const auto& hit : found.at("results").as_array()) {
                     hits += hit.at("documentId").as_string() == id.c_str();
-                    verdict_.expect(hit.at("documentId").as_string() == id.c_str(), id + ": its word is found elsewhere");
+                    verdict_.expect(hit.at("documentId").as_string() == id.c_str(),
+                                    id + ": its word is found elsewhere");
                 }
             }
             verdict_.expect(hits == 1, id + " is found " + std::to_string(hits) + " times, not once");
             if (sent.version < 2) continue;
             const json::value old = co_await search(token_of(id, sent.version - 1));
-            verdict_.expect(old.is_object() && old.at("results").as_array().empty(), id + ": an old version is found");
+            verdict_.expect(old.is_object() && old.at("results").as_array().empty(),
+                            id + ": an old version is found");
         }
     }
 
@@ -277,8 +304,10 @@ class DocumentCrash {
         std::int64_t damaged = 0;
         for (const auto& [id, sent] : load_.sent) damaged += sent.damaged;
         auto answer = co_await client_.get("/v1/queues/document-ingestion");
-        const std::int64_t dead = answer.status == 200 ? json::parse(answer.body).at("deadLettered").to_number<std::int64_t>() : -1;
-        verdict_.expect(dead == damaged, "dead letters: " + std::to_string(dead) + ", damaged documents: " + std::to_string(damaged));
+        const std::int64_t dead =
+            answer.status == 200 ? json::parse(answer.body).at("deadLettered").to_number<std::int64_t>() : -1;
+        verdict_.expect(dead == damaged, "dead letters: " + std::to_string(dead) +
+                                             ", damaged documents: " + std::to_string(damaged));
     }
 
     void check_rows() {
@@ -287,20 +316,25 @@ class DocumentCrash {
             const std::int64_t count = connection.integer(sql);
             verdict_.expect(count == 0, std::string(what) + ": " + std::to_string(count));
         };
-        zero("orphan chunks", "SELECT count(*) FROM chunk c LEFT JOIN version v ON v.id=c.version LEFT JOIN document d "
-                              "ON d.id=v.document AND d.live=v.generation AND v.live=1 WHERE d.id IS NULL");
+        zero("orphan chunks",
+             "SELECT count(*) FROM chunk c LEFT JOIN version v ON v.id=c.version LEFT JOIN document d "
+             "ON d.id=v.document AND d.live=v.generation AND v.live=1 WHERE d.id IS NULL");
         zero("orphan vectors", "SELECT count(*) FROM chunk_vector WHERE chunk NOT IN (SELECT id FROM chunk)");
-        zero("versions that search sees and the document does not", "SELECT count(*) FROM version v LEFT JOIN document d "
+        zero("versions that search sees and the document does not",
+             "SELECT count(*) FROM version v LEFT JOIN document d "
              "ON d.id=v.document AND d.live=v.generation WHERE v.live=1 AND d.id IS NULL");
         zero("documents whose chunks don't add up",
-             "SELECT count(*) FROM document d WHERE d.live>0 AND d.chunks<>(SELECT count(*) FROM chunk c JOIN version v "
+             "SELECT count(*) FROM document d WHERE d.live>0 AND d.chunks<>(SELECT count(*) FROM chunk c "
+             "JOIN version v "
              "ON v.id=c.version WHERE v.document=d.id)");
         zero("words of chunks that are gone",
              "SELECT (SELECT count(*) FROM chunk_words_docsize) - (SELECT count(*) FROM chunk)");
-        zero("blobs of documents that are ready", "SELECT count(*) FROM blob b JOIN document d ON d.id=b.document "
-                                                  "WHERE d.status='succeeded'");
-        zero("messages left in working queues", "SELECT count(*) FROM message m JOIN entity e ON e.id=m.entity WHERE "
-                                                "e.name NOT LIKE '%$DeadLetterQueue'");
+        zero("blobs of documents that are ready",
+             "SELECT count(*) FROM blob b JOIN document d ON d.id=b.document "
+             "WHERE d.status='succeeded'");
+        zero("messages left in working queues",
+             "SELECT count(*) FROM message m JOIN entity e ON e.id=m.entity WHERE "
+             "e.name NOT LIKE '%$DeadLetterQueue'");
         const std::string integrity = [&] {
             auto& row = connection.prepare("PRAGMA integrity_check");
             std::string text = row.step() ? row.string(0) : "";
@@ -338,8 +372,8 @@ void crash_sessions(const Arguments& arguments, const fs::path& directory, Verdi
     verdict.expect(ledger.sent > 0, "no session message was sent");
     for (const auto& problem : ledger.problems) verdict.expect(false, problem);
     std::printf("sessions: %lld messages in %lld sessions over %d kills, each once and in order: %s\n",
-                static_cast<long long>(ledger.sent), static_cast<long long>(ledger.sessions), arguments.session_kills,
-                ledger.problems.empty() ? "yes" : "NO");
+                static_cast<long long>(ledger.sent), static_cast<long long>(ledger.sessions),
+                arguments.session_kills, ledger.problems.empty() ? "yes" : "NO");
 }
 
 void count_poison_starts(const Arguments& arguments, const fs::path& directory, Verdict& verdict) {
@@ -352,9 +386,11 @@ void count_poison_starts(const Arguments& arguments, const fs::path& directory, 
         code = child.wait();
         starts += code == -SIGABRT;
     }
-    std::printf("poison: a message that aborts its process was started %d times, then dead-lettered\n", starts);
+    std::printf("poison: a message that aborts its process was started %d times, then dead-lettered\n",
+                starts);
     verdict.expect(code == 0, "the poison child ended with " + std::to_string(code));
-    verdict.expect(starts == limits::delivery_count_max_default, "it took " + std::to_string(starts) + " starts");
+    verdict.expect(starts == limits::delivery_count_max_default,
+                   "it took " + std::to_string(starts) + " starts");
 }
 
 int run(const Arguments& arguments) {
@@ -372,12 +408,10 @@ int run(const Arguments& arguments) {
     count_poison_starts(arguments, directory, verdict);
     std::printf("%d checks, %d broken\n", verdict.checks(), verdict.failures());
     if (!arguments.json.empty()) {
-        std::ofstream(arguments.json) << json::object{{"kills", arguments.kills},
-                                                      {"sessionKills", arguments.session_kills},
-                                                      {"accepted", documents.accepted()},
-                                                      {"checks", verdict.checks()},
-                                                      {"broken", verdict.failures()},
-                                                      {"seed", arguments.seed}};
+        std::ofstream(arguments.json)
+            << json::object{{"kills", arguments.kills},         {"sessionKills", arguments.session_kills},
+                            {"accepted", documents.accepted()}, {"checks", verdict.checks()},
+                            {"broken", verdict.failures()},     {"seed", arguments.seed}};
     }
     if (verdict.failures() == 0) fs::remove_all(directory);
     return verdict.failures() == 0 ? 0 : 1;

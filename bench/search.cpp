@@ -1,10 +1,11 @@
-// How well search finds what was meant: known items among manual pages and package descriptions (bench/corpora.py), by
-// words, by vectors and by both.
+// How well search finds what was meant: known items among manual pages and package descriptions
+// (bench/corpora.py), by words, by vectors and by both.
 //
 //     bench_search [--sets man,deb] [--corpora DIR] [--assets DIR] [--provider local|local-hash] [--nth N]
 //                  [--data DIR] [--server URL] [--json PATH]
 //
-// In this process by default; --data keeps the databases for the next run. With --server through POST /v1/documents and /v1/search of a server that runs there.
+// In this process by default; --data keeps the databases for the next run. With --server through POST
+// /v1/documents and /v1/search of a server that runs there.
 #include "base/async.hpp"
 #include "bench/support/retrieval_engine.hpp"
 #include "provider/local.hpp"
@@ -41,15 +42,24 @@ Arguments parse(int argc, char** argv) {
     for (int i = 1; i + 1 < argc; i += 2) {
         const std::string_view name = argv[i];
         const std::string value = argv[i + 1];
-        if (name == "--sets") arguments.sets = split_names(value);
-        else if (name == "--corpora") arguments.corpora = value;
-        else if (name == "--assets") arguments.assets = value;
-        else if (name == "--provider") arguments.provider = value;
-        else if (name == "--nth") arguments.nth = std::stoul(value);
-        else if (name == "--data") arguments.data = value;
-        else if (name == "--server") arguments.server = value;
-        else if (name == "--json") arguments.json = value;
-        else throw std::runtime_error("unknown argument " + std::string(name));
+        if (name == "--sets")
+            arguments.sets = split_names(value);
+        else if (name == "--corpora")
+            arguments.corpora = value;
+        else if (name == "--assets")
+            arguments.assets = value;
+        else if (name == "--provider")
+            arguments.provider = value;
+        else if (name == "--nth")
+            arguments.nth = std::stoul(value);
+        else if (name == "--data")
+            arguments.data = value;
+        else if (name == "--server")
+            arguments.server = value;
+        else if (name == "--json")
+            arguments.json = value;
+        else
+            throw std::runtime_error("unknown argument " + std::string(name));
     }
     return arguments;
 }
@@ -78,11 +88,12 @@ json::object print(const RetrievalSet& set, const Results& results) {
     json::object rows;
     for (const std::string mode : kModes) {
         const Quality& quality = results.at(mode);
-        std::printf("%-6s %-8s %8zu %8.3f %7.3f %7.3f %7.3f %9.1f\n", set.name.c_str(), mode.c_str(), quality.queries,
-                    quality.ndcg, quality.recall_1, quality.recall_10, quality.reciprocal_rank, quality.milliseconds);
-        rows[mode] = {{"queries", quality.queries}, {"ndcg10", quality.ndcg}, {"recall1", quality.recall_1},
-                      {"recall10", quality.recall_10}, {"mrr10", quality.reciprocal_rank},
-                      {"milliseconds", quality.milliseconds}};
+        std::printf("%-6s %-8s %8zu %8.3f %7.3f %7.3f %7.3f %9.1f\n", set.name.c_str(), mode.c_str(),
+                    quality.queries, quality.ndcg, quality.recall_1, quality.recall_10,
+                    quality.reciprocal_rank, quality.milliseconds);
+        rows[mode] = {{"queries", quality.queries},       {"ndcg10", quality.ndcg},
+                      {"recall1", quality.recall_1},      {"recall10", quality.recall_10},
+                      {"mrr10", quality.reciprocal_rank}, {"milliseconds", quality.milliseconds}};
     }
     return rows;
 }
@@ -122,8 +133,8 @@ int main_of(const Arguments& arguments) {
         if (!loaded) throw std::runtime_error(loaded.error().detail);
         tokens = std::move(*loaded);
     }
-    std::printf("%-6s %-8s %8s %8s %7s %7s %7s %9s\n", "set", "method", "queries", "nDCG@10", "R@1", "R@10", "MRR",
-                "ms/query");
+    std::printf("%-6s %-8s %8s %8s %7s %7s %7s %9s\n", "set", "method", "queries", "nDCG@10", "R@1", "R@10",
+                "MRR", "ms/query");
     json::object report;
     for (const std::string& name : arguments.sets) {
         const RetrievalSet set = read_set(arguments.corpora, name, arguments.nth);

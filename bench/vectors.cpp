@@ -2,9 +2,10 @@
 //
 //     bench_vectors [--corpora DIR] [--rows-max N] [--queries N] [--json PATH]
 //
-// Vectors of 1,024 numbers: passages of the `man` set (bench/corpora.py) by the model local-hash, and beyond their
-// number blends of two of them; queries are the set's own. Candidates are what a hybrid search asks for (300), which
-// are ranked anew in full precision afterwards; recall is the share of the true best ten among them.
+// Vectors of 1,024 numbers: passages of the `man` set (bench/corpora.py) by the model local-hash, and beyond
+// their number blends of two of them; queries are the set's own. Candidates are what a hybrid search asks for
+// (300), which are ranked anew in full precision afterwards; recall is the share of the true best ten among
+// them.
 #include "bench/support/retrieval.hpp"
 #include "index/vector_table.hpp"
 #include "provider/local.hpp"
@@ -37,11 +38,16 @@ Arguments parse(int argc, char** argv) {
     for (int i = 1; i + 1 < argc; i += 2) {
         const std::string_view name = argv[i];
         const std::string value = argv[i + 1];
-        if (name == "--corpora") arguments.corpora = value;
-        else if (name == "--rows-max") arguments.rows_max = std::stoul(value);
-        else if (name == "--queries") arguments.queries = std::stoul(value);
-        else if (name == "--json") arguments.json = value;
-        else throw std::runtime_error("unknown argument " + std::string(name));
+        if (name == "--corpora")
+            arguments.corpora = value;
+        else if (name == "--rows-max")
+            arguments.rows_max = std::stoul(value);
+        else if (name == "--queries")
+            arguments.queries = std::stoul(value);
+        else if (name == "--json")
+            arguments.json = value;
+        else
+            throw std::runtime_error("unknown argument " + std::string(name));
     }
     return arguments;
 }
@@ -108,7 +114,8 @@ float dot(const std::vector<float>& a, const std::vector<float>& b) {
     return std::accumulate(std::begin(sums), std::end(sums), 0.0F);
 }
 
-/// The best ten rows of each query among the first `count`, in full precision; kept up to date as `count` grows.
+/// The best ten rows of each query among the first `count`, in full precision; kept up to date as `count`
+/// grows.
 class Truth {
   public:
     explicit Truth(std::size_t queries) : best_(queries) {}
@@ -127,10 +134,11 @@ class Truth {
     }
 
     std::size_t found(std::size_t query, const std::vector<index::Candidate>& candidates) const {
-        return static_cast<std::size_t>(std::count_if(best_[query].begin(), best_[query].end(), [&](const auto& one) {
-            return std::any_of(candidates.begin(), candidates.end(),
-                               [&](const auto& candidate) { return candidate.chunk == one.second; });
-        }));
+        return static_cast<std::size_t>(
+            std::count_if(best_[query].begin(), best_[query].end(), [&](const auto& one) {
+                return std::any_of(candidates.begin(), candidates.end(),
+                                   [&](const auto& candidate) { return candidate.chunk == one.second; });
+            }));
     }
 
   private:
@@ -157,10 +165,12 @@ Measured measure(const Vectors& queries, const Truth& truth, Search search) {
     for (std::size_t query = 0; query < queries.size(); ++query) {
         const auto start = std::chrono::steady_clock::now();
         const auto candidates = search(queries[query]);
-        times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+        times.push_back(
+            std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
         found += truth.found(query, candidates);
     }
-    std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
+    std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2),
+                     times.end());
     return {times[times.size() / 2], static_cast<double>(found) / static_cast<double>(10 * queries.size())};
 }
 
@@ -191,8 +201,8 @@ int main_of(const Arguments& arguments) {
     const Vectors queries = embed_all(questions);
     std::printf("%zu vectors of passages, then blends of them; kernel %s, one thread\n\n", real,
                 std::string(index::best_kernel().name).c_str());
-    std::printf("%9s %10s %8s %10s %8s %10s %10s %10s\n", "rows", "scan ms", "recall", "graph ms", "recall", "build s",
-                "rows MB", "links MB");
+    std::printf("%9s %10s %8s %10s %8s %10s %10s %10s\n", "rows", "scan ms", "recall", "graph ms", "recall",
+                "build s", "rows MB", "links MB");
 
     index::Versions versions(0);
     index::VersionState* version = versions.create(1, 0);
@@ -221,12 +231,18 @@ int main_of(const Arguments& arguments) {
         });
         const double row_megabytes = static_cast<double>(table.bytes()) / 1e6;
         const double link_megabytes = static_cast<double>(graph->bytes()) / 1e6;
-        std::printf("%9zu %10.2f %8.3f %10.2f %8.3f %10.0f %10.0f %10.0f\n", rows, exact.milliseconds, exact.recall,
-                    near.milliseconds, near.recall, build_seconds, row_megabytes, link_megabytes);
+        std::printf("%9zu %10.2f %8.3f %10.2f %8.3f %10.0f %10.0f %10.0f\n", rows, exact.milliseconds,
+                    exact.recall, near.milliseconds, near.recall, build_seconds, row_megabytes,
+                    link_megabytes);
         std::fflush(stdout);
-        report.push_back({{"rows", rows}, {"scan_ms", exact.milliseconds}, {"scan_recall", exact.recall},
-                          {"graph_ms", near.milliseconds}, {"graph_recall", near.recall},
-                          {"build_seconds", build_seconds}, {"row_mb", row_megabytes}, {"link_mb", link_megabytes}});
+        report.push_back({{"rows", rows},
+                          {"scan_ms", exact.milliseconds},
+                          {"scan_recall", exact.recall},
+                          {"graph_ms", near.milliseconds},
+                          {"graph_recall", near.recall},
+                          {"build_seconds", build_seconds},
+                          {"row_mb", row_megabytes},
+                          {"link_mb", link_megabytes}});
     }
     if (!arguments.json.empty()) std::ofstream(arguments.json) << json::serialize(report) << '\n';
     return 0;

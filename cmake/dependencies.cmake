@@ -18,11 +18,6 @@ add_library(text_libraries INTERFACE)
 target_link_libraries(text_libraries INTERFACE PkgConfig::TEXT)
 add_library(Text::Libraries ALIAS text_libraries)
 
-find_library(OPENBLAS_LIBRARY openblas REQUIRED PATH_SUFFIXES openblas-serial)
-add_library(blas_serial INTERFACE)
-target_link_libraries(blas_serial INTERFACE ${OPENBLAS_LIBRARY})
-add_library(BLAS::Serial ALIAS blas_serial)
-
 find_library(STEMMER_LIBRARY stemmer REQUIRED)
 add_library(stemmer_library INTERFACE)
 target_link_libraries(stemmer_library INTERFACE ${STEMMER_LIBRARY})

@@ -149,9 +149,19 @@ MACHINE_PATH = re.compile(r"(?<![\w.:/}*])/(?:home|root|Users|work)/\w")
 MARKER = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
 
 
+def raw_literal_lines(text: str) -> set[int]:
+    """The lines that hold a part of a raw string: data that can't be broken."""
+    lines: set[int] = set()
+    for match in LITERAL.finditer(text):
+        if match.group().startswith("R"):
+            lines.update(range(line_of(text, match.start()), line_of(text, match.end()) + 1))
+    return lines
+
+
 def check_text(path: str, text: str) -> Iterator[Finding]:
     if text and not text.endswith("\n"):
         yield Finding(path, line_of(text, len(text)), "no newline at the end; add one")
+    data = raw_literal_lines(text) if path.endswith((".cpp", ".hpp")) else set()
     for number, line in enumerate(text.split("\n"), 1):
         if "\r" in line:
             yield Finding(path, number, "carriage return; end lines with a line feed")
@@ -159,7 +169,7 @@ def check_text(path: str, text: str) -> Iterator[Finding]:
             yield Finding(path, number, "tab; indent with spaces")
         if line.endswith(" "):
             yield Finding(path, number, "space at the end of the line; remove it")
-        if len(line) > LINE_CHARS_MAX and not path.endswith((".md", ".json")):
+        if len(line) > LINE_CHARS_MAX and number not in data and not path.endswith((".md", ".json")):
             yield Finding(path, number, f"{len(line)} columns; break it at {LINE_CHARS_MAX}")
         if MACHINE_PATH.search(line):
             yield Finding(path, number, "a path of one machine; make it relative")

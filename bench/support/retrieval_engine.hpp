@@ -21,7 +21,8 @@ class RetrievalEngine {
     /// Makes the documents of `set` searchable.
     virtual asio::awaitable<void> ingest(const RetrievalSet& set) = 0;
     /// Ids of documents, best first, at most ten. `mode`: "keyword", "vector" or "hybrid".
-    virtual asio::awaitable<std::vector<std::string>> search(const std::string& query, const std::string& mode) = 0;
+    virtual asio::awaitable<std::vector<std::string>> search(const std::string& query,
+                                                             const std::string& mode) = 0;
 };
 
 inline void show_progress(const std::string& what, std::size_t done, std::size_t total) {
@@ -29,8 +30,8 @@ inline void show_progress(const std::string& what, std::size_t done, std::size_t
     std::fprintf(stderr, "\r%s %zu/%zu%s", what.c_str(), done, total, done == total ? "\n" : "");
 }
 
-/// Chunks, embeds, indexes and searches with the layers themselves, on a database in `folder`, which is kept, or if that
-/// is empty in a temporary one.
+/// Chunks, embeds, indexes and searches with the layers themselves, on a database in `folder`, which is kept,
+/// or if that is empty in a temporary one.
 class InProcessEngine final : public RetrievalEngine {
   public:
     InProcessEngine(const asio::any_io_executor& io, CpuPool& pool, provider::Provider& provider,
@@ -56,12 +57,13 @@ class InProcessEngine final : public RetrievalEngine {
             co_await put(set.documents[i]);
             show_progress("indexing " + set.name, i + 1, set.documents.size());
         }
-        std::fprintf(stderr, "%s: %zu documents, %zu passages, %.1f MB of vectors in memory\n", set.name.c_str(),
-                     set.documents.size(), static_cast<std::size_t>(index_->stats().chunks),
+        std::fprintf(stderr, "%s: %zu documents, %zu passages, %.1f MB of vectors in memory\n",
+                     set.name.c_str(), set.documents.size(), static_cast<std::size_t>(index_->stats().chunks),
                      static_cast<double>(index_->stats().bytes) / 1e6);
     }
 
-    asio::awaitable<std::vector<std::string>> search(const std::string& query, const std::string& mode) override {
+    asio::awaitable<std::vector<std::string>> search(const std::string& query,
+                                                     const std::string& mode) override {
         index::SearchRequest request;
         request.query = query;
         request.mode = mode == "keyword"  ? index::Mode::keyword
@@ -94,8 +96,8 @@ class InProcessEngine final : public RetrievalEngine {
         const auto options = text::chunk_options(tokens_, model.chunk_tokens, model.chunk_overlap_tokens);
         std::vector<index::ChunkText> chunks;
         for (auto& chunk : text::split(*extracted, options)) {
-            chunks.push_back({std::move(chunk.text), std::move(chunk.heading), chunk.page, chunk.begin, chunk.end,
-                              static_cast<std::uint32_t>(chunk.tokens)});
+            chunks.push_back({std::move(chunk.text), std::move(chunk.heading), chunk.page, chunk.begin,
+                              chunk.end, static_cast<std::uint32_t>(chunk.tokens)});
         }
         return chunks;
     }
@@ -109,7 +111,8 @@ class InProcessEngine final : public RetrievalEngine {
         if (!staged) throw std::runtime_error(staged.error().detail);
         const std::span<const std::uint32_t> missing(staged->missing);
         for (std::size_t first = 0; first < missing.size(); first += kInputsPerCall) {
-            co_await embed(version, texts, missing.subspan(first, std::min(kInputsPerCall, missing.size() - first)));
+            co_await embed(version, texts,
+                           missing.subspan(first, std::min(kInputsPerCall, missing.size() - first)));
         }
         index::AlsoWrite nothing;
         auto published = co_await index_->publish(version, std::move(nothing));
@@ -142,8 +145,8 @@ class InProcessEngine final : public RetrievalEngine {
     std::unique_ptr<index::Index> index_;
 };
 
-/// A server that runs already: documents in by POST /v1/documents, queries by POST /v1/search. The documents of a set
-/// have its name as their category.
+/// A server that runs already: documents in by POST /v1/documents, queries by POST /v1/search. The documents
+/// of a set have its name as their category.
 class ServerEngine final : public RetrievalEngine {
   public:
     ServerEngine(const asio::any_io_executor& io, std::string url) : client_(io, std::move(url)) {}
@@ -155,10 +158,13 @@ class ServerEngine final : public RetrievalEngine {
         std::vector<std::string> operations;
         for (std::size_t first = 0; first < set.documents.size(); first += kDocumentsPerRequest) {
             std::string lines;
-            for (std::size_t i = first; i < std::min(first + kDocumentsPerRequest, set.documents.size()); ++i) {
+            for (std::size_t i = first; i < std::min(first + kDocumentsPerRequest, set.documents.size());
+                 ++i) {
                 const auto& document = set.documents[i];
-                const json::object line{{"id", set.name + "/" + document.id}, {"title", document.title},
-                                        {"content", document.content}, {"category", set.name}};
+                const json::object line{{"id", set.name + "/" + document.id},
+                                        {"title", document.title},
+                                        {"content", document.content},
+                                        {"category", set.name}};
                 lines += json::serialize(line) + "\n";
             }
             const provider::HttpFields headers{{"Content-Type", "application/x-ndjson"}};
@@ -166,7 +172,8 @@ class ServerEngine final : public RetrievalEngine {
                                                 std::chrono::seconds(120));
             if (answer.status != 202) throw std::runtime_error("POST /v1/documents: " + answer.body);
             const json::value accepted = json::parse(answer.body);
-            for (const auto& one : list_of(accepted)) operations.emplace_back(one.at("operation").as_string());
+            for (const auto& one : list_of(accepted))
+                operations.emplace_back(one.at("operation").as_string());
         }
         for (std::size_t i = 0; i < operations.size(); ++i) {
             co_await wait_for(operations[i]);
@@ -174,8 +181,12 @@ class ServerEngine final : public RetrievalEngine {
         }
     }
 
-    asio::awaitable<std::vector<std::string>> search(const std::string& query, const std::string& mode) override {
-        json::value body = json::object{{"query", query}, {"mode", mode}, {"top", 10}, {"chunksPerDocument", 1},
+    asio::awaitable<std::vector<std::string>> search(const std::string& query,
+                                                     const std::string& mode) override {
+        json::value body = json::object{{"query", query},
+                                        {"mode", mode},
+                                        {"top", 10},
+                                        {"chunksPerDocument", 1},
                                         {"filter", json::object{{"category", set_}}}};
         auto answer = co_await client_.post("/v1/search", std::move(body));
         if (answer.status != 200) throw std::runtime_error("POST /v1/search: " + answer.body);
@@ -200,7 +211,8 @@ class ServerEngine final : public RetrievalEngine {
             const json::value body = json::parse(answer.body);
             const std::string status(body.at("status").as_string());
             if (status == "succeeded") co_return;
-            if (status == "failed") throw std::runtime_error("operation " + operation + " failed: " + answer.body);
+            if (status == "failed")
+                throw std::runtime_error("operation " + operation + " failed: " + answer.body);
         }
     }
 

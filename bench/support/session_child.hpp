@@ -1,5 +1,5 @@
-// The process that the crash harness kills for sessions: sends numbered messages to sessions, consumes them, and keeps
-// both in a ledger of its own database, in the same transactions.
+// The process that the crash harness kills for sessions: sends numbered messages to sessions, consumes them,
+// and keeps both in a ledger of its own database, in the same transactions.
 #pragma once
 
 #include "base/async.hpp"
@@ -37,8 +37,8 @@ inline SessionLedger read_ledger(const std::filesystem::path& directory) {
         const std::string session = rows.string(0);
         const std::int64_t number = rows.integer(1);
         if (number != ++last[session]) {
-            ledger.problems.push_back("session " + session + ": " + std::to_string(number) + " came in place of " +
-                                      std::to_string(last[session]));
+            ledger.problems.push_back("session " + session + ": " + std::to_string(number) +
+                                      " came in place of " + std::to_string(last[session]));
         }
     }
     return ledger;
@@ -70,9 +70,10 @@ class SessionChild {
 
     asio::awaitable<void> live() {
         auto tables = [](store::Connection& connection) -> Result<void> {
-            connection.execute("CREATE TABLE IF NOT EXISTS ledger_sent (session TEXT, number INTEGER, PRIMARY KEY "
-                               "(session, number)); CREATE TABLE IF NOT EXISTS ledger_seen (id INTEGER PRIMARY KEY, "
-                               "session TEXT, number INTEGER);");
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS ledger_sent (session TEXT, number INTEGER, PRIMARY KEY "
+                "(session, number)); CREATE TABLE IF NOT EXISTS ledger_seen (id INTEGER PRIMARY KEY, "
+                "session TEXT, number INTEGER);");
             return {};
         };
         auto created = co_await database_->write(std::move(tables));
@@ -106,7 +107,8 @@ class SessionChild {
     asio::awaitable<void> live_with_sessions() {
         broker::EntityOptions options;
         options.requires_session = true;
-        options.delivery_count_max = limits::delivery_count_max_max;  // every kill spends a delivery of what is in flight
+        options.delivery_count_max =
+            limits::delivery_count_max_max;  // every kill spends a delivery of what is in flight
         auto made = co_await broker_->put_entity("ordered", options);
         if (!made) std::abort();
         work::Handler note = [this](broker::Delivery delivery) { return seen(std::move(delivery)); };
@@ -125,9 +127,11 @@ class SessionChild {
 
     asio::awaitable<work::Outcome> seen(broker::Delivery delivery) {
         work::Done done;
-        done.with = [session = *delivery.message.session_id,
-                     number = std::stoll(delivery.message.body)](store::Connection& connection) -> Result<void> {
-            connection.prepare("INSERT INTO ledger_seen (session, number) VALUES (?, ?)").bind(session, number).run();
+        done.with = [session = *delivery.message.session_id, number = std::stoll(delivery.message.body)](
+                        store::Connection& connection) -> Result<void> {
+            connection.prepare("INSERT INTO ledger_seen (session, number) VALUES (?, ?)")
+                .bind(session, number)
+                .run();
             return {};
         };
         co_return done;

@@ -1,7 +1,7 @@
 #include "app/configuration.hpp"
 
-#include "app/raw_configuration.hpp"
 #include "app/configuration_check.hpp"
+#include "app/raw_configuration.hpp"
 #include "app/settings.hpp"
 #include "base/nearest.hpp"
 
@@ -32,7 +32,8 @@ bool contains(const std::vector<std::string_view>& words, std::string_view word)
 std::string shown(const RawValue& raw) {
     if (!raw.unsupported.empty()) return raw.unsupported;
     if (const auto* text = std::get_if<std::string>(&raw.value)) return "the text \"" + *text + "\"";
-    if (const auto* number = std::get_if<std::int64_t>(&raw.value)) return "the number " + std::to_string(*number);
+    if (const auto* number = std::get_if<std::int64_t>(&raw.value))
+        return "the number " + std::to_string(*number);
     if (const auto* flag = std::get_if<bool>(&raw.value)) return *flag ? "true" : "false";
     std::ostringstream out;
     out << "the number " << std::get<double>(raw.value);
@@ -85,12 +86,14 @@ class SectionReader {
                 const RawValue& raw) {
         const auto* text = std::get_if<std::string>(&raw.value);
         if (text == nullptr || !raw.unsupported.empty())
-            return report(key, raw, "expected text in quotes" + (unit.empty() ? "" : " (" + std::string(unit) + ")") +
-                                        ", found " + shown(raw));
+            return report(key, raw,
+                          "expected text in quotes" + (unit.empty() ? "" : " (" + std::string(unit) + ")") +
+                              ", found " + shown(raw));
         const auto choices = words_of(rule.choices);
         if (contains(words_of(rule.later), *text))
-            return report(key, raw, "\"" + *text + "\" is not in this version; use \"" + std::string(choices.front()) +
-                                        "\"");
+            return report(
+                key, raw,
+                "\"" + *text + "\" is not in this version; use \"" + std::string(choices.front()) + "\"");
         if (!choices.empty() && !contains(choices, *text))
             return report(key, raw, "\"" + *text + "\" is none of the values" + hint(*text, choices));
         if (rule.required && text->empty()) return report(key, raw, "must not be empty");
@@ -104,22 +107,26 @@ class SectionReader {
         if (const auto* text = std::get_if<std::string>(&raw.value); text != nullptr && raw.from_environment)
             number = parse<std::int64_t>(*text);
         if (!number || !raw.unsupported.empty())
-            return report(key, raw, "expected a whole number" + (unit.empty() ? "" : " of " + std::string(unit)) +
-                                        ", found " + shown(raw));
+            return report(key, raw,
+                          "expected a whole number" + (unit.empty() ? "" : " of " + std::string(unit)) +
+                              ", found " + shown(raw));
         const bool off = rule.zero_too && *number == 0;
         if (!off && (*number < rule.min || *number > rule.max)) return report_range(key, unit, rule, raw);
         target = *number;
     }
 
-    void assign(double& target, std::string_view key, std::string_view unit, const Rule& rule, const RawValue& raw) {
+    void assign(double& target, std::string_view key, std::string_view unit, const Rule& rule,
+                const RawValue& raw) {
         std::optional<double> number;
         if (const auto* real = std::get_if<double>(&raw.value)) number = *real;
-        if (const auto* integer = std::get_if<std::int64_t>(&raw.value)) number = static_cast<double>(*integer);
+        if (const auto* integer = std::get_if<std::int64_t>(&raw.value))
+            number = static_cast<double>(*integer);
         if (const auto* text = std::get_if<std::string>(&raw.value); text != nullptr && raw.from_environment)
             number = parse<double>(*text);
         if (!number || !raw.unsupported.empty())
             return report(key, raw, "expected a number, found " + shown(raw));
-        const bool inside = *number >= static_cast<double>(rule.min) && *number <= static_cast<double>(rule.max);
+        const bool inside =
+            *number >= static_cast<double>(rule.min) && *number <= static_cast<double>(rule.max);
         if (!inside) return report_range(key, unit, rule, raw);
         target = *number;
     }
@@ -131,9 +138,12 @@ class SectionReader {
         }
         const auto* text = std::get_if<std::string>(&raw.value);
         const bool word = text != nullptr && raw.from_environment;
-        if (word && (*text == "true" || *text == "1")) target = true;
-        else if (word && (*text == "false" || *text == "0")) target = false;
-        else report(key, raw, "expected true or false, found " + shown(raw));
+        if (word && (*text == "true" || *text == "1"))
+            target = true;
+        else if (word && (*text == "false" || *text == "0"))
+            target = false;
+        else
+            report(key, raw, "expected true or false, found " + shown(raw));
     }
 
     template <class T>
@@ -151,20 +161,26 @@ class SectionReader {
     void report_range(std::string_view key, std::string_view unit, const Rule& rule, const RawValue& raw) {
         std::string text = "must be ";
         if (rule.zero_too) text += "0 (off) or ";
-        if (rule.max == std::numeric_limits<std::int64_t>::max()) text += "at least " + std::to_string(rule.min);
-        else text += "from " + std::to_string(rule.min) + " to " + std::to_string(rule.max);
+        if (rule.max == std::numeric_limits<std::int64_t>::max())
+            text += "at least " + std::to_string(rule.min);
+        else
+            text += "from " + std::to_string(rule.min) + " to " + std::to_string(rule.max);
         if (!unit.empty()) text += " " + std::string(unit);
         report(key, raw, text + ", found " + shown(raw));
     }
 
     void report_secret(std::string_view key, const RawValue& raw) {
-        report(key, raw, "secrets don't belong into the file; put it into a file of its own and write key_file = "
-                         "\"PATH\", or set the variable MILLRACE_" + upper(section_) + "__NAME__KEY");
+        report(key, raw,
+               "secrets don't belong into the file; put it into a file of its own and write key_file = "
+               "\"PATH\", or set the variable MILLRACE_" +
+                   upper(section_) + "__NAME__KEY");
     }
 
-    void report_unknown(const std::string& key, const RawValue& raw, const std::vector<std::string_view>& known) {
+    void report_unknown(const std::string& key, const RawValue& raw,
+                        const std::vector<std::string_view>& known) {
         for (const LaterKey& later : kLaterKeys)
-            if (later.section == section_ && later.key == key) return report(key, raw, "is not in this version");
+            if (later.section == section_ && later.key == key)
+                return report(key, raw, "is not in this version");
         report(key, raw, "unknown key" + hint(key, known));
     }
 
@@ -184,14 +200,15 @@ template <class S>
 void read_section(std::string_view name, const RawEntry& entry, S& part, std::vector<std::string>& problems) {
     if constexpr (kIsList<S>) {
         if (!entry.list && !entry.sections.empty())
-            problems.push_back(entry.sections.front().place + ": " + std::string(name) + " is a list; write [[" +
-                               std::string(name) + "]]");
+            problems.push_back(entry.sections.front().place + ": " + std::string(name) +
+                               " is a list; write [[" + std::string(name) + "]]");
         for (const RawSection& section : entry.sections)
             part.push_back(SectionReader(name, section, problems).read<typename S::value_type>());
     } else {
         if (entry.list) {
             const std::string place = entry.sections.empty() ? "" : entry.sections.front().place + ": ";
-            problems.push_back(place + std::string(name) + " is one section; write [" + std::string(name) + "]");
+            problems.push_back(place + std::string(name) + " is one section; write [" + std::string(name) +
+                               "]");
             return;
         }
         if (!entry.sections.empty()) part = SectionReader(name, entry.sections.front(), problems).read<S>();
@@ -201,13 +218,15 @@ void read_section(std::string_view name, const RawEntry& entry, S& part, std::ve
 void report_unknown_sections(const RawConfiguration& raw, std::vector<std::string>& problems) {
     std::vector<std::string_view> known;
     Configuration defaults;
-    for_each_section(defaults, [&](std::string_view name, auto&, std::string_view) { known.push_back(name); });
+    for_each_section(defaults,
+                     [&](std::string_view name, auto&, std::string_view) { known.push_back(name); });
     for (const auto& [name, entry] : raw) {
         if (contains(known, name)) continue;
         const std::string place = entry.sections.empty() ? "" : entry.sections.front().place + ": ";
         bool later = false;
         for (const LaterKey& key : kLaterKeys) later |= key.section == name && key.key.empty();
-        if (later) problems.push_back(place + "[" + name + "] is not in this version");
+        if (later)
+            problems.push_back(place + "[" + name + "] is not in this version");
         else if (!entry.sections.empty())
             problems.push_back(place + "unknown section [" + name + "]" + hint(name, known));
     }
@@ -218,7 +237,8 @@ Result<std::string> read_file(const std::filesystem::path& file) {
     std::stringstream text;
     if (in) text << in.rdbuf();
     if (!in || in.bad())
-        return Error{Errc::not_found, "can't read " + file.string() + "; check that it exists and that you may read it"};
+        return Error{Errc::not_found,
+                     "can't read " + file.string() + "; check that it exists and that you may read it"};
     return text.str();
 }
 
@@ -244,7 +264,8 @@ Environment process_environment() {
     for (char** entry = environ; *entry != nullptr; ++entry) {
         const std::string_view text(*entry);
         const auto equals = text.find('=');
-        if (equals != std::string_view::npos) environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+        if (equals != std::string_view::npos)
+            environment.emplace(text.substr(0, equals), text.substr(equals + 1));
     }
     return environment;
 }
@@ -299,7 +320,8 @@ Result<std::vector<std::string>> read_api_keys(const std::filesystem::path& file
     std::vector<std::string> keys;
     std::istringstream lines(*text);
     for (std::string line; std::getline(lines, line);) {
-        while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t')) line.pop_back();
+        while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t'))
+            line.pop_back();
         if (!line.empty() && line.front() != '#') keys.push_back(line);
     }
     if (keys.empty())

@@ -1,4 +1,5 @@
-// What an operator sets: millrace.toml, overridden by MILLRACE_SECTION__KEY. Every key is a row of app/settings.hpp.
+// What an operator sets: millrace.toml, overridden by MILLRACE_SECTION__KEY. Every key is a row of
+// app/settings.hpp.
 #pragma once
 
 #include "base/error.hpp"
@@ -121,8 +122,8 @@ struct Configuration {
 using Environment = std::map<std::string, std::string>;
 Environment process_environment();
 
-/// A configuration and all that is wrong with it, each problem one line with the place, what was found and what to do.
-/// With problems the configuration is not to be used. Warnings don't stop anything.
+/// A configuration and all that is wrong with it, each problem one line with the place, what was found and
+/// what to do. With problems the configuration is not to be used. Warnings don't stop anything.
 struct LoadedConfiguration {
     Configuration configuration;
     std::vector<std::string> problems;
@@ -130,21 +131,23 @@ struct LoadedConfiguration {
     std::string source;   ///< the file read, or "" for none
 };
 
-/// Reads `text` (TOML 1.0, called `name` in messages) and the environment's overrides, and checks everything that can
-/// be checked without touching the disk.
+/// Reads `text` (TOML 1.0, called `name` in messages) and the environment's overrides, and checks everything
+/// that can be checked without touching the disk.
 LoadedConfiguration parse_configuration(std::string_view text, const std::string& name,
                                         const Environment& environment);
 
-/// Reads `file`, or without one millrace.toml of the working directory if there is one. Also reads `key_file`s.
+/// Reads `file`, or without one millrace.toml of the working directory if there is one. Also reads
+/// `key_file`s.
 LoadedConfiguration load_configuration(const std::optional<std::filesystem::path>& file,
                                        const Environment& environment);
 
 /// The problems as one line for the command line: the first, and how many more.
 Error first_problem(const LoadedConfiguration& loaded);
 
-/// Keys of callers, one a line; blank lines and lines that start with '#' don't count. Adds a warning to `warnings`
-/// if others than the owner may read the file.
-Result<std::vector<std::string>> read_api_keys(const std::filesystem::path& file, std::vector<std::string>& warnings);
+/// Keys of callers, one a line; blank lines and lines that start with '#' don't count. Adds a warning to
+/// `warnings` if others than the owner may read the file.
+Result<std::vector<std::string>> read_api_keys(const std::filesystem::path& file,
+                                               std::vector<std::string>& warnings);
 
 /// "host:port" or "[v6]:port" as its parts. invalid_input: not of this form.
 struct Address {

@@ -14,8 +14,9 @@ std::optional<Duration> optional_seconds(std::int64_t seconds) {
     return std::chrono::seconds(seconds);
 }
 
-void check_entity_entry(const std::string& section, const std::string& name, const broker::EntityOptions& options,
-                        std::set<std::string>& seen, std::vector<std::string>& problems) {
+void check_entity_entry(const std::string& section, const std::string& name,
+                        const broker::EntityOptions& options, std::set<std::string>& seen,
+                        std::vector<std::string>& problems) {
     if (!seen.insert(name).second) problems.push_back(section + ": \"" + name + "\" is defined twice");
     const auto checked = broker::check_entity(name, options);
     if (!checked) problems.push_back(section + "." + name + ": " + checked.error().detail);
@@ -48,18 +49,25 @@ void check_deployments(const Configuration& configuration, std::vector<std::stri
         if (remote && deployment.model.empty())
             problems.push_back(place + "needs a model, e.g. model = \"text-embedding-3-small\"");
         if (deployment.provider == "azure-openai" && deployment.endpoint.empty())
-            problems.push_back(place + "needs the endpoint of the resource, e.g. \"https://NAME.openai.azure.com\"");
+            problems.push_back(place +
+                               "needs the endpoint of the resource, e.g. \"https://NAME.openai.azure.com\"");
         if (!remote && !deployment.endpoint.empty())
             problems.push_back(place + "provider \"" + deployment.provider +
                                "\" has no endpoint; set provider = \"openai\"");
     }
+    std::string first_named;
     for (const WorkerEntry& worker : configuration.workers) {
+        if (first_named.empty()) first_named = worker.deployment;
+        if (!worker.deployment.empty() && worker.deployment != first_named)
+            problems.push_back("workers." + worker.queue + ": deployment \"" + worker.deployment +
+                               "\" beside \"" + first_named +
+                               "\"; one index holds the vectors of one model, so name one deployment");
         if (worker.deployment.empty() || names.contains(worker.deployment)) continue;
         std::vector<std::string_view> known(names.begin(), names.end());
         if (known.empty()) known.push_back("default");
         if (configuration.deployments.empty() && worker.deployment == "default") continue;
-        problems.push_back("workers." + worker.queue + ": there is no deployment \"" + worker.deployment + "\"" +
-                           hint(worker.deployment, known));
+        problems.push_back("workers." + worker.queue + ": there is no deployment \"" + worker.deployment +
+                           "\"" + hint(worker.deployment, known));
     }
 }
 
@@ -70,9 +78,10 @@ void check_listener(const ServerSettings& server, std::vector<std::string>& prob
         return;
     }
     if (!is_loopback(address->host) && server.api_keys_file.empty())
-        problems.push_back("server.listen: " + server.listen +
-                           " can be reached from other machines, so callers need a key: set server.api_keys_file (one "
-                           "key per line), or listen on 127.0.0.1");
+        problems.push_back(
+            "server.listen: " + server.listen +
+            " can be reached from other machines, so callers need a key: set server.api_keys_file (one "
+            "key per line), or listen on 127.0.0.1");
 }
 
 }  // namespace
@@ -130,8 +139,10 @@ Result<Address> parse_address(std::string_view text) {
     unsigned port = 0;
     const auto [end, error] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
     if (error != std::errc{} || end != port_text.data() + port_text.size() || port > 65535) return wrong;
-    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-    else if (host.find(':') != std::string_view::npos) return wrong;
+    if (host.starts_with('[') && host.ends_with(']'))
+        host = host.substr(1, host.size() - 2);
+    else if (host.find(':') != std::string_view::npos)
+        return wrong;
     if (host.empty()) return wrong;
     return Address{std::string(host), static_cast<std::uint16_t>(port)};
 }

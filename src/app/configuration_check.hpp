@@ -14,8 +14,8 @@ broker::EntityOptions entity_options(const QueueEntry& entry);
 broker::EntityOptions entity_options(const TopicEntry& entry);
 broker::EntityOptions entity_options(const SubscriptionEntry& entry);
 
-/// Adds a line for everything that contradicts itself: names used twice, workers of unknown deployments, options that
-/// Service Bus refuses, an open listener without keys.
+/// Adds a line for everything that contradicts itself: names used twice, workers of unknown deployments,
+/// options that Service Bus refuses, an open listener without keys.
 void check_configuration(const Configuration& configuration, std::vector<std::string>& problems);
 
 }  // namespace millrace::app

@@ -73,7 +73,9 @@ void print_table(std::string& out) {
         const bool flag = std::holds_alternative<bool S::*>(setting.member);
         const std::string value = toml_value(value_in(defaults, setting));
         out += "| `" + std::string(setting.key) + "` | ";
-        out += setting.rule.required && value == "\"\"" ? "(required)" : value == "\"\"" ? "" : "`" + value + "`";
+        out += setting.rule.required && value == "\"\"" ? "(required)"
+               : value == "\"\""                        ? ""
+                                                        : "`" + value + "`";
         out += " | " + std::string(setting.unit) + " | ";
         out += flag ? "`true`, `false`" : bounds_of(setting.rule, !text);
         out += " | " + std::string(setting.help) + " |\n";
@@ -132,7 +134,8 @@ std::string print_reference() {
     const Configuration defaults;
     for_each_section(defaults, [&](std::string_view name, const auto& part, std::string_view help) {
         using S = std::remove_cvref_t<decltype(part)>;
-        const std::string title = kIsList<S> ? "[[" + std::string(name) + "]]" : "[" + std::string(name) + "]";
+        const std::string title =
+            kIsList<S> ? "[[" + std::string(name) + "]]" : "[" + std::string(name) + "]";
         out += "### `" + title + "`: " + std::string(help) + "\n\n";
         print_table<typename ElementOf<S>::type>(out);
     });

@@ -1,57 +1,76 @@
 #include "app/deployment.hpp"
 
+#include "app/places.hpp"
 #include "provider/local.hpp"
 #include "provider/openai.hpp"
+
+#include <cstdlib>
 
 namespace millrace::app {
 
 namespace {
 
-const DeploymentEntry* embedding_deployment(const Configuration& configuration) {
-    for (const auto& worker : configuration.workers) {
-        const bool embeds = worker.handler == "embed" || worker.handler == "embed-index";
-        if (!embeds || worker.deployment.empty()) continue;
-        for (const auto& entry : configuration.deployments) {
-            if (entry.name == worker.deployment) return &entry;
-        }
-    }
-    return configuration.deployments.empty() ? nullptr : &configuration.deployments.front();
+constexpr char kWeights[] = "use_lite.weights";
+constexpr char kOpenAi[] = "https://api.openai.com/v1";
+
+/// The key of the entry, or what the provider's own tools would take from the environment.
+std::string key_for(const DeploymentEntry& deployment) {
+    if (!deployment.key.empty()) return deployment.key;
+    const bool azure = deployment.provider == "azure-openai";
+    if (!azure && !deployment.endpoint.empty()) return {};
+    const char* value = std::getenv(azure ? "AZURE_OPENAI_API_KEY" : "OPENAI_API_KEY");
+    return value == nullptr ? "" : value;
 }
 
-MadeProvider make_local_or_hash(const ProviderTools& tools) {
-    MadeProvider made;
-    auto local = provider::make_local(tools.pool, tools.assets);
-    if (local) {
-        made.provider = std::move(*local);
-        return made;
-    }
-    made.provider = provider::make_local_hash(tools.pool);
-    made.notice = local.error().detail + "; going on with local-hash, which finds shared words but no paraphrase";
-    return made;
-}
-
-Result<MadeProvider> make_remote(const DeploymentEntry& entry, const ProviderTools& tools) {
+Result<MadeProvider> make_remote(const DeploymentEntry& deployment, CpuPool& pool, provider::HttpClient& http,
+                                 Clock& clock) {
     provider::OpenAiOptions options;
-    options.server.endpoint = entry.endpoint;
-    options.server.key = entry.key;
-    options.server.model = entry.model.empty() ? entry.name : entry.model;
-    options.server.azure = entry.provider == "azure-openai";
-    options.server.deployment = options.server.azure ? options.server.model : "";
-    options.server.api_version = entry.api_version;
-    options.dimensions = static_cast<std::size_t>(entry.dimensions);
-    options.try_time_max = std::chrono::seconds(entry.timeout_seconds);
-    auto made = provider::make_openai(tools.http, tools.clock, options, &tools.pool);
-    if (!made) return Error{made.error().code, "deployment \"" + entry.name + "\": " + made.error().detail};
+    options.server.endpoint = deployment.endpoint.empty() ? kOpenAi : deployment.endpoint;
+    options.server.key = key_for(deployment);
+    options.server.model = deployment.model;
+    options.server.azure = deployment.provider == "azure-openai";
+    options.server.api_version = deployment.api_version;
+    options.dimensions = static_cast<std::size_t>(deployment.dimensions);
+    options.try_time_max = std::chrono::seconds(deployment.timeout_seconds);
+    const bool keyless = options.server.key.empty() && (options.server.azure || deployment.endpoint.empty());
+    if (keyless)
+        return Error{Errc::invalid_input,
+                     "deployments." + deployment.name + ": no API key; set " +
+                         (options.server.azure ? "AZURE_OPENAI_API_KEY" : "OPENAI_API_KEY") +
+                         " or key_file = \"PATH\""};
+    auto made = provider::make_openai(http, clock, std::move(options), &pool);
+    if (!made) return Error{made.error().code, "deployments." + deployment.name + ": " + made.error().detail};
     return MadeProvider{std::move(*made), "", false};
+}
+
+MadeProvider make_hash(CpuPool& pool, std::string notice) {
+    return MadeProvider{provider::make_local_hash(pool), std::move(notice), true};
 }
 
 }  // namespace
 
-Result<MadeProvider> make_provider(const Configuration& configuration, const ProviderTools& tools) {
-    const DeploymentEntry* entry = embedding_deployment(configuration);
-    if (entry == nullptr || entry->provider == "local") return make_local_or_hash(tools);
-    if (entry->provider == "local-hash") return MadeProvider{provider::make_local_hash(tools.pool), "", true};
-    return make_remote(*entry, tools);
+DeploymentEntry deployment_in_use(const Configuration& configuration) {
+    for (const WorkerEntry& worker : configuration.workers)
+        for (const DeploymentEntry& deployment : configuration.deployments)
+            if (!worker.deployment.empty() && deployment.name == worker.deployment) return deployment;
+    if (!configuration.deployments.empty()) return configuration.deployments.front();
+    DeploymentEntry embedded;
+    embedded.name = "default";
+    return embedded;
+}
+
+Result<MadeProvider> make_provider(const DeploymentEntry& deployment, CpuPool& pool,
+                                   provider::HttpClient& http, Clock& clock) {
+    if (deployment.provider == "local-hash") return make_hash(pool, "");
+    if (deployment.provider != "local") return make_remote(deployment, pool, http, clock);
+    const auto folder = find_asset(kWeights);
+    if (!folder)
+        return make_hash(pool,
+                         "the weights of the local model are missing, so search sees shared words but no "
+                         "paraphrase; run ./dev deps, or set MILLRACE_ASSETS to their folder");
+    auto made = provider::make_local(pool, *folder);
+    if (!made) return make_hash(pool, made.error().detail + "; search sees shared words but no paraphrase");
+    return MadeProvider{std::move(*made), "", true};
 }
 
 }  // namespace millrace::app

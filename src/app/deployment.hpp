@@ -6,29 +6,24 @@
 #include "provider/http_client.hpp"
 #include "provider/provider.hpp"
 
-#include <filesystem>
 #include <memory>
 #include <string>
 
 namespace millrace::app {
 
-/// What providers are made with; outlives them.
-struct ProviderTools {
-    CpuPool& pool;
-    Clock& clock;
-    provider::HttpClient& http;
-    std::filesystem::path assets;
-};
+/// The deployment that the workers use and that embeds queries: the one that workers name, else the first,
+/// else `default` with provider `local`.
+DeploymentEntry deployment_in_use(const Configuration& configuration);
 
-/// A provider and what an operator should know about it: a line, or "".
 struct MadeProvider {
     std::unique_ptr<provider::Provider> provider;
-    std::string notice;
-    bool local = true;   ///< computed here: score fusion suits it
+    std::string notice;   ///< one line for the operator where it is not what was asked for; usually empty
+    bool local = true;    ///< computes on this machine
 };
 
-/// The deployment that embeds documents and queries: the one that a worker of "embed" or "embed-index" names, else the
-/// first; without any, the local model, or the hash part of it alone where its weights are missing.
-Result<MadeProvider> make_provider(const Configuration& configuration, const ProviderTools& tools);
+/// Makes the provider of `deployment`. `local` without its weights becomes `local-hash`, with a notice.
+/// invalid_input: the entry is wrong. `pool`, `http` and `clock` outlive it.
+Result<MadeProvider> make_provider(const DeploymentEntry& deployment, CpuPool& pool,
+                                   provider::HttpClient& http, Clock& clock);
 
 }  // namespace millrace::app

@@ -19,18 +19,24 @@ std::string place_of(const std::string& name, const toml::node& node) {
 RawValue raw_value(const std::string& name, const toml::node& node) {
     RawValue raw;
     raw.place = place_of(name, node);
-    if (const auto* text = node.as_string()) raw.value = text->get();
-    else if (const auto* integer = node.as_integer()) raw.value = integer->get();
-    else if (const auto* number = node.as_floating_point()) raw.value = number->get();
-    else if (const auto* flag = node.as_boolean()) raw.value = flag->get();
-    else raw.unsupported = node.is_array() ? "a list" : node.is_table() ? "a table" : "a date";
+    if (const auto* text = node.as_string())
+        raw.value = text->get();
+    else if (const auto* integer = node.as_integer())
+        raw.value = integer->get();
+    else if (const auto* number = node.as_floating_point())
+        raw.value = number->get();
+    else if (const auto* flag = node.as_boolean())
+        raw.value = flag->get();
+    else
+        raw.unsupported = node.is_array() ? "a list" : node.is_table() ? "a table" : "a date";
     return raw;
 }
 
 RawSection raw_section(const std::string& name, const toml::table& table) {
     RawSection section;
     section.place = place_of(name, table);
-    for (const auto& [key, node] : table) section.values.emplace(std::string(key.str()), raw_value(name, node));
+    for (const auto& [key, node] : table)
+        section.values.emplace(std::string(key.str()), raw_value(name, node));
     return section;
 }
 
@@ -44,13 +50,16 @@ RawEntry raw_entry(const std::string& name, const toml::node& node, const std::s
     const auto* array = node.as_array();
     entry.list = true;
     if (array == nullptr) {
-        problems.push_back(place_of(name, node) + ": \"" + key + "\" stands outside a section; write it below [" +
-                           "section]");
+        problems.push_back(place_of(name, node) + ": \"" + key +
+                           "\" stands outside a section; write it below [" + "section]");
         return entry;
     }
     for (const auto& element : *array) {
-        if (const auto* table = element.as_table()) entry.sections.push_back(raw_section(name, *table));
-        else problems.push_back(place_of(name, element) + ": " + key + ": expected a table, as in [[" + key + "]]");
+        if (const auto* table = element.as_table())
+            entry.sections.push_back(raw_section(name, *table));
+        else
+            problems.push_back(place_of(name, element) + ": " + key + ": expected a table, as in [[" + key +
+                               "]]");
     }
     return entry;
 }
@@ -60,8 +69,10 @@ std::string folded(std::string_view name) {
     std::string text(name);
     for (char& c : text) {
         const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter) c = '_';
-        else if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+        if (!letter)
+            c = '_';
+        else if (c >= 'a' && c <= 'z')
+            c = static_cast<char>(c - 'a' + 'A');
     }
     return text;
 }
@@ -97,7 +108,8 @@ RawSection* list_section(RawEntry& entry, std::string_view name, const std::stri
         const std::string* own = name_of(section);
         if (own != nullptr && folded(*own) == folded(name)) return &section;
     }
-    problems.push_back(variable + ": no entry is called \"" + lower(name) + "\"; name one of the file, or a number from 0");
+    problems.push_back(variable + ": no entry is called \"" + lower(name) +
+                       "\"; name one of the file, or a number from 0");
     return nullptr;
 }
 
@@ -143,7 +155,8 @@ void apply_variable(RawConfiguration& raw, const std::string& variable, const st
 
 }  // namespace
 
-RawConfiguration read_toml(std::string_view text, const std::string& name, std::vector<std::string>& problems) {
+RawConfiguration read_toml(std::string_view text, const std::string& name,
+                           std::vector<std::string>& problems) {
     RawConfiguration raw;
     try {
         const toml::table root = toml::parse(text, name);
@@ -153,15 +166,17 @@ RawConfiguration read_toml(std::string_view text, const std::string& name, std::
         }
     } catch (const toml::parse_error& error) {
         problems.push_back(name + ":" + std::to_string(error.source().begin.line) + ":" +
-                           std::to_string(error.source().begin.column) + ": " + std::string(error.description()));
+                           std::to_string(error.source().begin.column) + ": " +
+                           std::string(error.description()));
     }
     return raw;
 }
 
-void apply_environment(RawConfiguration& raw, const Environment& environment, std::vector<std::string>& problems) {
+void apply_environment(RawConfiguration& raw, const Environment& environment,
+                       std::vector<std::string>& problems) {
     for (const auto& [variable, value] : environment) {
-        const bool ours = variable.starts_with(kPrefix) &&
-                          variable.find(kSeparator, kPrefix.size()) != std::string::npos;
+        const bool ours =
+            variable.starts_with(kPrefix) && variable.find(kSeparator, kPrefix.size()) != std::string::npos;
         if (ours) apply_variable(raw, variable, value, problems);
     }
 }

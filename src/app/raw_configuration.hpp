@@ -14,8 +14,8 @@ namespace millrace::app {
 /// A value and where it was written. Text from the environment takes whatever type its key has.
 struct RawValue {
     std::variant<std::string, std::int64_t, double, bool> value;
-    std::string unsupported;        ///< "a list", "a table", "a date" where TOML has it and no setting does
-    std::string place;              ///< "millrace.toml:12" or the variable's name
+    std::string unsupported;  ///< "a list", "a table", "a date" where TOML has it and no setting does
+    std::string place;  ///< "millrace.toml:12" or the variable's name
     bool from_environment = false;
 };
 
@@ -32,9 +32,12 @@ struct RawEntry {
 using RawConfiguration = std::map<std::string, RawEntry>;
 
 /// Reads TOML; problems are added to `problems`.
-RawConfiguration read_toml(std::string_view text, const std::string& name, std::vector<std::string>& problems);
+RawConfiguration read_toml(std::string_view text, const std::string& name,
+                           std::vector<std::string>& problems);
 
-/// Puts MILLRACE_SECTION__KEY and MILLRACE_SECTION__NAME__KEY (lists, by name or number from 0) over what the file says.
-void apply_environment(RawConfiguration& raw, const Environment& environment, std::vector<std::string>& problems);
+/// Puts MILLRACE_SECTION__KEY and MILLRACE_SECTION__NAME__KEY (lists, by name or number from 0) over what the
+/// file says.
+void apply_environment(RawConfiguration& raw, const Environment& environment,
+                       std::vector<std::string>& problems);
 
 }  // namespace millrace::app

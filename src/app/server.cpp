@@ -1,17 +1,17 @@
 #include "app/server.hpp"
 
-#include "app/assets.hpp"
+#include "app/background.hpp"
 #include "app/configuration_check.hpp"
 #include "app/deployment.hpp"
+#include "app/metered_provider.hpp"
+#include "app/places.hpp"
+#include "app/watch.hpp"
 #include "handlers/dead_letter_watch.hpp"
 #include "handlers/stages.hpp"
 #include "http/api.hpp"
 #include "index/embedded_index.hpp"
 #include "telemetry/log.hpp"
-#include "work/steps.hpp"
-
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/bind_cancellation_slot.hpp>
+#include "work/processor.hpp"
 
 #include <thread>
 
@@ -19,308 +19,356 @@ namespace millrace::app {
 
 namespace {
 
-namespace metric = telemetry::metric;
+constexpr Duration kPruneInterval = std::chrono::hours(1);
+constexpr std::size_t kRemoteCallsAtOnce = 64;   // a remote call mostly waits
+constexpr double kKeywordWeightScore = 0.7;   // docs/search.md: what suits the local model
+constexpr double kKeywordWeightRank = 0.5;
 
-constexpr Duration kPruneInterval = std::chrono::minutes(10);
-constexpr Duration kStepsKept = std::chrono::hours(24 * 7);
-
-unsigned pool_threads(const Configuration& configuration) {
-    if (configuration.server.cpu_threads > 0) return static_cast<unsigned>(configuration.server.cpu_threads);
-    return std::max(2u, std::thread::hardware_concurrency()) - 1;
+unsigned cpu_threads(const ServerSettings& settings) {
+    if (settings.cpu_threads > 0) return static_cast<unsigned>(settings.cpu_threads);
+    const unsigned cores = std::thread::hardware_concurrency();
+    return cores > 1 ? cores - 1 : 1;
 }
 
-/// What one worker runs: a row of the handler table on a queue.
+/// One queue, the handler that serves it and how often at once.
 struct Worker {
-    const handlers::HandlerRow* row;
     std::string queue;
+    const handlers::HandlerRow* handler;
     std::size_t concurrency;
 };
 
-std::vector<Worker> workers_of(const Configuration& configuration) {
+Result<std::vector<Worker>> workers_of(const Configuration& configuration, std::size_t calls_at_once) {
     std::vector<Worker> workers;
     for (const auto& row : handlers::kHandlers) {
-        if (!row.queue.empty()) workers.push_back({&row, std::string(row.queue), row.concurrency});
+        if (row.queue.empty()) continue;
+        const bool calls_model = row.queue == work::queue::embed && calls_at_once > 0;
+        workers.push_back({std::string(row.queue), &row, calls_model ? calls_at_once : row.concurrency});
     }
-    for (const auto& entry : configuration.workers) {
-        const auto* row = handlers::find_handler(entry.handler);
-        if (row == nullptr) continue;
-        const auto concurrency = entry.concurrency > 0 ? static_cast<std::size_t>(entry.concurrency) : row->concurrency;
-        const auto same_queue = [&](const Worker& worker) { return worker.queue == entry.queue; };
-        std::erase_if(workers, same_queue);
-        workers.push_back({row, entry.queue, concurrency});
+    for (const WorkerEntry& entry : configuration.workers) {
+        const auto same = std::find_if(workers.begin(), workers.end(),
+                                       [&](const auto& w) { return w.queue == entry.queue; });
+        const bool pipeline = same != workers.end();
+        const handlers::HandlerRow* handler =
+            pipeline && entry.handler.empty() ? same->handler : handlers::find_handler(entry.handler);
+        if (handler == nullptr || (pipeline && handler != same->handler))
+            return Error{Errc::invalid_input,
+                         "workers." + entry.queue + ": no handler \"" + entry.handler +
+                             "\" for this queue; use \"embed-index\" on a queue of your own"};
+        Worker worker{entry.queue, handler,
+                      entry.concurrency > 0 ? static_cast<std::size_t>(entry.concurrency)
+                      : pipeline            ? same->concurrency
+                                            : handler->concurrency};
+        if (pipeline)
+            *same = worker;
+        else
+            workers.push_back(worker);
     }
     return workers;
 }
 
-handlers::Observer make_observer(telemetry::Metrics& metrics) {
-    handlers::Observer observer;
-    observer.document_processed = [&metrics](const std::string& category, Duration) {
-        metrics.add(metric::documents_processed, {category});
-    };
-    observer.document_failed = [&metrics](const std::string& reason, const std::string& status) {
-        metrics.add(metric::documents_failed, {reason, status});
-    };
-    observer.embedding_took = [&metrics](const std::string& category, double seconds) {
-        metrics.observe(metric::embedding_duration, {category}, seconds);
-    };
-    observer.stage_took = [&metrics](const std::string& stage, double seconds) {
-        metrics.observe(metric::message_process_duration, {stage}, seconds);
-    };
-    return observer;
-}
-
 }  // namespace
 
-struct Server::Parts {
-    Parts(asio::any_io_executor executor, Configuration settings)
-        : io(std::move(executor)), configuration(std::move(settings)), pool(pool_threads(configuration)) {}
+/// Everything the server is made of, in the order in which it is built; destroyed in the opposite order.
+class Server::Parts {
+  public:
+    Parts(asio::any_io_executor io, Clock& clock, Configuration configuration)
+        : io_(std::move(io)), clock_(clock), configuration_(std::move(configuration)), background_(io_) {}
 
-    asio::any_io_executor io;
-    Configuration configuration;
-    std::vector<std::string> notices;
-    SystemClock clock;
-    telemetry::Metrics metrics;
-    CpuPool pool;
-    std::unique_ptr<store::Database> database;
-    std::unique_ptr<store::Blobs> blobs;
-    std::unique_ptr<broker::Broker> broker;
-    std::unique_ptr<provider::HttpClient> http_client;
-    std::unique_ptr<provider::Provider> provider;
-    bool provider_is_local = true;
-    std::unique_ptr<index::Index> index;
-    std::unique_ptr<work::Documents> documents;
-    std::unique_ptr<work::Operations> operations;
-    std::unique_ptr<handlers::Services> services;
-    std::vector<std::unique_ptr<work::Processor>> processors;
-    std::unique_ptr<handlers::DeadLetterWatch> dead_letters;
-    std::unique_ptr<http::Api> api;
-    std::unique_ptr<http::Server> http;
-    asio::cancellation_signal stop_background;
-    bool stopped = false;
-
-    asio::awaitable<Result<void>> open_store() {
-        store::Database::Options options;
-        options.directory = configuration.server.data_dir;
-        options.readers = static_cast<unsigned>(configuration.store.readers);
-        auto opened = store::Database::open(io, options);
-        if (!opened) co_return opened.error();
-        database = std::move(*opened);
-        blobs = std::make_unique<store::Blobs>(options.directory / "blobs");
+    asio::awaitable<Result<void>> start() {
+        auto opened = open_store();
+        if (!opened) co_return opened;
+        opened = co_await open_queues();
+        if (!opened) co_return opened;
+        opened = co_await open_model_and_index();
+        if (!opened) co_return opened;
+        co_await open_documents();
+        opened = make_workers();
+        if (!opened) co_return opened;
+        opened = open_http();
+        if (!opened) co_return opened;
+        start_work();
         co_return Result<void>();
+    }
+
+    asio::awaitable<void> stop() {
+        const Duration drain = std::chrono::seconds(configuration_.server.drain_seconds);
+        const TimePoint deadline = clock_.now() + drain;
+        if (api_) api_->set_ready(false);
+        if (server_) co_await server_->stop(std::min<Duration>(drain, std::chrono::seconds(5)));
+        co_await background_.stop();
+        // All are told to stop first, so that their drain times run side by side.
+        for (const auto& processor : processors_) co_await processor->stop(Duration::zero());
+        for (const auto& processor : processors_) {
+            const Duration left = std::max(deadline - clock_.now(), Duration::zero());
+            co_await processor->stop(left);
+        }
+        if (api_) api_->stop();
+        if (broker_) co_await broker_->stop();
+        if (http_client_) http_client_->stop();
+        if (database_) database_->stop();
+    }
+
+    std::string url() const {
+        const Address address = parse_address(configuration_.server.listen).value();
+        const bool v6 = address.host.find(':') != std::string::npos;
+        const std::string host = v6                          ? "[" + address.host + "]"
+                                 : address.host == "0.0.0.0" ? "127.0.0.1"
+                                                             : address.host;
+        return "http://" + host + ":" + std::to_string(server_ ? server_->port() : address.port);
+    }
+    std::string model() const { return provider_ ? provider_->model().name : std::string(); }
+
+    std::vector<std::string> notices;
+    telemetry::Metrics metrics;
+
+  private:
+    Result<void> open_store() {
+        metrics.set(telemetry::metric::process_start, {},
+                    static_cast<double>(to_millis(clock_.now())) / 1000);
+        store::Database::Options options;
+        options.directory = configuration_.server.data_dir;
+        options.readers = static_cast<unsigned>(configuration_.store.readers);
+        auto database = store::Database::open(io_, options);
+        if (!database) return database.error();
+        database_ = std::move(*database);
+        blobs_ = std::make_unique<store::Blobs>(options.directory / "blobs");
+        pool_ = std::make_unique<CpuPool>(cpu_threads(configuration_.server));
+        return {};
     }
 
     asio::awaitable<Result<void>> open_queues() {
         broker::Broker::Options options;
-        options.strict_delivery_counts = configuration.queue.strict_delivery_counts;
-        auto opened = co_await broker::Broker::open(*database, clock, options);
-        if (!opened) co_return opened.error();
-        broker = std::move(*opened);
-        for (const auto& worker : workers_of(configuration)) {
-            const broker::EntityOptions defaults;
-            auto put = co_await put_unless_configured(worker.queue, defaults);
-            if (!put) co_return put.error();
-        }
-        co_return co_await put_configured();
-    }
-
-    asio::awaitable<Result<void>> put_unless_configured(std::string name, broker::EntityOptions options) {
-        for (const auto& entry : configuration.queues) {
-            if (entry.name == name) co_return Result<void>();
-        }
-        co_return co_await broker->put_entity(std::move(name), std::move(options));
-    }
-
-    asio::awaitable<Result<void>> put_configured() {
-        std::vector<std::pair<std::string, broker::EntityOptions>> entities;
-        for (const auto& entry : configuration.queues) entities.emplace_back(entry.name, entity_options(entry));
-        for (const auto& entry : configuration.topics) entities.emplace_back(entry.name, entity_options(entry));
-        for (const auto& entry : configuration.subscriptions) {
-            entities.emplace_back(broker::subscription_path(entry.topic, entry.name), entity_options(entry));
-        }
-        // An entity that forwards may name one that comes after it in the file.
-        for (auto& [name, options] : entities) {
-            broker::EntityOptions plain = options;
-            plain.forward_to.clear();
-            plain.forward_dead_letters_to.clear();
-            auto put = co_await broker->put_entity(name, plain);
-            if (!put) co_return put.error();
-        }
-        for (auto& [name, options] : entities) {
-            auto put = co_await broker->put_entity(name, options);
-            if (!put) co_return put.error();
+        options.strict_delivery_counts = configuration_.queue.strict_delivery_counts;
+        auto broker = co_await broker::Broker::open(*database_, clock_, options);
+        if (!broker) co_return broker.error();
+        broker_ = std::move(*broker);
+        for (auto& [name, entity] : entities()) {
+            auto put = co_await broker_->put_entity(name, entity);
+            if (!put) co_return Error{put.error().code, "queue \"" + name + "\": " + put.error().detail};
         }
         co_return Result<void>();
     }
 
-    asio::awaitable<Result<void>> open_index() {
-        auto client = provider::HttpClient::make(io);
+    /// The pipeline's queues with default options unless the configuration names them, then the configured
+    /// ones.
+    std::vector<std::pair<std::string, broker::EntityOptions>> entities() const {
+        std::vector<std::pair<std::string, broker::EntityOptions>> list;
+        for (const auto& row : handlers::kHandlers) {
+            const auto named = [&](const QueueEntry& queue) { return queue.name == row.queue; };
+            const auto& queues = configuration_.queues;
+            if (!row.queue.empty() && std::none_of(queues.begin(), queues.end(), named))
+                list.emplace_back(row.queue, broker::EntityOptions());
+        }
+        for (const auto& topic : configuration_.topics) list.emplace_back(topic.name, entity_options(topic));
+        // What forwards comes after what may be forwarded to.
+        for (const bool forwards : {false, true})
+            for (const auto& queue : configuration_.queues)
+                if ((!queue.forward_to.empty() || !queue.forward_dead_letters_to.empty()) == forwards)
+                    list.emplace_back(queue.name, entity_options(queue));
+        for (const auto& entry : configuration_.subscriptions)
+            list.emplace_back(broker::subscription_path(entry.topic, entry.name), entity_options(entry));
+        return list;
+    }
+
+    asio::awaitable<Result<void>> open_model_and_index() {
+        auto client = provider::HttpClient::make(io_);
         if (!client) co_return client.error();
-        http_client = std::move(*client);
-        const ProviderTools tools{pool, clock, *http_client, find_assets()};
-        auto made = make_provider(configuration, tools);
+        http_client_ = std::move(*client);
+        deployment_ = deployment_in_use(configuration_);
+        auto made = make_provider(deployment_, *pool_, *http_client_, clock_);
         if (!made) co_return made.error();
-        provider = std::move(made->provider);
-        provider_is_local = made->local;
-        if (!made->notice.empty()) notices.push_back(made->notice);
-        auto opened = co_await index::make_embedded_index(*database, pool);
-        if (!opened) co_return opened.error();
-        index = std::move(*opened);
+        provider_ = std::make_unique<MeteredProvider>(std::move(made->provider), deployment_.name, metrics);
+        local_ = made->local;
+        if (!made->notice.empty()) notices.push_back(std::move(made->notice));
+        const index::EmbeddedIndexOptions options;
+        auto index = co_await index::make_embedded_index(*database_, *pool_, options);
+        if (!index) co_return index.error();
+        index_ = std::move(*index);
         co_return Result<void>();
     }
 
-    asio::awaitable<void> start_work() {
-        documents = std::make_unique<work::Documents>(*database, *blobs, pool, *broker, clock);
-        operations = std::make_unique<work::Operations>(io, *database, clock);
-        co_await documents->start();
-        services.reset(new handlers::Services{io, *database, *blobs, pool, clock, *index, *provider, *documents,
-                                              *operations, load_tokens(), make_observer(metrics)});
-        broker->start();
-        std::vector<std::string> queues;
-        for (const auto& worker : workers_of(configuration)) {
-            start_processor(worker);
-            queues.push_back(worker.queue);
-        }
-        dead_letters = std::make_unique<handlers::DeadLetterWatch>(*services, *broker, std::move(queues));
-        start_background();
+    asio::awaitable<void> open_documents() {
+        documents_ = std::make_unique<work::Documents>(*database_, *blobs_, *pool_, *broker_, clock_);
+        co_await documents_->start();
+        operations_ = std::make_unique<work::Operations>(io_, *database_, clock_);
+        services_ = std::make_unique<handlers::Services>(
+            handlers::Services{io_, *database_, *blobs_, *pool_, clock_, *index_, *provider_, *documents_,
+                               *operations_, token_counter(), observer()});
     }
 
-    std::shared_ptr<const text::TokenCounter> load_tokens() {
-        const std::string& encoding = provider->model().encoding;
-        auto counter = text::TokenCounter::load(encoding, find_assets() / (encoding + ".tiktoken"));
+    std::shared_ptr<const text::TokenCounter> token_counter() {
+        const std::string encoding = provider_->model().encoding;
+        const std::string file = encoding + ".tiktoken";
+        const auto folder = find_asset(file);
+        const auto counter =
+            folder ? text::TokenCounter::load(encoding, *folder / file)
+                   : Result<std::shared_ptr<const text::TokenCounter>>(Error{Errc::not_found, ""});
         if (counter) return *counter;
-        notices.push_back(counter.error().detail + "; tokens are estimated from characters");
+        if (!local_)
+            notices.push_back("the token ranks " + file +
+                              " are missing, so tokens are estimated; run ./dev deps, or set "
+                              "MILLRACE_ASSETS to their folder");
         return nullptr;
     }
 
-    void start_processor(const Worker& worker) {
-        work::ProcessorOptions options;
-        options.queue = worker.queue;
-        options.concurrency = worker.concurrency;
-        const auto counts = broker->counts(worker.queue);
-        options.sessions = counts && counts->options.requires_session;
-        auto complete = [this](broker::LockRef lock, work::Done done) -> asio::awaitable<Result<void>> {
+    handlers::Observer observer() {
+        namespace metric = telemetry::metric;
+        handlers::Observer observer;
+        observer.document_processed = [this](const std::string& category, Duration) {
+            metrics.add(metric::documents_processed, {category});
+        };
+        observer.document_failed = [this](const std::string& reason, const std::string& status) {
+            metrics.add(metric::documents_failed, {reason, status});
+        };
+        observer.embedding_took = [this](const std::string& category, double seconds) {
+            metrics.observe(metric::embedding_duration, {category}, seconds);
+        };
+        observer.stage_took = [this](const std::string& stage, double seconds) {
+            metrics.observe(metric::stage_duration, {stage}, seconds);
+        };
+        return observer;
+    }
+
+    Result<void> make_workers() {
+        const auto calls = static_cast<std::size_t>(deployment_.concurrency);
+        auto workers = workers_of(configuration_, calls == 0 && !local_ ? kRemoteCallsAtOnce : calls);
+        if (!workers) return workers.error();
+        work::Complete complete = [this](broker::LockRef lock, work::Done done) {
             std::vector<std::pair<std::string, broker::Message>> follow_ups;
-            for (auto& one : done.follow_ups) {
-                follow_ups.emplace_back(std::move(one.entity), std::move(one.message));
-            }
-            co_return co_await broker->complete_with(std::move(lock), std::move(follow_ups), std::move(done.with));
+            for (auto& next : done.follow_ups)
+                follow_ups.emplace_back(std::move(next.entity), std::move(next.message));
+            return broker_->complete_with(std::move(lock), std::move(follow_ups), std::move(done.with));
         };
-        auto handler = handlers::make_stage_handler(*services, std::string(worker.row->stage), worker.row->run);
-        processors.push_back(std::make_unique<work::Processor>(io, *broker, clock, std::move(complete),
-                                                               std::move(options), std::move(handler)));
-        processors.back()->start();
-    }
-
-    void start_background() {
-        auto on_end = [](std::exception_ptr failure) {
-            if (!failure) return;
-            try {
-                std::rethrow_exception(failure);
-            } catch (const std::exception& error) {
-                telemetry::log_warning("background work ended", "server", error.what());
-            }
-        };
-        asio::co_spawn(io, background(), asio::bind_cancellation_slot(stop_background.slot(), on_end));
-    }
-
-    /// Looks after dead letters all the time and prunes what is remembered now and then.
-    asio::awaitable<void> background() {
-        TimePoint next_prune = clock.now() + kPruneInterval;
-        while (!stopped) {
-            co_await dead_letters->look();
-            if (clock.now() >= next_prune) {
-                next_prune = clock.now() + kPruneInterval;
-                auto pruned = co_await documents->prune();
-                auto steps = co_await work::Steps::prune(*database, clock.now() - kStepsKept);
-                (void)pruned, (void)steps;
-            }
-            co_await clock.sleep_for(std::chrono::milliseconds(500));
+        for (const Worker& worker : *workers) {
+            const auto counts = broker_->counts(worker.queue);
+            if (!counts)
+                return Error{Errc::invalid_input,
+                             "workers." + worker.queue + ": there is no such queue; add it as [[queues]]"};
+            work::ProcessorOptions options;
+            options.queue = worker.queue;
+            options.concurrency = worker.concurrency;
+            options.sessions = counts->options.requires_session;
+            auto handler = handlers::make_stage_handler(*services_, std::string(worker.handler->stage),
+                                                        worker.handler->run);
+            processors_.push_back(std::make_unique<work::Processor>(io_, *broker_, clock_, complete,
+                                                                    std::move(options), std::move(handler)));
+            worked_queues_.push_back(worker.queue);
         }
+        dead_letter_watch_ =
+            std::make_unique<handlers::DeadLetterWatch>(*services_, *broker_, worked_queues_);
+        return {};
     }
 
-    Result<void> listen() {
-        auto address = parse_address(configuration.server.listen);
-        if (!address) return address.error();
+    Result<void> open_http() {
         http::ApiOptions options;
-        if (!configuration.server.api_keys_file.empty()) {
-            auto keys = read_api_keys(configuration.server.api_keys_file, notices);
+        if (!configuration_.server.api_keys_file.empty()) {
+            auto keys = read_api_keys(configuration_.server.api_keys_file, notices);
             if (!keys) return keys.error();
             options.api_keys = std::move(*keys);
         }
-        for (const auto& processor : processors) options.worked_queues.push_back(processor->options().queue);
-        const bool by_rank = configuration.index.fusion == "rank" ||
-                             (configuration.index.fusion == "auto" && !provider_is_local);
-        options.fusion = by_rank ? index::Fusion::rank : index::Fusion::score;
-        options.keyword_weight = configuration.index.keyword_weight > 0 ? configuration.index.keyword_weight
-                                                                         : (by_rank ? 0.5 : 0.7);
-        http::ApiParts parts{*database, *broker, *provider, *index, *documents, *operations, pool, metrics, clock};
-        api = std::make_unique<http::Api>(io, parts, std::move(options));
-        http::ServerOptions server;
-        server.address = address->host;
-        server.port = address->port;
-        server.on_fault = [](std::string_view why) { telemetry::log_error("request", "http", why); };
-        auto started = http::Server::start(io, std::move(server), api->handler());
-        if (!started) return started.error();
-        http = std::move(*started);
-        api->set_connections([this] { return http ? http->connections() : 0; });
-        api->start();
-        api->set_ready(true);
+        options.worked_queues = worked_queues_;
+        const std::string& fusion = configuration_.index.fusion;
+        options.fusion =
+            fusion == "rank" || (fusion == "auto" && !local_) ? index::Fusion::rank : index::Fusion::score;
+        const double weight = configuration_.index.keyword_weight;
+        const bool by_rank = options.fusion == index::Fusion::rank;
+        options.keyword_weight = weight > 0 ? weight : by_rank ? kKeywordWeightRank : kKeywordWeightScore;
+        const http::ApiParts parts{*database_,   *broker_, *provider_, *index_, *documents_,
+                                   *operations_, *pool_,   metrics,    clock_};
+        api_ = std::make_unique<http::Api>(io_, parts, std::move(options));
+
+        const auto address = parse_address(configuration_.server.listen);
+        if (!address) return address.error();
+        http::ServerOptions server_options;
+        server_options.address = address->host;
+        server_options.port = address->port;
+        server_options.on_fault = [](std::string_view why) {
+            telemetry::log_error("request failed", "http", why);
+        };
+        auto server = http::Server::start(io_, std::move(server_options), api_->handler());
+        if (!server) return server.error();
+        server_ = std::move(*server);
+        api_->on_collect([this](telemetry::Metrics&) { collect(); });
         return {};
     }
+
+    void collect() {
+        namespace metric = telemetry::metric;
+        metrics.set(metric::http_connections, {}, static_cast<double>(server_->connections()));
+        for (const auto& processor : processors_) {
+            const work::ProcessorStats stats = processor->stats();
+            const std::string& queue = processor->options().queue;
+            metrics.raise_to(metric::messages_settled, {queue, "done"}, static_cast<double>(stats.done));
+            metrics.raise_to(metric::messages_settled, {queue, "retry"}, static_cast<double>(stats.retried));
+            metrics.raise_to(metric::messages_settled, {queue, "dead_letter"},
+                             static_cast<double>(stats.dead_lettered));
+            metrics.raise_to(metric::messages_settled, {queue, "lost"},
+                             static_cast<double>(stats.locks_lost));
+        }
+    }
+
+    void start_work() {
+        broker_->start();
+        api_->start();
+        for (const auto& processor : processors_) processor->start();
+        background_.start("dead letters", [this] { return dead_letter_watch_->run(); });
+        background_.start("pruning", [this] { return prune(); });
+        for (const WatchEntry& entry : configuration_.watch) {
+            watches_.push_back(std::make_unique<FolderWatch>(entry, *database_, *documents_, *pool_, clock_));
+            background_.start("watch " + entry.path,
+                              [watch = watches_.back().get()] { return watch->run(); });
+        }
+        api_->set_ready(true);
+    }
+
+    asio::awaitable<void> prune() {
+        while (true) {
+            auto pruned = co_await documents_->prune();
+            if (!pruned) telemetry::log_warning("prune", "database", pruned.error().detail);
+            co_await clock_.sleep_for(kPruneInterval);
+        }
+    }
+
+    asio::any_io_executor io_;
+    Clock& clock_;
+    Configuration configuration_;
+    DeploymentEntry deployment_;
+    bool local_ = true;
+    std::vector<std::string> worked_queues_;
+    std::unique_ptr<store::Database> database_;
+    std::unique_ptr<store::Blobs> blobs_;
+    std::unique_ptr<CpuPool> pool_;
+    std::unique_ptr<broker::Broker> broker_;
+    std::unique_ptr<provider::HttpClient> http_client_;
+    std::unique_ptr<provider::Provider> provider_;
+    std::unique_ptr<index::Index> index_;
+    std::unique_ptr<work::Documents> documents_;
+    std::unique_ptr<work::Operations> operations_;
+    std::unique_ptr<handlers::Services> services_;
+    std::vector<std::unique_ptr<work::Processor>> processors_;
+    std::unique_ptr<handlers::DeadLetterWatch> dead_letter_watch_;
+    std::vector<std::unique_ptr<FolderWatch>> watches_;
+    std::unique_ptr<http::Api> api_;
+    std::unique_ptr<http::Server> server_;
+    Background background_;
 };
 
-asio::awaitable<Result<std::unique_ptr<Server>>> Server::start(asio::any_io_executor io, Configuration configuration) {
-    auto server = std::unique_ptr<Server>(new Server(std::make_unique<Parts>(io, std::move(configuration))));
-    Parts& parts = *server->parts_;
-    auto ready = co_await parts.open_store();
-    if (ready) ready = co_await parts.open_queues();
-    if (ready) ready = co_await parts.open_index();
-    if (ready) {
-        co_await parts.start_work();
-        ready = parts.listen();
-    }
-    if (ready) co_return server;
-    co_await server->stop(Duration::zero());
-    co_return ready.error();
-}
-
-Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Server::Server(asio::any_io_executor io, Clock& clock, Configuration configuration)
+    : parts_(std::make_unique<Parts>(std::move(io), clock, std::move(configuration))) {}
 
 Server::~Server() = default;
 
-asio::awaitable<void> Server::stop(Duration drain) {
-    Parts& parts = *parts_;
-    if (std::exchange(parts.stopped, true)) co_return;
-    const TimePoint deadline = parts.clock.now() + drain;
-    if (parts.api) parts.api->set_ready(false);
-    if (parts.http) co_await parts.http->stop(drain);
-    if (parts.api) parts.api->stop();
-    for (auto& processor : parts.processors) {
-        co_await processor->stop(std::max(deadline - parts.clock.now(), Duration::zero()));
-    }
-    parts.stop_background.emit(asio::cancellation_type::terminal);
-    if (parts.broker) co_await parts.broker->stop();
-    if (parts.http_client) parts.http_client->stop();
-    if (parts.database) parts.database->stop();
+asio::awaitable<Result<void>> Server::start() {
+    auto started = co_await parts_->start();
+    if (!started) co_await parts_->stop();
+    co_return started;
 }
 
-unsigned short Server::port() const noexcept { return parts_->http->port(); }
+asio::awaitable<void> Server::stop() { return parts_->stop(); }
 
-std::string Server::url() const {
-    auto address = parse_address(parts_->configuration.server.listen);
-    const bool v6 = address->host.find(':') != std::string::npos;
-    const std::string host = v6 ? "[" + address->host + "]" : address->host;
-    return "http://" + host + ":" + std::to_string(port());
-}
-
+std::string Server::url() const { return parts_->url(); }
+std::string Server::model() const { return parts_->model(); }
 const std::vector<std::string>& Server::notices() const noexcept { return parts_->notices; }
-
-broker::Broker& Server::broker() noexcept { return *parts_->broker; }
-work::Documents& Server::documents() noexcept { return *parts_->documents; }
-work::Operations& Server::operations() noexcept { return *parts_->operations; }
-index::Index& Server::index() noexcept { return *parts_->index; }
-provider::Provider& Server::provider() noexcept { return *parts_->provider; }
 telemetry::Metrics& Server::metrics() noexcept { return parts_->metrics; }
-store::Database& Server::database() noexcept { return *parts_->database; }
 
 }  // namespace millrace::app

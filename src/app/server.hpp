@@ -1,54 +1,49 @@
-// Everything in one process, wired together.
+// The whole of Millrace in one process: what is built, in which order, and how it ends.
 #pragma once
 
 #include "app/configuration.hpp"
-#include "base/error.hpp"
-#include "broker/broker.hpp"
-#include "handlers/services.hpp"
-#include "index/index.hpp"
+#include "base/clock.hpp"
 #include "telemetry/metrics.hpp"
-#include "work/documents.hpp"
-#include "work/processor.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace millrace::app {
 
-/// A running server. All calls on the I/O thread.
+namespace asio = boost::asio;
+
+/// A server on one data directory. All calls on the I/O thread. Started at most once; stopped before it is
+/// destroyed.
 class Server {
   public:
-    /// Opens the data directory, starts the workers and then listens. Errors, each one line: a data directory that is
-    /// in use, not writable or of a newer version; an address in use; a deployment that can't be. `io` outlives it.
-    static asio::awaitable<Result<std::unique_ptr<Server>>> start(asio::any_io_executor io,
-                                                                  Configuration configuration);
+    /// `io` and `clock` outlive the server.
+    Server(asio::any_io_executor io, Clock& clock, Configuration configuration);
     ~Server();
+    Server(const Server&) = delete;
 
-    /// Stops listening, lets requests and handlers under way end for up to `drain`, then closes the database. A second
-    /// stop is harmless.
-    asio::awaitable<void> stop(Duration drain);
+    /// Opens the data directory, brings queues to their options, begins to work and to answer. The error is
+    /// one line that says what to do; then nothing is left running. Throws MachineError where the disk fails.
+    asio::awaitable<Result<void>> start();
 
-    unsigned short port() const noexcept;
-    /// "http://127.0.0.1:8080".
+    /// Takes nothing more, waits for requests and work under way up to the configured drain time, then ends
+    /// the rest. Work that did not end is done again after the next start. A second stop is harmless.
+    asio::awaitable<void> stop();
+
+    /// "http://127.0.0.1:8080": where it answers.
     std::string url() const;
-    /// Lines an operator should see once, e.g. that weights are missing.
+    /// Name of the model that embeds.
+    std::string model() const;
+    /// What an operator should know about this start, one line each.
     const std::vector<std::string>& notices() const noexcept;
-
-    broker::Broker& broker() noexcept;
-    work::Documents& documents() noexcept;
-    work::Operations& operations() noexcept;
-    index::Index& index() noexcept;
-    provider::Provider& provider() noexcept;
     telemetry::Metrics& metrics() noexcept;
-    store::Database& database() noexcept;
 
   private:
-    struct Parts;
-    explicit Server(std::unique_ptr<Parts> parts);
+    class Parts;
     std::unique_ptr<Parts> parts_;
 };
 

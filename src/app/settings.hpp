@@ -16,13 +16,13 @@ namespace millrace::app {
 
 /// What a value must fulfil beyond its type.
 struct Rule {
-    std::string_view choices = {};        ///< words separated by '|'; empty: any text
-    std::string_view later = {};          ///< words of the contract that this version does not have yet
+    std::string_view choices = {};  ///< words separated by '|'; empty: any text
+    std::string_view later = {};  ///< words of the contract that this version does not have yet
     std::int64_t min = 0;
     std::int64_t max = std::numeric_limits<std::int64_t>::max();
-    bool zero_too = false;                ///< 0 is allowed below `min`: "off"
+    bool zero_too = false;  ///< 0 is allowed below `min`: "off"
     bool required = false;
-    bool secret = false;                  ///< refused in the file
+    bool secret = false;  ///< refused in the file
 };
 
 template <class S>
@@ -37,23 +37,34 @@ struct Setting {
 /// A key of the contract that this version does not have yet: naming it is an error that says so.
 struct LaterKey {
     std::string_view section;
-    std::string_view key;   ///< empty: the whole section
+    std::string_view key;  ///< empty: the whole section
 };
 inline constexpr std::array kLaterKeys = {
-    LaterKey{"server", "tls_certificate"}, LaterKey{"server", "tls_key"}, LaterKey{"queue", "connection_string"},
-    LaterKey{"subscriptions", "rules"},    LaterKey{"store", "connection_string"}, LaterKey{"index", "endpoint"},
-    LaterKey{"index", "key"},              LaterKey{"index", "name"}, LaterKey{"deployments", "tokens_per_minute"},
-    LaterKey{"deployments", "requests_per_minute"}, LaterKey{"telemetry", "otlp_endpoint"},
-    LaterKey{"telemetry", "service_name"}, LaterKey{"tasks", ""}, LaterKey{"schedules", ""},
+    LaterKey{"server", "tls_certificate"},
+    LaterKey{"server", "tls_key"},
+    LaterKey{"queue", "connection_string"},
+    LaterKey{"subscriptions", "rules"},
+    LaterKey{"store", "connection_string"},
+    LaterKey{"index", "endpoint"},
+    LaterKey{"index", "key"},
+    LaterKey{"index", "name"},
+    LaterKey{"deployments", "tokens_per_minute"},
+    LaterKey{"deployments", "requests_per_minute"},
+    LaterKey{"telemetry", "otlp_endpoint"},
+    LaterKey{"telemetry", "service_name"},
+    LaterKey{"tasks", ""},
+    LaterKey{"schedules", ""},
 };
 
 constexpr std::int64_t seconds_of(Duration time) { return time.count() / 1000; }
 
 inline constexpr Rule kRequired{.required = true};
-inline constexpr Rule kLockSeconds{.min = seconds_of(limits::lock_time_min), .max = seconds_of(limits::lock_time_max)};
+inline constexpr Rule kLockSeconds{.min = seconds_of(limits::lock_time_min),
+                                   .max = seconds_of(limits::lock_time_max)};
 inline constexpr Rule kDeliveryCount{.min = 1, .max = limits::delivery_count_max_max};
 inline constexpr Rule kDuplicateSeconds{.min = seconds_of(limits::duplicate_window_min),
-                                        .max = seconds_of(limits::duplicate_window_max), .zero_too = true};
+                                        .max = seconds_of(limits::duplicate_window_max),
+                                        .zero_too = true};
 
 template <class S>
 inline constexpr std::array<Setting<S>, 0> kSettings{};
@@ -62,31 +73,46 @@ template <>
 inline constexpr std::array kSettings<ServerSettings> = {
     Setting<ServerSettings>{"listen", &ServerSettings::listen, "host:port",
                             "where HTTP is served; a non-loopback host needs `api_keys_file`"},
-    Setting<ServerSettings>{"data_dir", &ServerSettings::data_dir, "path",
-                            "database and blobs; one server at a time", {.required = true}},
+    Setting<ServerSettings>{"data_dir",
+                            &ServerSettings::data_dir,
+                            "path",
+                            "database and blobs; one server at a time",
+                            {.required = true}},
     Setting<ServerSettings>{"api_keys_file", &ServerSettings::api_keys_file, "path",
                             "keys of callers, one a line; none: no key is asked for"},
-    Setting<ServerSettings>{"drain_seconds", &ServerSettings::drain_seconds, "seconds",
-                            "how long work under way may take to end after SIGTERM", {.min = 0, .max = 3600}},
-    Setting<ServerSettings>{"cpu_threads", &ServerSettings::cpu_threads, "threads",
-                            "threads that extract, chunk and embed; 0: cores − 1, at least 1", {.min = 0, .max = 256}},
+    Setting<ServerSettings>{"drain_seconds",
+                            &ServerSettings::drain_seconds,
+                            "seconds",
+                            "how long work under way may take to end after SIGTERM",
+                            {.min = 0, .max = 3600}},
+    Setting<ServerSettings>{"cpu_threads",
+                            &ServerSettings::cpu_threads,
+                            "threads",
+                            "threads that extract, chunk and embed; 0: cores − 1, at least 1",
+                            {.min = 0, .max = 256}},
 };
 
 template <>
 inline constexpr std::array kSettings<QueueEngineSettings> = {
-    Setting<QueueEngineSettings>{"engine", &QueueEngineSettings::engine, "", "who keeps the messages",
+    Setting<QueueEngineSettings>{"engine",
+                                 &QueueEngineSettings::engine,
+                                 "",
+                                 "who keeps the messages",
                                  {.choices = "embedded", .later = "servicebus|rabbitmq"}},
-    Setting<QueueEngineSettings>{"strict_delivery_counts", &QueueEngineSettings::strict_delivery_counts, "",
-                                 "flush each delivery count before the message is handed out: it survives a power "
-                                 "cut, not only a crash"},
+    Setting<QueueEngineSettings>{
+        "strict_delivery_counts", &QueueEngineSettings::strict_delivery_counts, "",
+        "flush each delivery count before the message is handed out: it survives a power "
+        "cut, not only a crash"},
 };
 
 template <>
 inline constexpr std::array kSettings<QueueEntry> = {
     Setting<QueueEntry>{"name", &QueueEntry::name, "", "name of the queue", kRequired},
-    Setting<QueueEntry>{"lock_seconds", &QueueEntry::lock_seconds, "seconds", "peek-lock duration", kLockSeconds},
+    Setting<QueueEntry>{"lock_seconds", &QueueEntry::lock_seconds, "seconds", "peek-lock duration",
+                        kLockSeconds},
     Setting<QueueEntry>{"max_delivery_count", &QueueEntry::max_delivery_count, "deliveries",
-                        "a message that was handed out this often and not completed is dead-lettered", kDeliveryCount},
+                        "a message that was handed out this often and not completed is dead-lettered",
+                        kDeliveryCount},
     Setting<QueueEntry>{"requires_session", &QueueEntry::requires_session, "",
                         "messages carry session ids; each session goes in order to one receiver at a time"},
     Setting<QueueEntry>{"duplicate_detection_seconds", &QueueEntry::duplicate_detection_seconds, "seconds",
@@ -113,10 +139,11 @@ inline constexpr std::array kSettings<TopicEntry> = {
 
 template <>
 inline constexpr std::array kSettings<SubscriptionEntry> = {
-    Setting<SubscriptionEntry>{"topic", &SubscriptionEntry::topic, "", "topic it gets copies from", kRequired},
+    Setting<SubscriptionEntry>{"topic", &SubscriptionEntry::topic, "", "topic it gets copies from",
+                               kRequired},
     Setting<SubscriptionEntry>{"name", &SubscriptionEntry::name, "", "name of the subscription", kRequired},
-    Setting<SubscriptionEntry>{"lock_seconds", &SubscriptionEntry::lock_seconds, "seconds", "peek-lock duration",
-                               kLockSeconds},
+    Setting<SubscriptionEntry>{"lock_seconds", &SubscriptionEntry::lock_seconds, "seconds",
+                               "peek-lock duration", kLockSeconds},
     Setting<SubscriptionEntry>{"max_delivery_count", &SubscriptionEntry::max_delivery_count, "deliveries",
                                "as of a queue", kDeliveryCount},
     Setting<SubscriptionEntry>{"requires_session", &SubscriptionEntry::requires_session, "", "as of a queue"},
@@ -130,20 +157,34 @@ inline constexpr std::array kSettings<SubscriptionEntry> = {
 
 template <>
 inline constexpr std::array kSettings<StoreSettings> = {
-    Setting<StoreSettings>{"engine", &StoreSettings::engine, "", "where state is kept",
+    Setting<StoreSettings>{"engine",
+                           &StoreSettings::engine,
+                           "",
+                           "where state is kept",
                            {.choices = "sqlite", .later = "postgres"}},
-    Setting<StoreSettings>{"readers", &StoreSettings::readers, "threads", "threads that read the database",
+    Setting<StoreSettings>{"readers",
+                           &StoreSettings::readers,
+                           "threads",
+                           "threads that read the database",
                            {.min = 1, .max = 64}},
 };
 
 template <>
 inline constexpr std::array kSettings<IndexSettings> = {
-    Setting<IndexSettings>{"engine", &IndexSettings::engine, "", "what search reads",
+    Setting<IndexSettings>{"engine",
+                           &IndexSettings::engine,
+                           "",
+                           "what search reads",
                            {.choices = "embedded", .later = "azure-search"}},
-    Setting<IndexSettings>{"fusion", &IndexSettings::fusion, "",
-                           "how hybrid search joins both rankings; auto: `score` for local models, `rank` for others",
-                           {.choices = "auto|score|rank"}},
-    Setting<IndexSettings>{"keyword_weight", &IndexSettings::keyword_weight, "",
+    Setting<IndexSettings>{
+        "fusion",
+        &IndexSettings::fusion,
+        "",
+        "how hybrid search joins both rankings; auto: `score` for local models, `rank` for others",
+        {.choices = "auto|score|rank"}},
+    Setting<IndexSettings>{"keyword_weight",
+                           &IndexSettings::keyword_weight,
+                           "",
                            "share of the keyword ranking in hybrid search; 0: what suits the model",
                            {.min = 0, .max = 1}},
 };
@@ -151,23 +192,39 @@ inline constexpr std::array kSettings<IndexSettings> = {
 template <>
 inline constexpr std::array kSettings<DeploymentEntry> = {
     Setting<DeploymentEntry>{"name", &DeploymentEntry::name, "", "what workers call it", kRequired},
-    Setting<DeploymentEntry>{"provider", &DeploymentEntry::provider, "", "who computes",
+    Setting<DeploymentEntry>{"provider",
+                             &DeploymentEntry::provider,
+                             "",
+                             "who computes",
                              {.choices = "local|local-hash|openai|azure-openai"}},
     Setting<DeploymentEntry>{"endpoint", &DeploymentEntry::endpoint, "URL",
                              "base URL of an OpenAI-compatible server; openai: https://api.openai.com/v1"},
-    Setting<DeploymentEntry>{"key", &DeploymentEntry::key, "",
-                             "API key; by environment only, for the file there is `key_file`", {.secret = true}},
-    Setting<DeploymentEntry>{"key_file", &DeploymentEntry::key_file, "path", "file whose first line is the API key"},
+    Setting<DeploymentEntry>{"key",
+                             &DeploymentEntry::key,
+                             "",
+                             "API key; by environment only, for the file there is `key_file`",
+                             {.secret = true}},
+    Setting<DeploymentEntry>{"key_file", &DeploymentEntry::key_file, "path",
+                             "file whose first line is the API key"},
     Setting<DeploymentEntry>{"model", &DeploymentEntry::model, "",
                              "model, or the deployment's name at Azure OpenAI"},
     Setting<DeploymentEntry>{"api_version", &DeploymentEntry::api_version, "",
                              "azure-openai only; empty: the v1 URL form"},
-    Setting<DeploymentEntry>{"dimensions", &DeploymentEntry::dimensions, "",
-                             "length of the vectors to ask for; 0: the model's own", {.min = 0, .max = 4096}},
-    Setting<DeploymentEntry>{"timeout_seconds", &DeploymentEntry::timeout_seconds, "seconds", "bound on one call",
+    Setting<DeploymentEntry>{"dimensions",
+                             &DeploymentEntry::dimensions,
+                             "",
+                             "length of the vectors to ask for; 0: the model's own",
+                             {.min = 0, .max = 4096}},
+    Setting<DeploymentEntry>{"timeout_seconds",
+                             &DeploymentEntry::timeout_seconds,
+                             "seconds",
+                             "bound on one call",
                              {.min = 1, .max = 3600}},
-    Setting<DeploymentEntry>{"concurrency", &DeploymentEntry::concurrency, "calls",
-                             "calls at once; 0: 4, or the CPU threads for local models", {.min = 0, .max = 1024}},
+    Setting<DeploymentEntry>{"concurrency",
+                             &DeploymentEntry::concurrency,
+                             "calls",
+                             "calls at once; 0: 4, or the CPU threads for local models",
+                             {.min = 0, .max = 1024}},
 };
 
 template <>
@@ -175,8 +232,11 @@ inline constexpr std::array kSettings<WorkerEntry> = {
     Setting<WorkerEntry>{"queue", &WorkerEntry::queue, "", "queue it receives from", kRequired},
     Setting<WorkerEntry>{"handler", &WorkerEntry::handler, "",
                          "what it does: empty for a queue of the document pipeline, or `embed-index`"},
-    Setting<WorkerEntry>{"concurrency", &WorkerEntry::concurrency, "deliveries",
-                         "handled at once; 0: what suits the handler", {.min = 0, .max = 4096}},
+    Setting<WorkerEntry>{"concurrency",
+                         &WorkerEntry::concurrency,
+                         "deliveries",
+                         "handled at once; 0: what suits the handler",
+                         {.min = 0, .max = 4096}},
     Setting<WorkerEntry>{"deployment", &WorkerEntry::deployment, "",
                          "deployment it uses; empty: the first one"},
 };
@@ -188,7 +248,9 @@ inline constexpr std::array kSettings<WatchEntry> = {
                         "category of its documents; empty: the file's folder below `path`"},
     Setting<WatchEntry>{"id_prefix", &WatchEntry::id_prefix, "",
                         "document id = this and the path below `path`"},
-    Setting<WatchEntry>{"poll_seconds", &WatchEntry::poll_seconds, "seconds",
+    Setting<WatchEntry>{"poll_seconds",
+                        &WatchEntry::poll_seconds,
+                        "seconds",
                         "time between two looks; a file is taken when two looks find it unchanged",
                         {.min = 1, .max = 86400}},
     Setting<WatchEntry>{"recursive", &WatchEntry::recursive, "", "folders below it too"},
@@ -196,10 +258,13 @@ inline constexpr std::array kSettings<WatchEntry> = {
 
 template <>
 inline constexpr std::array kSettings<TelemetrySettings> = {
-    Setting<TelemetrySettings>{"log_level", &TelemetrySettings::log_level, "", "least level that is logged",
+    Setting<TelemetrySettings>{"log_level",
+                               &TelemetrySettings::log_level,
+                               "",
+                               "least level that is logged",
                                {.choices = "trace|debug|info|warning|error|off"}},
-    Setting<TelemetrySettings>{"log_format", &TelemetrySettings::log_format, "", "one line per event",
-                               {.choices = "text|json"}},
+    Setting<TelemetrySettings>{
+        "log_format", &TelemetrySettings::log_format, "", "one line per event", {.choices = "text|json"}},
 };
 
 /// Calls `visit(name, part, help)` for every section; a list section's `part` is a vector.
@@ -207,7 +272,8 @@ template <class C, class F>
 void for_each_section(C& configuration, F&& visit) {
     visit("server", configuration.server, "the HTTP server and where data lives");
     visit("queue", configuration.queue, "the queue engine");
-    visit("queues", configuration.queues, "queues beside those of the document pipeline, or other options for these");
+    visit("queues", configuration.queues,
+          "queues beside those of the document pipeline, or other options for these");
     visit("topics", configuration.topics, "topics");
     visit("subscriptions", configuration.subscriptions, "subscriptions of topics");
     visit("store", configuration.store, "the database");

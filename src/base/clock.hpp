@@ -7,8 +7,8 @@
 
 #include <atomic>
 #include <chrono>
-#include <map>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -45,8 +45,8 @@ class SystemClock final : public Clock {
     boost::asio::awaitable<void> sleep_until(TimePoint when) override;
 };
 
-/// A clock that stands still until a test turns it. `advance` wakes every sleeper whose time has come; the sleepers
-/// run when their executor runs next. All but `now` only on the I/O thread.
+/// A clock that stands still until a test turns it. `advance` wakes every sleeper whose time has come; the
+/// sleepers run when their executor runs next. All but `now` only on the I/O thread.
 class ManualClock final : public Clock {
   public:
     explicit ManualClock(TimePoint start = from_millis(1'800'000'000'000)) : now_(to_millis(start)) {}

@@ -36,8 +36,8 @@ using Result = boost::system::result<T, Error>;
 /// What `Result::value()` throws when it holds an error: only for callers that have checked.
 [[noreturn]] void throw_exception_from_error(const Error& error, const boost::source_location& where);
 
-/// This machine is broken (disk full, database damaged, out of memory). Thrown, never returned: the session loop
-/// answers 500 (507 when `disk_full`) and logs.
+/// This machine is broken (disk full, database damaged, out of memory). Thrown, never returned: the session
+/// loop answers 500 (507 when `disk_full`) and logs.
 class MachineError : public std::runtime_error {
   public:
     explicit MachineError(const std::string& what, bool disk_full = false)

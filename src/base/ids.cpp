@@ -49,8 +49,8 @@ std::string to_string(const Uuid& id) {
 
 std::string sha256(std::string_view bytes) {
     std::string digest(32, '\0');
-    EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()), nullptr, EVP_sha256(),
-               nullptr);
+    EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()), nullptr,
+               EVP_sha256(), nullptr);
     return digest;
 }
 

@@ -30,9 +30,9 @@ inline constexpr std::size_t chunks_per_document_max = 50'000;
 inline constexpr std::size_t document_pages_max = 5'000;
 inline constexpr Duration extract_time_max = std::chrono::seconds(120);        ///< of one document
 inline constexpr std::size_t extract_memory_bytes_max = 768 * kMiB;            ///< of one document at work
-inline constexpr std::size_t unpacked_bytes_max = 256 * kMiB;                  ///< what an archive may unpack to
+inline constexpr std::size_t unpacked_bytes_max = 256 * kMiB;  ///< what an archive may unpack to
 inline constexpr std::size_t archive_entries_max = 10'000;
-inline constexpr std::size_t markup_nesting_max = 1'000;                       ///< elements within elements
+inline constexpr std::size_t markup_nesting_max = 1'000;  ///< elements within elements
 
 // Messages (Azure Service Bus)
 inline constexpr std::size_t message_bytes_max = 1 * kMiB;
@@ -52,17 +52,17 @@ inline constexpr Duration duplicate_window_min = std::chrono::seconds(20);
 inline constexpr Duration duplicate_window_default = std::chrono::minutes(10);
 inline constexpr Duration duplicate_window_max = std::chrono::hours(24 * 7);
 inline constexpr std::size_t receive_batch_max = 4096;
-inline constexpr std::size_t claim_check_bytes_min = 64 * kKiB;   ///< larger bodies go to the blob store
+inline constexpr std::size_t claim_check_bytes_min = 64 * kKiB;  ///< larger bodies go to the blob store
 
 // Search
 inline constexpr std::size_t query_bytes_max = 8 * kKiB;
 inline constexpr std::size_t search_top_max = 1000;
 
 // Provider (local)
-inline constexpr std::size_t local_input_bytes_max = 1 * kMiB;   ///< of one text
+inline constexpr std::size_t local_input_bytes_max = 1 * kMiB;  ///< of one text
 
 // Provider (OpenAI)
-inline constexpr std::size_t embed_inputs_max = 2048;          ///< inputs of one embeddings request
+inline constexpr std::size_t embed_inputs_max = 2048;  ///< inputs of one embeddings request
 inline constexpr std::size_t embed_request_tokens_max = 300'000;
 inline constexpr std::size_t embed_input_tokens_max = 8191;
 inline constexpr std::size_t provider_answer_bytes_max = 128 * kMiB;

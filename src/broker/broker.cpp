@@ -12,7 +12,8 @@ Broker::Broker(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
 
 Broker::~Broker() = default;
 
-awaitable<Result<std::unique_ptr<Broker>>> Broker::open(store::Database& database, Clock& clock, Options options) {
+awaitable<Result<std::unique_ptr<Broker>>> Broker::open(store::Database& database, Clock& clock,
+                                                        Options options) {
     const auto io = co_await asio::this_coro::executor;
     auto engine = std::make_unique<Engine>(database, clock, options, io);
     auto loaded = co_await engine->load();
@@ -24,7 +25,9 @@ awaitable<Result<void>> Broker::put_entity(std::string name, EntityOptions optio
     return engine_->put_entity(std::move(name), std::move(options));
 }
 
-awaitable<Result<void>> Broker::remove_entity(std::string name) { return engine_->remove_entity(std::move(name)); }
+awaitable<Result<void>> Broker::remove_entity(std::string name) {
+    return engine_->remove_entity(std::move(name));
+}
 
 Result<EntityCounts> Broker::counts(std::string_view name) const { return engine_->counts(name); }
 
@@ -35,13 +38,14 @@ awaitable<Result<std::vector<std::int64_t>>> Broker::send_with(
     return engine_->send(std::move(entity), std::move(messages), std::move(with));
 }
 
-awaitable<Result<void>> Broker::complete_with(LockRef lock, std::vector<std::pair<std::string, Message>> follow_ups,
+awaitable<Result<void>> Broker::complete_with(LockRef lock,
+                                              std::vector<std::pair<std::string, Message>> follow_ups,
                                               std::function<Result<void>(store::Connection&)> with) {
     return engine_->complete_with(std::move(lock), std::move(follow_ups), std::move(with));
 }
 
-awaitable<Result<RedriveResult>> Broker::redrive(std::string entity, DeadLetterFilter filter, double per_second,
-                                                 bool dry_run) {
+awaitable<Result<RedriveResult>> Broker::redrive(std::string entity, DeadLetterFilter filter,
+                                                 double per_second, bool dry_run) {
     return engine_->redrive(std::move(entity), std::move(filter), per_second, dry_run);
 }
 
@@ -49,7 +53,9 @@ awaitable<Result<std::uint64_t>> Broker::drop_dead_letters(std::string entity, D
     return engine_->drop_dead_letters(std::move(entity), std::move(filter));
 }
 
-awaitable<Result<std::uint64_t>> Broker::purge(std::string entity) { return engine_->purge(std::move(entity)); }
+awaitable<Result<std::uint64_t>> Broker::purge(std::string entity) {
+    return engine_->purge(std::move(entity));
+}
 
 awaitable<void> Broker::tick() { return engine_->tick(); }
 
@@ -94,21 +100,26 @@ awaitable<Result<void>> Broker::defer(LockRef lock, Properties properties) {
 
 awaitable<Result<void>> Broker::dead_letter(LockRef lock, std::string reason, std::string description,
                                             Properties properties) {
-    return engine_->dead_letter(std::move(lock), std::move(reason), std::move(description), std::move(properties));
+    return engine_->dead_letter(std::move(lock), std::move(reason), std::move(description),
+                                std::move(properties));
 }
 
 awaitable<Result<void>> Broker::postpone(LockRef lock, Duration delay, bool spends_delivery) {
     return engine_->postpone(std::move(lock), delay, spends_delivery);
 }
 
-awaitable<Result<SessionLock>> Broker::accept_session(std::string entity, std::optional<std::string> session_id,
-                                                      Duration wait) {
+awaitable<Result<SessionLock>> Broker::accept_session(std::string entity,
+                                                      std::optional<std::string> session_id, Duration wait) {
     return engine_->accept_session(std::move(entity), std::move(session_id), wait);
 }
 
-awaitable<Result<TimePoint>> Broker::renew_session(SessionLock lock) { co_return engine_->renew_session(lock); }
+awaitable<Result<TimePoint>> Broker::renew_session(SessionLock lock) {
+    co_return engine_->renew_session(lock);
+}
 
-awaitable<void> Broker::release_session(SessionLock lock) { return engine_->release_session(std::move(lock)); }
+awaitable<void> Broker::release_session(SessionLock lock) {
+    return engine_->release_session(std::move(lock));
+}
 
 awaitable<Result<std::optional<std::string>>> Broker::session_state(SessionLock lock) {
     return engine_->session_state(std::move(lock));

@@ -25,25 +25,26 @@ struct RedriveResult {
     std::uint64_t moved = 0;
 };
 
-/// Queues, topics and subscriptions in one database. Ready, locked, scheduled and expiring messages are known in
-/// memory, rebuilt at start from one scan; bodies stay in the database. All calls on the I/O thread; an answer that
-/// promises something is given after the commit that holds it.
+/// Queues, topics and subscriptions in one database. Ready, locked, scheduled and expiring messages are known
+/// in memory, rebuilt at start from one scan; bodies stay in the database. All calls on the I/O thread; an
+/// answer that promises something is given after the commit that holds it.
 class Broker final : public MessageSource {
   public:
     struct Options {
-        /// Flush each delivery count before its message is handed out (survives a power cut), not only write it
-        /// (survives a crash of the process). Costs one flush per receive.
+        /// Flush each delivery count before its message is handed out (survives a power cut), not only write
+        /// it (survives a crash of the process). Costs one flush per receive.
         bool strict_delivery_counts = false;
     };
 
-    /// Loads entities and messages. Locks of an earlier process are gone: their messages are ready again, and those
-    /// that have used up their deliveries are dead-lettered. `database` and `clock` must outlive the broker.
+    /// Loads entities and messages. Locks of an earlier process are gone: their messages are ready again, and
+    /// those that have used up their deliveries are dead-lettered. `database` and `clock` must outlive the
+    /// broker.
     static asio::awaitable<Result<std::unique_ptr<Broker>>> open(store::Database& database, Clock& clock,
                                                                  Options options);
     ~Broker() override;
 
-    /// Creates `name`, or brings an existing entity to `options` (conflict if a fixed option differs). A subscription
-    /// is named by its path; its topic must exist. Durable when it answers.
+    /// Creates `name`, or brings an existing entity to `options` (conflict if a fixed option differs). A
+    /// subscription is named by its path; its topic must exist. Durable when it answers.
     asio::awaitable<Result<void>> put_entity(std::string name, EntityOptions options);
     /// Removes the entity, its messages, its dead-letter queue and, of a topic, its subscriptions.
     asio::awaitable<Result<void>> remove_entity(std::string name);
@@ -52,35 +53,41 @@ class Broker final : public MessageSource {
     Result<EntityCounts> counts(std::string_view name) const;
     std::vector<EntityCounts> counts() const;
 
-    /// As `send`, with more rows in the same transaction: `with` runs on the writer thread; its error undoes all.
+    /// As `send`, with more rows in the same transaction: `with` runs on the writer thread; its error undoes
+    /// all.
     asio::awaitable<Result<std::vector<std::int64_t>>> send_with(
-        std::string entity, std::vector<Message> messages, std::function<Result<void>(store::Connection&)> with);
-    /// As `complete`, with follow-up messages and rows in the same transaction: either all happens or nothing. Each
-    /// pair is an entity and a message for it. `with` may be empty.
-    asio::awaitable<Result<void>> complete_with(LockRef lock, std::vector<std::pair<std::string, Message>> follow_ups,
+        std::string entity, std::vector<Message> messages,
+        std::function<Result<void>(store::Connection&)> with);
+    /// As `complete`, with follow-up messages and rows in the same transaction: either all happens or
+    /// nothing. Each pair is an entity and a message for it. `with` may be empty.
+    asio::awaitable<Result<void>> complete_with(LockRef lock,
+                                                std::vector<std::pair<std::string, Message>> follow_ups,
                                                 std::function<Result<void>(store::Connection&)> with);
 
     /// Moves the dead letters of `entity` that match back into it, oldest first, delivery count 0, at up to
     /// `per_second` (0: no pace). Messages keep their ids; the reason stays in their properties.
-    asio::awaitable<Result<RedriveResult>> redrive(std::string entity, DeadLetterFilter filter, double per_second,
-                                                   bool dry_run);
+    asio::awaitable<Result<RedriveResult>> redrive(std::string entity, DeadLetterFilter filter,
+                                                   double per_second, bool dry_run);
     /// Deletes the dead letters of `entity` that match; answers how many.
     asio::awaitable<Result<std::uint64_t>> drop_dead_letters(std::string entity, DeadLetterFilter filter);
     /// Deletes every unlocked message of `entity` (any state); answers how many.
     asio::awaitable<Result<std::uint64_t>> purge(std::string entity);
 
-    /// Does what is due now: lock expiry, activation of scheduled messages, expiry, trimming of duplicate history.
-    /// `start` does it by the clock; a test that turns the clock may call it itself.
+    /// Does what is due now: lock expiry, activation of scheduled messages, expiry, trimming of duplicate
+    /// history. `start` does it by the clock; a test that turns the clock may call it itself.
     asio::awaitable<void> tick();
-    /// Begins to do by the clock what is due. `stop` ends every waiting receive with unavailable and waits for writes
-    /// under way; a second stop is harmless.
+    /// Begins to do by the clock what is due. `stop` ends every waiting receive with unavailable and waits
+    /// for writes under way; a second stop is harmless.
     void start();
     asio::awaitable<void> stop();
 
     // MessageSource
-    asio::awaitable<Result<std::vector<std::int64_t>>> send(std::string entity, std::vector<Message> messages) override;
-    asio::awaitable<Result<void>> cancel_scheduled(std::string entity, std::vector<std::int64_t> sequences) override;
-    asio::awaitable<Result<std::vector<Delivery>>> receive(std::string entity, ReceiveOptions options) override;
+    asio::awaitable<Result<std::vector<std::int64_t>>> send(std::string entity,
+                                                            std::vector<Message> messages) override;
+    asio::awaitable<Result<void>> cancel_scheduled(std::string entity,
+                                                   std::vector<std::int64_t> sequences) override;
+    asio::awaitable<Result<std::vector<Delivery>>> receive(std::string entity,
+                                                           ReceiveOptions options) override;
     asio::awaitable<Result<std::vector<Delivery>>> receive_deferred(std::string entity,
                                                                     std::vector<std::int64_t> sequences,
                                                                     ReceiveOptions options) override;
@@ -93,12 +100,14 @@ class Broker final : public MessageSource {
     asio::awaitable<Result<void>> dead_letter(LockRef lock, std::string reason, std::string description,
                                               Properties properties) override;
     asio::awaitable<Result<void>> postpone(LockRef lock, Duration delay, bool spends_delivery) override;
-    asio::awaitable<Result<SessionLock>> accept_session(std::string entity, std::optional<std::string> session_id,
+    asio::awaitable<Result<SessionLock>> accept_session(std::string entity,
+                                                        std::optional<std::string> session_id,
                                                         Duration wait) override;
     asio::awaitable<Result<TimePoint>> renew_session(SessionLock lock) override;
     asio::awaitable<void> release_session(SessionLock lock) override;
     asio::awaitable<Result<std::optional<std::string>>> session_state(SessionLock lock) override;
-    asio::awaitable<Result<void>> set_session_state(SessionLock lock, std::optional<std::string> state) override;
+    asio::awaitable<Result<void>> set_session_state(SessionLock lock,
+                                                    std::optional<std::string> state) override;
 
   private:
     explicit Broker(std::unique_ptr<Engine> engine);

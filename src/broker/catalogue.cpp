@@ -29,7 +29,8 @@ EntityOptions dead_letter_options(const EntityOptions& owner) {
 }
 
 Error not_changeable(const std::string& name) {
-    return Error{Errc::conflict, "entity \"" + name + "\" exists with another kind, session or duplicate-detection " +
+    return Error{Errc::conflict, "entity \"" + name +
+                                     "\" exists with another kind, session or duplicate-detection " +
                                      "setting, which cannot be changed; remove it or choose another name"};
 }
 
@@ -42,7 +43,8 @@ std::size_t Engine::NameHash::operator()(std::string_view name) const noexcept {
 }
 
 bool Engine::NameEqual::operator()(std::string_view a, std::string_view b) const noexcept {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [](char x, char y) { return lower(x) == lower(y); });
 }
 
 Engine::Engine(store::Database& database, Clock& clock, Broker::Options options, asio::any_io_executor io)
@@ -65,7 +67,8 @@ Result<Entity> Engine::open(std::string_view name) const {
 Result<Entity> Engine::dead_letters_of(std::string_view name) const {
     auto entity = open(name);
     if (!entity || (*entity)->is_dead_letter_queue) return entity;
-    if (!(*entity)->dead_letters) return Error{Errc::invalid_input, "a topic has no dead letters; its subscriptions do"};
+    if (!(*entity)->dead_letters)
+        return Error{Errc::invalid_input, "a topic has no dead letters; its subscriptions do"};
     return (*entity)->dead_letters;
 }
 
@@ -125,7 +128,8 @@ awaitable<Result<void>> Engine::create(std::string name, EntityOptions options) 
     };
     std::vector<Row> rows{{next_entity_++, name, options_to_json(options)}};
     if (options.kind != EntityKind::topic) {
-        rows.push_back({next_entity_++, dead_letter_queue_of(name), options_to_json(dead_letter_options(options))});
+        rows.push_back(
+            {next_entity_++, dead_letter_queue_of(name), options_to_json(dead_letter_options(options))});
     }
     auto work = [rows](store::Connection& connection) -> Result<void> {
         for (const Row& row : rows) {
@@ -143,7 +147,8 @@ awaitable<Result<void>> Engine::create(std::string name, EntityOptions options) 
 }
 
 awaitable<Result<void>> Engine::change(Entity entity, EntityOptions options) {
-    auto work = [id = entity->id, json = options_to_json(options)](store::Connection& connection) -> Result<void> {
+    auto work = [id = entity->id,
+                 json = options_to_json(options)](store::Connection& connection) -> Result<void> {
         connection.prepare("UPDATE entity SET options=? WHERE id=?").bind(json, id).run();
         return {};
     };
@@ -199,7 +204,8 @@ awaitable<Result<void>> Engine::remove_entity(std::string name) {
     put_back.release();
     std::vector<std::int64_t> messages;
     for (const Entity& member : members) {
-        member->slots.each(0, [&](std::int64_t, const Slot& slot) { return messages.push_back(slot.id), true; });
+        member->slots.each(0,
+                           [&](std::int64_t, const Slot& slot) { return messages.push_back(slot.id), true; });
     }
     if (entity->options.kind == EntityKind::subscription) {
         const Entity topic = find(std::string_view(entity->name).substr(0, topic_length(entity->name)));

@@ -100,7 +100,8 @@ std::string encode_property(const std::string& name, const Value& value) {
     return content;
 }
 
-/// Takes pieces from the front of bytes; once a piece is missing, `broken` stays set and everything read is empty.
+/// Takes pieces from the front of bytes; once a piece is missing, `broken` stays set and everything read is
+/// empty.
 class Reader {
   public:
     explicit Reader(std::string_view bytes) : rest_(bytes) {}
@@ -225,12 +226,14 @@ std::string encode_properties(const Message& message, const Origin& origin) {
     if (message.time_to_live) {
         append_number(bytes, kTimeToLive, static_cast<std::uint64_t>(message.time_to_live->count()));
     }
-    if (message.body_format != 0) bytes.append({static_cast<char>(kBodyFormat), 1, static_cast<char>(message.body_format)});
+    if (message.body_format != 0)
+        bytes.append({static_cast<char>(kBodyFormat), 1, static_cast<char>(message.body_format)});
     if (origin.enqueued_sequence != 0) {
         append_number(bytes, kEnqueuedSequence, static_cast<std::uint64_t>(origin.enqueued_sequence));
     }
     append_field(bytes, kDeadLetterSource, origin.dead_letter_source);
-    for (const auto& [name, value] : message.properties) append_field(bytes, kProperty, encode_property(name, value));
+    for (const auto& [name, value] : message.properties)
+        append_field(bytes, kProperty, encode_property(name, value));
     return bytes;
 }
 

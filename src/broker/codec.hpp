@@ -15,11 +15,12 @@ struct Origin {
     std::string dead_letter_source;
 };
 
-/// Tag-length-value bytes of all fields of `message` but message id, session id, schedule and body, and of `origin`.
-/// Fields with their default value take no bytes. Grammar: docs/stored-formats.md.
+/// Tag-length-value bytes of all fields of `message` but message id, session id, schedule and body, and of
+/// `origin`. Fields with their default value take no bytes. Grammar: docs/stored-formats.md.
 std::string encode_properties(const Message& message, const Origin& origin);
 
-/// Fills `message` and `origin` from `bytes`. corrupt: not what `encode_properties` makes. Unknown tags are skipped.
+/// Fills `message` and `origin` from `bytes`. corrupt: not what `encode_properties` makes. Unknown tags are
+/// skipped.
 Result<void> decode_properties(std::string_view bytes, Message& message, Origin& origin);
 
 /// How many bytes `properties` take when encoded, names included.

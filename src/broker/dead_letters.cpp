@@ -25,14 +25,17 @@ void add_reason(Properties& properties, std::string reason, std::string descript
 Engine::Doomed Engine::exhausted_letter(EntityState& entity, std::int64_t sequence) {
     Slot& slot = *entity.slots.find(sequence);
     entity.set_phase(sequence, slot, Phase::busy);
-    return {sequence, "MaxDeliveryCountExceeded",
-            "the message was delivered " + std::to_string(slot.deliveries) + " times without being completed", {}};
+    return {sequence,
+            "MaxDeliveryCountExceeded",
+            "the message was delivered " + std::to_string(slot.deliveries) + " times without being completed",
+            {}};
 }
 
 // Dead-letters busy messages. Throws where nothing has changed: their slots are the caller's again.
 awaitable<void> Engine::bury(Entity entity, std::vector<Doomed> doomed) {
     const Entity target = find(entity->options.forward_dead_letters_to);
-    const bool passes_on = target && !target->is_dead_letter_queue && target->options.kind != EntityKind::subscription;
+    const bool passes_on =
+        target && !target->is_dead_letter_queue && target->options.kind != EntityKind::subscription;
     if (!passes_on) co_return co_await bury_here(std::move(entity), std::move(doomed));
     for (Doomed& one : doomed) {
         Passage passage{false, std::move(one.properties), entity->name};
@@ -81,7 +84,8 @@ awaitable<void> Engine::bury_here(Entity entity, std::vector<Doomed> doomed) {
 }
 
 // A copy of the slot in phase busy; the old one is gone.
-Slot& Engine::move_slot(EntityState& from, std::int64_t sequence, EntityState& to, std::int64_t new_sequence) {
+Slot& Engine::move_slot(EntityState& from, std::int64_t sequence, EntityState& to,
+                        std::int64_t new_sequence) {
     const Slot old = *from.slots.find(sequence);
     Slot& slot = to.slots.insert(new_sequence);
     slot = old;
@@ -111,8 +115,10 @@ awaitable<void> Engine::transfer(Entity from, std::int64_t sequence, Entity to, 
     std::optional<Plan> plan;
     for (;;) {
         plan.emplace(*this);
-        if (passage.returns) plan->pass_on(to, message, 0, origin);
-        else plan->route(to, message, 0, origin);
+        if (passage.returns)
+            plan->pass_on(to, message, 0, origin);
+        else
+            plan->route(to, message, 0, origin);
         if (!plan->pending) break;
         plan.reset();
         co_await stored_.wait();

@@ -8,9 +8,10 @@
 
 namespace millrace::broker {
 
-/// A heap of (moment, key) whose entries are never taken back: whoever cancels or moves a moment just changes the
-/// truth, and `valid(key, moment)` says whether an entry still agrees with it. Entries that no longer do are dropped
-/// when they reach the front, and all at once when they would be the majority, so that memory follows the valid ones.
+/// A heap of (moment, key) whose entries are never taken back: whoever cancels or moves a moment just changes
+/// the truth, and `valid(key, moment)` says whether an entry still agrees with it. Entries that no longer do
+/// are dropped when they reach the front, and all at once when they would be the majority, so that memory
+/// follows the valid ones.
 class DueHeap {
   public:
     static constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
@@ -29,7 +30,8 @@ class DueHeap {
         return entries_.empty() ? kNone : entries_.front().when;
     }
 
-    /// Takes out up to `count_max` keys whose moment is `now` or earlier.
+    /// Takes out up to `count_max` keys whose moment is `now` or earlier. A moment that was pushed twice
+    /// comes twice.
     template <class Valid>
     std::vector<std::int64_t> take_due(std::int64_t now, std::size_t count_max, Valid valid) {
         std::vector<std::int64_t> keys;

@@ -9,7 +9,8 @@
 
 namespace millrace::broker {
 
-/// An id is remembered as pending before its message is stored, and confirmed or withdrawn when the write has ended.
+/// An id is remembered as pending before its message is stored, and confirmed or withdrawn when the write has
+/// ended.
 class Duplicates {
   public:
     enum class Known {
@@ -19,7 +20,8 @@ class Duplicates {
     };
 
     /// What is known of `message_id`, and the row it is known by.
-    std::pair<Known, std::int64_t> look(std::string_view message_id, std::int64_t now, std::int64_t window) const {
+    std::pair<Known, std::int64_t> look(std::string_view message_id, std::int64_t now,
+                                        std::int64_t window) const {
         const auto found = index_.find(message_id);
         if (found == index_.end()) return {Known::no, 0};
         const Seen& seen = *found->second;
@@ -48,7 +50,9 @@ class Duplicates {
     }
 
     /// When the oldest entry was seen; `otherwise` if there is none.
-    std::int64_t oldest(std::int64_t otherwise) const { return history_.empty() ? otherwise : history_.front().seen; }
+    std::int64_t oldest(std::int64_t otherwise) const {
+        return history_.empty() ? otherwise : history_.front().seen;
+    }
 
     /// Rows [first, last] that `trim` has let go of; none if last is 0.
     struct Rows {

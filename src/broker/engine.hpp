@@ -30,8 +30,8 @@ std::uint64_t random_nonce();
 /// Checks what a sender wrote against the limits of Service Bus and fills in a message id.
 Result<void> check_message(Message& message);
 
-/// The broker itself; its functions are those of `Broker`, which says what they do. Only on the I/O thread; the lambdas
-/// that it gives to the database hold plain data.
+/// The broker itself; its functions are those of `Broker`, which says what they do. Only on the I/O thread;
+/// the lambdas that it gives to the database hold plain data.
 class Engine {
   public:
     Engine(store::Database& database, Clock& clock, Broker::Options options, asio::any_io_executor io);
@@ -45,17 +45,20 @@ class Engine {
     std::vector<EntityCounts> counts() const;
 
     using With = std::function<Result<void>(store::Connection&)>;
-    asio::awaitable<Result<std::vector<std::int64_t>>> send(std::string name, std::vector<Message> messages, With with);
+    asio::awaitable<Result<std::vector<std::int64_t>>> send(std::string name, std::vector<Message> messages,
+                                                            With with);
     asio::awaitable<Result<void>> cancel_scheduled(std::string name, std::vector<std::int64_t> sequences);
     asio::awaitable<Result<std::vector<Delivery>>> receive(std::string name, ReceiveOptions options);
     asio::awaitable<Result<std::vector<Delivery>>> receive_deferred(std::string name,
                                                                     std::vector<std::int64_t> sequences,
                                                                     ReceiveOptions options);
-    asio::awaitable<Result<std::vector<Delivery>>> peek(std::string name, std::int64_t from, std::size_t messages_max);
+    asio::awaitable<Result<std::vector<Delivery>>> peek(std::string name, std::int64_t from,
+                                                        std::size_t messages_max);
 
     Result<TimePoint> renew(const LockRef& lock);
     asio::awaitable<Result<void>> complete(LockRef lock);
-    asio::awaitable<Result<void>> complete_with(LockRef lock, std::vector<std::pair<std::string, Message>> follow_ups,
+    asio::awaitable<Result<void>> complete_with(LockRef lock,
+                                                std::vector<std::pair<std::string, Message>> follow_ups,
                                                 With with);
     asio::awaitable<Result<void>> abandon(LockRef lock, Properties properties);
     asio::awaitable<Result<void>> defer(LockRef lock, Properties properties);
@@ -63,15 +66,15 @@ class Engine {
                                               Properties properties);
     asio::awaitable<Result<void>> postpone(LockRef lock, Duration delay, bool spends_delivery);
 
-    asio::awaitable<Result<SessionLock>> accept_session(std::string name, std::optional<std::string> session_id,
-                                                        Duration wait);
+    asio::awaitable<Result<SessionLock>> accept_session(std::string name,
+                                                        std::optional<std::string> session_id, Duration wait);
     Result<TimePoint> renew_session(const SessionLock& lock);
     asio::awaitable<void> release_session(SessionLock lock);
     asio::awaitable<Result<std::optional<std::string>>> session_state(SessionLock lock);
     asio::awaitable<Result<void>> set_session_state(SessionLock lock, std::optional<std::string> state);
 
-    asio::awaitable<Result<RedriveResult>> redrive(std::string name, DeadLetterFilter filter, double per_second,
-                                                   bool dry_run);
+    asio::awaitable<Result<RedriveResult>> redrive(std::string name, DeadLetterFilter filter,
+                                                   double per_second, bool dry_run);
     asio::awaitable<Result<std::uint64_t>> drop_dead_letters(std::string name, DeadLetterFilter filter);
     asio::awaitable<Result<std::uint64_t>> purge(std::string name);
 
@@ -102,7 +105,7 @@ class Engine {
     struct Passage {
         /// It was in the target before: no duplicate detection, no hop. Otherwise it comes as from a sender.
         bool returns = false;
-        Properties properties;           ///< to be merged into its own
+        Properties properties;  ///< to be merged into its own
         std::string dead_letter_source;
     };
 
@@ -157,7 +160,8 @@ class Engine {
     void finish(Held& held);
     static void grow(EntityState& entity, Slot& slot, std::int64_t bytes);
     asio::awaitable<Result<void>> bury_held(Held held, Doomed doomed);
-    asio::awaitable<Result<void>> merge_properties(const Held& held, Properties properties, std::optional<State> state);
+    asio::awaitable<Result<void>> merge_properties(const Held& held, Properties properties,
+                                                   std::optional<State> state);
 
     // dead_letters.cpp
     static Doomed exhausted_letter(EntityState& entity, std::int64_t sequence);
@@ -174,6 +178,8 @@ class Engine {
     };
     asio::awaitable<Matching> matching(Entity queue, std::int64_t from, const DeadLetterFilter& filter);
     static bool reserve_ready(EntityState& queue, std::int64_t sequence);
+    /// Returns at `until`, or when the engine begins to stop.
+    asio::awaitable<void> sleep_unless_stopped(TimePoint until);
     asio::awaitable<bool> redrive_one(Entity queue, std::int64_t sequence, Entity owner);
     asio::awaitable<void> remove_busy(Entity entity, const std::vector<std::int64_t>& sequences);
     void restore_phase(const Entity& entity, std::int64_t sequence, Phase phase);
@@ -214,14 +220,14 @@ class Engine {
     std::unordered_map<std::string, Entity, NameHash, NameEqual> entities_;
     std::unordered_set<std::string, NameHash, NameEqual> creating_;
     std::int64_t next_entity_ = 1;
-    std::int64_t next_message_ = 1;     ///< row id
-    std::int64_t next_duplicate_ = 1;   ///< row id
+    std::int64_t next_message_ = 1;  ///< row id
+    std::int64_t next_duplicate_ = 1;  ///< row id
     std::multimap<std::int64_t, Receiver*> receive_deadlines_;
     std::multimap<std::int64_t, Accepter*> accept_deadlines_;
 
-    Signal stored_;      ///< a send has ended: those that wait for the fate of its message ids look again
-    Signal idle_;        ///< no operation is under way
-    Signal rearm_;       ///< something is due earlier than `armed_`
+    Signal stored_;  ///< a send has ended: those that wait for the fate of its message ids look again
+    Signal idle_;  ///< no operation is under way
+    Signal rearm_;  ///< something is due earlier than `armed_`
     std::int64_t armed_ = Slot::kForEver;
     std::size_t operations_ = 0;
     bool ticking_ = false;

@@ -10,7 +10,8 @@ namespace {
 constexpr std::string_view kSubscriptions = "/Subscriptions/";
 
 Error bad(std::string_view name, std::string_view why) {
-    return Error{Errc::invalid_input, "entity \"" + std::string(name.substr(0, 300)) + "\": " + std::string(why)};
+    return Error{Errc::invalid_input,
+                 "entity \"" + std::string(name.substr(0, 300)) + "\": " + std::string(why)};
 }
 
 bool is_name_character(char c) {
@@ -27,7 +28,8 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
 
 Result<void> check_path(std::string_view name) {
     if (name.empty()) return bad(name, "the name is empty");
-    if (name.size() > limits::entity_name_chars_max) return bad(name, "the name is longer than 260 characters");
+    if (name.size() > limits::entity_name_chars_max)
+        return bad(name, "the name is longer than 260 characters");
     if (!std::all_of(name.begin(), name.end(), is_name_character)) {
         return bad(name, "a name has only letters, digits, '.', '-', '_' and '/'");
     }
@@ -39,11 +41,10 @@ Result<void> check_path(std::string_view name) {
 
 // The last part of a path before which "/Subscriptions/" stands, or npos.
 std::size_t subscription_at(std::string_view path) {
-    const auto found = std::search(path.begin(), path.end(), kSubscriptions.begin(), kSubscriptions.end(),
-                                   [](char x, char y) {
-                                       return std::tolower(static_cast<unsigned char>(x)) ==
-                                              std::tolower(static_cast<unsigned char>(y));
-                                   });
+    const auto found = std::search(
+        path.begin(), path.end(), kSubscriptions.begin(), kSubscriptions.end(), [](char x, char y) {
+            return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
+        });
     return found == path.end() ? std::string_view::npos : static_cast<std::size_t>(found - path.begin());
 }
 
@@ -96,13 +97,16 @@ Result<void> check_entity(std::string_view name, const EntityOptions& options) {
     if (options.kind == EntityKind::subscription && options.duplicate_window) {
         return bad(name, "duplicates are detected by the topic, not by its subscriptions");
     }
-    if (equal_ignoring_case(name, options.forward_to) || equal_ignoring_case(name, options.forward_dead_letters_to)) {
+    if (equal_ignoring_case(name, options.forward_to) ||
+        equal_ignoring_case(name, options.forward_dead_letters_to)) {
         return bad(name, "it cannot forward to itself");
     }
     return {};
 }
 
-std::string dead_letter_queue_of(std::string_view entity) { return std::string(entity) + "/$DeadLetterQueue"; }
+std::string dead_letter_queue_of(std::string_view entity) {
+    return std::string(entity) + "/$DeadLetterQueue";
+}
 
 std::string subscription_path(std::string_view topic, std::string_view subscription) {
     return std::string(topic) + std::string(kSubscriptions) + std::string(subscription);

@@ -14,21 +14,23 @@ namespace millrace::broker {
 
 enum class EntityKind : std::uint8_t { queue, topic, subscription };
 
-/// How an entity behaves. Fixed at creation: kind, requires_session, duplicate_window. The rest may be changed.
+/// How an entity behaves. Fixed at creation: kind, requires_session, duplicate_window. The rest may be
+/// changed.
 struct EntityOptions {
     EntityKind kind = EntityKind::queue;
     Duration lock_time = limits::lock_time_default;         ///< 5 s to 5 min
     int delivery_count_max = limits::delivery_count_max_default;
     bool requires_session = false;
-    std::optional<Duration> duplicate_window;               ///< none: no duplicate detection; 20 s to 7 days
-    std::optional<Duration> time_to_live;                   ///< default and upper bound for messages; none: for ever
-    bool dead_letter_on_expiration = false;                 ///< expired messages: to the dead-letter queue or dropped
-    std::uint64_t bytes_max = 0;                            ///< size quota over all states; 0: none
-    std::string forward_to;                                 ///< messages go on to this queue or topic
+    std::optional<Duration> duplicate_window;  ///< none: no duplicate detection; 20 s to 7 days
+    std::optional<Duration> time_to_live;  ///< default and upper bound for messages; none: for ever
+    bool dead_letter_on_expiration = false;  ///< expired messages: to the dead-letter queue or dropped
+    std::uint64_t bytes_max = 0;  ///< size quota over all states; 0: none
+    std::string forward_to;  ///< messages go on to this queue or topic
     std::string forward_dead_letters_to;
 };
 
-/// A problem of `options` for an entity called `name` as one line, or nothing. Checks the limits of Service Bus.
+/// A problem of `options` for an entity called `name` as one line, or nothing. Checks the limits of Service
+/// Bus.
 Result<void> check_entity(std::string_view name, const EntityOptions& options);
 
 /// "orders" → "orders/$DeadLetterQueue".
@@ -40,16 +42,16 @@ std::string subscription_path(std::string_view topic, std::string_view subscript
 struct EntityCounts {
     std::string name;
     EntityOptions options;
-    std::uint64_t active = 0;      ///< ready, not locked
+    std::uint64_t active = 0;  ///< ready, not locked
     std::uint64_t locked = 0;
     std::uint64_t scheduled = 0;
     std::uint64_t deferred = 0;
     std::uint64_t dead_lettered = 0;
     std::uint64_t bytes = 0;
-    std::optional<Duration> oldest_age;   ///< of the oldest message that is ready or locked
+    std::optional<Duration> oldest_age;  ///< of the oldest message that is ready or locked
     double enqueued_per_second = 0;
     double completed_per_second = 0;
-    std::uint64_t enqueued_total = 0;     ///< since the start of the process
+    std::uint64_t enqueued_total = 0;  ///< since the start of the process
     std::uint64_t completed_total = 0;
     std::uint64_t dead_lettered_total = 0;
 };

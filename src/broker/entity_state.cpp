@@ -81,9 +81,13 @@ std::int64_t EntityState::expiry(std::int64_t now, const std::optional<Duration>
     return when;
 }
 
-void EntityState::add_lock(std::int64_t sequence, std::int64_t until) { locks.push(until, sequence, LockHolds{*this}); }
+void EntityState::add_lock(std::int64_t sequence, std::int64_t until) {
+    locks.push(until, sequence, LockHolds{*this});
+}
 
-void EntityState::add_timer(std::int64_t sequence, std::int64_t due) { timers.push(due, sequence, TimerHolds{*this}); }
+void EntityState::add_timer(std::int64_t sequence, std::int64_t due) {
+    timers.push(due, sequence, TimerHolds{*this});
+}
 
 void EntityState::add_expiry(std::int64_t sequence, std::int64_t when) {
     if (when != kForEver) expiries.push(when, sequence, ExpiryHolds{*this});
@@ -133,7 +137,8 @@ EntityCounts EntityState::counts(std::int64_t now) const {
     counts.deferred = slots.count(Phase::deferred);
     counts.dead_lettered = dead_letters ? dead_letters->slots.size() : 0;
     counts.bytes = account->bytes;
-    if (const auto oldest = slots.oldest_enqueued()) counts.oldest_age = Duration(std::max<std::int64_t>(0, now - *oldest));
+    if (const auto oldest = slots.oldest_enqueued())
+        counts.oldest_age = Duration(std::max<std::int64_t>(0, now - *oldest));
     counts.enqueued_per_second = enqueued.per_second(now);
     counts.completed_per_second = completed.per_second(now);
     counts.enqueued_total = enqueued.total();

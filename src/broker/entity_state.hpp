@@ -39,24 +39,24 @@ struct EntityState {
     EntityOptions options;
     bool is_dead_letter_queue = false;
     bool removed = false;
-    std::string owner;                                         ///< of a dead-letter queue: the entity it belongs to
-    std::shared_ptr<EntityState> dead_letters;                 ///< none for a topic and a dead-letter queue
-    std::vector<std::shared_ptr<EntityState>> subscriptions;   ///< of a topic
+    std::string owner;  ///< of a dead-letter queue: the entity it belongs to
+    std::shared_ptr<EntityState> dead_letters;  ///< none for a topic and a dead-letter queue
+    std::vector<std::shared_ptr<EntityState>> subscriptions;  ///< of a topic
     std::shared_ptr<Account> account = std::make_shared<Account>();
 
     std::int64_t next_sequence = 1;
-    std::int64_t reserved = 1;   ///< the stored number after which a restart goes on
+    std::int64_t reserved = 1;  ///< the stored number after which a restart goes on
     Slots slots;
     Sessions sessions;
     Duplicates duplicates;
 
-    DueHeap locks;           ///< ends of message locks, by sequence number
-    DueHeap timers;          ///< scheduled and postponed messages, by sequence number
-    DueHeap expiries;        ///< ends of life, by sequence number
-    DueHeap session_locks;   ///< ends of session locks, by session number
+    DueHeap locks;  ///< ends of message locks, by sequence number
+    DueHeap timers;  ///< scheduled and postponed messages, by sequence number
+    DueHeap expiries;  ///< ends of life, by sequence number
+    DueHeap session_locks;  ///< ends of session locks, by session number
 
-    std::list<Receiver*> receivers;   ///< receives that wait, in order; those of a session wait in it
-    std::list<Accepter*> accepters;   ///< waits for the next available session
+    std::list<Receiver*> receivers;  ///< receives that wait, in order; those of a session wait in it
+    std::list<Accepter*> accepters;  ///< waits for the next available session
 
     Rate enqueued;
     Rate completed;

@@ -37,11 +37,16 @@ class Engine::Operation {
 class Engine::Taken {
   public:
     Taken(Engine& engine, Entity entity, std::uint32_t session)
-        : engine_(&engine), entity_(std::move(entity)), session_(session),
+        : engine_(&engine),
+          entity_(std::move(entity)),
+          session_(session),
           session_nonce_(session == 0 ? 0 : entity_->sessions[session].nonce) {}
     Taken(Taken&& other) noexcept
-        : sequences(std::move(other.sequences)), engine_(other.engine_), entity_(std::move(other.entity_)),
-          session_(other.session_), session_nonce_(other.session_nonce_) {
+        : sequences(std::move(other.sequences)),
+          engine_(other.engine_),
+          entity_(std::move(other.entity_)),
+          session_(other.session_),
+          session_nonce_(other.session_nonce_) {
         other.sequences.clear();
     }
     ~Taken();
@@ -65,7 +70,10 @@ class Engine::Held {
   public:
     Held(Engine& engine, Entity entity, std::int64_t sequence, Slot& slot);
     Held(Held&& other) noexcept
-        : engine_(other.engine_), entity_(std::move(other.entity_)), sequence_(other.sequence_), slot_(other.slot_),
+        : engine_(other.engine_),
+          entity_(std::move(other.entity_)),
+          sequence_(other.sequence_),
+          slot_(other.slot_),
           session_nonce_(other.session_nonce_) {
         other.slot_ = nullptr;
     }
@@ -88,16 +96,18 @@ class Engine::Held {
 
 class Engine::Plan {
   public:
-    explicit Plan(Engine& engine) : engine_(engine), now_(engine.now()), first_duplicate_(engine.next_duplicate_) {}
+    explicit Plan(Engine& engine)
+        : engine_(engine), now_(engine.now()), first_duplicate_(engine.next_duplicate_) {}
     ~Plan();
     Plan(const Plan&) = delete;
 
-    /// Routes `message`, which must be checked, into `entity`; answers its number, 0 for a duplicate. The rows are
-    /// in `inserts` then; numbers, bytes and ids are taken. Sets `pending` when the fate of an equal message id is
-    /// open: then give the plan up, wait for `stored_` and make it again.
+    /// Routes `message`, which must be checked, into `entity`; answers its number, 0 for a duplicate. The
+    /// rows are in `inserts` then; numbers, bytes and ids are taken. Sets `pending` when the fate of an equal
+    /// message id is open: then give the plan up, wait for `stored_` and make it again.
     std::int64_t route(const Entity& entity, const Message& message, std::size_t index, const Origin& origin);
     /// As `route` for a message that `entity` holds or held: no duplicate detection, and it is due.
-    std::int64_t pass_on(const Entity& entity, const Message& message, std::size_t index, const Origin& origin);
+    std::int64_t pass_on(const Entity& entity, const Message& message, std::size_t index,
+                         const Origin& origin);
     /// over_limit if an entity that gets something has more bytes than it may.
     Result<void> check_quotas() const;
     /// Adds what must be stored beside the messages. Call once, before `inserts` is moved away.
@@ -136,12 +146,14 @@ class Engine::Plan {
     std::int64_t first_duplicate_;
     std::vector<Arrival> arrivals_;
     std::vector<std::pair<Entity, std::string>> remembered_;
-    std::vector<std::pair<Entity, std::int64_t>> numbers_;  ///< first number that this plan took of each entity
+    std::vector<std::pair<Entity, std::int64_t>>
+        numbers_;  ///< first number that this plan took of each entity
     std::vector<std::pair<Entity, std::int64_t>> reserved_;
     bool committed_ = false;
 };
 
-/// A receive that waits: in the entity's or the session's line from its creation until it is served or given up.
+/// A receive that waits: in the entity's or the session's line from its creation until it is served or given
+/// up.
 struct Receiver {
     Receiver(Engine& engine, Entity entity, std::uint32_t session, const ReceiveOptions& options);
     ~Receiver();

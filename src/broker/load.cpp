@@ -25,9 +25,11 @@ struct DuplicateRow {
 
 std::vector<EntityRow> read_entities(store::Connection& connection) {
     std::vector<EntityRow> rows;
-    auto& select = connection.prepare("SELECT id,name,options,coalesce(next,1) FROM entity "
-                                      "LEFT JOIN entity_sequence ON entity=id ORDER BY id");
-    while (select.step()) rows.push_back({select.integer(0), select.string(1), select.string(2), select.integer(3)});
+    auto& select = connection.prepare(
+        "SELECT id,name,options,coalesce(next,1) FROM entity "
+        "LEFT JOIN entity_sequence ON entity=id ORDER BY id");
+    while (select.step())
+        rows.push_back({select.integer(0), select.string(1), select.string(2), select.integer(3)});
     return rows;
 }
 
@@ -36,7 +38,8 @@ std::vector<DuplicateRow> read_duplicates(store::Connection& connection, std::in
     auto& select =
         connection.prepare("SELECT id,entity,seen,message_id FROM duplicate WHERE id>? ORDER BY id LIMIT ?");
     select.bind(after, kRowsPerScan);
-    while (select.step()) rows.push_back({select.integer(0), select.integer(1), select.integer(2), select.string(3)});
+    while (select.step())
+        rows.push_back({select.integer(0), select.integer(1), select.integer(2), select.string(3)});
     return rows;
 }
 
@@ -73,6 +76,7 @@ awaitable<Result<void>> Engine::load() {
     co_return Result<void>();
 }
 
+// On the writer's connection: the readers map the file into memory, and a scan would leave all of it there.
 awaitable<void> Engine::load_messages() {
     std::unordered_map<std::int64_t, Entity> by_id;
     for (const auto& [name, entity] : entities_) by_id.emplace(entity->id, entity);
@@ -81,14 +85,16 @@ awaitable<void> Engine::load_messages() {
         auto work = [after = next_message_ - 1](store::Connection& connection) {
             return scan(connection, after);
         };
-        rows = co_await database_.read(std::move(work));
+        rows = co_await database_.write(std::move(work), store::Sync::written, store::Undo::none);
         if (rows.empty()) break;
         next_message_ = rows.back().id + 1;
         for (const Scanned& row : rows) {
             next_entity_ = std::max(next_entity_, row.entity + 1);
             const auto home = by_id.find(row.entity);
-            if (home == by_id.end()) orphans.push_back(row.id);
-            else restore(*home->second, row);
+            if (home == by_id.end())
+                orphans.push_back(row.id);
+            else
+                restore(*home->second, row);
         }
     }
     co_await delete_rows(std::move(orphans));
@@ -97,7 +103,8 @@ awaitable<void> Engine::load_messages() {
 std::vector<Engine::Scanned> Engine::scan(store::Connection& connection, std::int64_t after) {
     std::vector<Scanned> rows;
     auto& select = connection.prepare(
-        "SELECT id,entity,sequence,state,enqueued,scheduled,expires,session_id,bytes,count,ready_at FROM message "
+        "SELECT id,entity,sequence,state,enqueued,scheduled,expires,session_id,bytes,count,ready_at FROM "
+        "message "
         "LEFT JOIN delivery ON message=id WHERE id>? ORDER BY id LIMIT ?");
     select.bind(after, kRowsPerScan);
     while (select.step()) {
@@ -153,13 +160,14 @@ awaitable<void> Engine::load_duplicates() {
         next_duplicate_ = rows.back().id + 1;
         for (const DuplicateRow& row : rows) {
             const auto home = by_id.find(row.entity);
-            if (home != by_id.end()) home->second->duplicates.remember(row.message_id, row.id, row.seen, false);
+            if (home != by_id.end())
+                home->second->duplicates.remember(row.message_id, row.id, row.seen, false);
         }
     }
 }
 
-// Messages whose handler ended the process once too often. A deferred one was at that count when it was deferred, so
-// only a later delivery of it counts against it.
+// Messages whose handler ended the process once too often. A deferred one was at that count when it was
+// deferred, so only a later delivery of it counts against it.
 awaitable<void> Engine::bury_exhausted() {
     std::vector<Entity> entities;
     for (const auto& [name, entity] : entities_) {
@@ -172,13 +180,12 @@ awaitable<void> Engine::bury_exhausted() {
             if (slot.deliveries >= entity->options.delivery_count_max + more) exhausted.push_back(sequence);
             return true;
         });
-        std::vector<Doomed> doomed;
-        for (const std::int64_t sequence : exhausted) {
-            doomed.push_back(exhausted_letter(*entity, sequence));
-            if (doomed.size() == EntityState::kBatch || sequence == exhausted.back()) {
-                auto batch = std::exchange(doomed, {});
-                co_await bury(entity, std::move(batch));
+        for (std::size_t from = 0; from < exhausted.size(); from += EntityState::kBatch) {
+            std::vector<Doomed> doomed;
+            for (std::size_t i = from; i < std::min(from + EntityState::kBatch, exhausted.size()); ++i) {
+                doomed.push_back(exhausted_letter(*entity, exhausted[i]));
             }
+            co_await bury(entity, std::move(doomed));
         }
     }
 }

@@ -13,7 +13,8 @@
 namespace millrace::broker {
 
 /// The value of an application property (AMQP 1.0 simple types; narrower numbers are widened).
-using Value = std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, Uuid, TimePoint>;
+using Value =
+    std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, Uuid, TimePoint>;
 
 /// Application properties: the sender's own names and values.
 using Properties = std::map<std::string, Value>;
@@ -32,7 +33,8 @@ struct Message {
     std::optional<Duration> time_to_live;      ///< from enqueueing or, if scheduled, from activation
     std::optional<TimePoint> scheduled_at;     ///< not before this moment; the past means now
     Properties properties;
-    /// The AMQP section(s) `body` holds: 0 plain bytes of one data section, 1 encoded sections, kept byte for byte.
+    /// The AMQP section(s) `body` holds: 0 plain bytes of one data section, 1 encoded sections, kept byte for
+    /// byte.
     std::uint8_t body_format = 0;
     std::string body;
 };
@@ -43,16 +45,17 @@ enum class State : std::uint8_t { active = 0, deferred = 1, scheduled = 2 };
 /// A message as a queue holds or hands it out.
 struct Delivery {
     Message message;
-    std::string entity;                  ///< name of the queue it was received from
-    std::int64_t sequence = 0;           ///< gap-free per entity
+    std::string entity;  ///< name of the queue it was received from
+    std::int64_t sequence = 0;  ///< gap-free per entity
     std::int64_t enqueued_sequence = 0;  ///< the number where it was first enqueued, before forwarding
     TimePoint enqueued_at{};
     TimePoint expires_at = kNever;
-    TimePoint locked_until{};            ///< meaningless when peeked or received without a lock
-    Uuid lock_token;                     ///< nil when peeked or received without a lock
-    int delivery_count = 0;              ///< how often it was handed out before and not completed: 0 the first time
+    TimePoint locked_until{};  ///< meaningless when peeked or received without a lock
+    Uuid lock_token;  ///< nil when peeked or received without a lock
+    int delivery_count = 0;  ///< how often it was handed out before and not completed: 0 the first time
     State state = State::active;
-    std::string dead_letter_source;      ///< entity it was dead-lettered from, for messages of a dead-letter queue
+    std::string
+        dead_letter_source;  ///< entity it was dead-lettered from, for messages of a dead-letter queue
 };
 
 /// Property names that dead-lettering adds.

@@ -7,7 +7,8 @@ namespace millrace::broker {
 namespace {
 
 std::size_t characters(std::string_view text) {
-    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+    return static_cast<std::size_t>(
+        std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
 Error refused(std::string why) { return Error{Errc::invalid_input, "message refused: " + std::move(why)}; }
@@ -19,14 +20,16 @@ Result<void> check_length(std::string_view field, std::string_view text, std::si
 
 std::size_t header_bytes(const Message& message) {
     return message.message_id.size() + (message.session_id ? message.session_id->size() : 0) +
-           message.correlation_id.size() + message.subject.size() + message.content_type.size() + message.to.size() +
-           message.reply_to.size() + message.reply_to_session_id.size() + message.partition_key.size();
+           message.correlation_id.size() + message.subject.size() + message.content_type.size() +
+           message.to.size() + message.reply_to.size() + message.reply_to_session_id.size() +
+           message.partition_key.size();
 }
 
 }  // namespace
 
 Error no_such_entity(std::string_view name) {
-    return Error{Errc::not_found, "there is no queue, topic or subscription \"" + std::string(name.substr(0, 300)) + "\""};
+    return Error{Errc::not_found,
+                 "there is no queue, topic or subscription \"" + std::string(name.substr(0, 300)) + "\""};
 }
 
 Error lock_lost() {
@@ -64,13 +67,14 @@ Result<void> check_message(Message& message) {
     for (const auto& [field, text] : identifiers) {
         if (auto checked = check_length(field, text, limits::message_id_chars_max); !checked) return checked;
     }
-    if (message.time_to_live && message.time_to_live->count() < 0) return refused("its time to live is negative");
+    if (message.time_to_live && message.time_to_live->count() < 0)
+        return refused("its time to live is negative");
     const std::size_t properties = message.properties.empty() ? 0 : encoded_size(message.properties);
     if (properties > limits::properties_bytes_max) return refused("its properties are larger than 64 KiB");
     const std::size_t bytes = header_bytes(message) + properties + message.body.size();
     if (bytes > limits::message_bytes_max) {
-        return refused("its " + std::to_string(bytes) + " bytes are more than 1 MiB; store the content and send a " +
-                       "reference to it");
+        return refused("its " + std::to_string(bytes) +
+                       " bytes are more than 1 MiB; store the content and send a " + "reference to it");
     }
     if (message.message_id.empty()) message.message_id = to_hex(random_uuid());
     return {};

@@ -37,12 +37,14 @@ EntityOptions from_object(const json::object& object) {
         if (kKinds[i] == kind) options.kind = static_cast<EntityKind>(i);
     }
     if (const auto lock = time_of(object, "lock_ms")) options.lock_time = *lock;
-    if (const auto* count = object.if_contains("delivery_count_max")) options.delivery_count_max = count->to_number<int>();
+    if (const auto* count = object.if_contains("delivery_count_max"))
+        options.delivery_count_max = count->to_number<int>();
     options.requires_session = flag_of(object, "requires_session");
     options.duplicate_window = time_of(object, "duplicate_window_ms");
     options.time_to_live = time_of(object, "time_to_live_ms");
     options.dead_letter_on_expiration = flag_of(object, "dead_letter_on_expiration");
-    if (const auto* bytes = object.if_contains("bytes_max")) options.bytes_max = bytes->to_number<std::uint64_t>();
+    if (const auto* bytes = object.if_contains("bytes_max"))
+        options.bytes_max = bytes->to_number<std::uint64_t>();
     options.forward_to = text_of(object, "forward_to");
     options.forward_dead_letters_to = text_of(object, "forward_dead_letters_to");
     return options;
@@ -61,7 +63,8 @@ std::string options_to_json(const EntityOptions& options) {
     if (options.dead_letter_on_expiration) object["dead_letter_on_expiration"] = true;
     if (options.bytes_max != 0) object["bytes_max"] = options.bytes_max;
     if (!options.forward_to.empty()) object["forward_to"] = options.forward_to;
-    if (!options.forward_dead_letters_to.empty()) object["forward_dead_letters_to"] = options.forward_dead_letters_to;
+    if (!options.forward_dead_letters_to.empty())
+        object["forward_dead_letters_to"] = options.forward_dead_letters_to;
     return json::serialize(object);
 }
 
@@ -69,7 +72,8 @@ Result<EntityOptions> options_from_json(std::string_view text) {
     try {
         return from_object(json::parse(json::string_view(text.data(), text.size())).as_object());
     } catch (const std::exception& broken) {
-        return Error{Errc::corrupt, std::string("the stored options of an entity are damaged: ") + broken.what()};
+        return Error{Errc::corrupt,
+                     std::string("the stored options of an entity are damaged: ") + broken.what()};
     }
 }
 

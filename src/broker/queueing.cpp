@@ -45,14 +45,16 @@ void Engine::give_back(EntityState& entity, std::int64_t sequence) {
     arm(slot.expires);
 }
 
-// A lock ended without a settlement: the message goes back, or has used up its deliveries. The slot is busy or locked.
+// A lock ended without a settlement: the message goes back, or has used up its deliveries. The slot is busy
+// or locked.
 void Engine::end_lock(const Entity& entity, std::int64_t sequence, std::vector<Doomed>& doomed) {
     Slot& slot = *entity->slots.find(sequence);
     if (entity->may_be_delivered_again(slot)) return give_back(*entity, sequence);
     doomed.push_back(exhausted_letter(*entity, sequence));
 }
 
-// Serves those who wait, in order, with what is ready. `session` is that of a message that has just become ready.
+// Serves those who wait, in order, with what is ready. `session` is that of a message that has just become
+// ready.
 void Engine::dispatch(const Entity& entity, std::uint32_t session) {
     if (entity->options.requires_session) {
         if (session == 0 || !entity->sessions.contains(session)) return;
@@ -111,9 +113,14 @@ bool Engine::Taken::session_holds() const {
            (entity_->sessions.contains(session_) && entity_->sessions[session_].nonce == session_nonce_);
 }
 
-Receiver::Receiver(Engine& the_engine, Entity the_entity, std::uint32_t the_session, const ReceiveOptions& options)
-    : engine(the_engine), entity(std::move(the_entity)), session(the_session), messages_max(options.messages_max),
-      served(engine.io_), taken(engine, entity, session) {
+Receiver::Receiver(Engine& the_engine, Entity the_entity, std::uint32_t the_session,
+                   const ReceiveOptions& options)
+    : engine(the_engine),
+      entity(std::move(the_entity)),
+      session(the_session),
+      messages_max(options.messages_max),
+      served(engine.io_),
+      taken(engine, entity, session) {
     const std::int64_t end = after(engine.now(), options.wait);
     place_ = line().insert(line().end(), this);
     deadline_ = engine.receive_deadlines_.emplace(end, this);

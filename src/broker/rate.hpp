@@ -32,7 +32,9 @@ class Rate {
         std::int64_t second = -1;
         std::uint32_t events = 0;
     };
-    static std::size_t index(std::int64_t now) noexcept { return static_cast<std::size_t>(now / 1000 % kSeconds); }
+    static std::size_t index(std::int64_t now) noexcept {
+        return static_cast<std::size_t>(now / 1000 % kSeconds);
+    }
 
     std::array<Bucket, kSeconds> buckets_{};
     std::uint64_t total_ = 0;

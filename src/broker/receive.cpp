@@ -59,7 +59,8 @@ Result<std::uint32_t> Engine::session_for(EntityState& entity, const Uuid& token
         return Error{Errc::invalid_input, "\"" + entity.name + "\" has no sessions"};
     }
     if (token.is_nil()) {
-        return Error{Errc::invalid_input, "\"" + entity.name + "\" has sessions: accept one and receive from it"};
+        return Error{Errc::invalid_input,
+                     "\"" + entity.name + "\" has sessions: accept one and receive from it"};
     }
     if (session_of(entity, token) == nullptr) return lock_lost();
     return static_cast<std::uint32_t>(number_of(token));
@@ -70,7 +71,8 @@ awaitable<Result<std::vector<Delivery>>> Engine::receive(std::string name, Recei
     auto entity = open(name);
     if (!entity) co_return entity.error();
     if ((*entity)->options.kind == EntityKind::topic || !(*entity)->options.forward_to.empty()) {
-        co_return Error{Errc::invalid_input, "\"" + name + "\" passes its messages on; receive where they go"};
+        co_return Error{Errc::invalid_input,
+                        "\"" + name + "\" passes its messages on; receive where they go"};
     }
     auto session = session_for(**entity, options.session);
     if (!session) co_return session.error();
@@ -101,8 +103,8 @@ awaitable<Result<std::vector<Delivery>>> Engine::hand_out(Taken taken, ReceiveMo
         return remove ? read_and_remove(connection, wanted) : read_and_count(connection, wanted);
     };
     const bool flush = remove || options_.strict_delivery_counts;
-    auto stored = co_await database_.write(std::move(work), flush ? store::Sync::durable : store::Sync::written,
-                                           store::Undo::none);
+    auto stored = co_await database_.write(
+        std::move(work), flush ? store::Sync::durable : store::Sync::written, store::Undo::none);
     const auto state = co_await asio::this_coro::cancellation_state;
     const bool cancelled = state.cancelled() != asio::cancellation_type::none;
     if (!remove && (cancelled || !taken.session_holds())) {
@@ -114,12 +116,14 @@ awaitable<Result<std::vector<Delivery>>> Engine::hand_out(Taken taken, ReceiveMo
     deliveries.reserve(stored.size());
     const std::vector<std::int64_t> sequences = std::exchange(taken.sequences, {});
     for (std::size_t i = 0; i < sequences.size(); ++i) {
-        if (!stored[i]) throw MachineError("a message of \"" + entity.name + "\" is missing from the database");
+        if (!stored[i])
+            throw MachineError("a message of \"" + entity.name + "\" is missing from the database");
         if (!remove) {
             deliveries.push_back(lock(taken, sequences[i], std::move(*stored[i])));
             continue;
         }
-        deliveries.push_back(make_delivery(entity, sequences[i], *entity.slots.find(sequences[i]), std::move(*stored[i])));
+        deliveries.push_back(
+            make_delivery(entity, sequences[i], *entity.slots.find(sequences[i]), std::move(*stored[i])));
         entity.erase(sequences[i]);
         entity.completed.add(now());
     }
@@ -135,13 +139,15 @@ awaitable<void> Engine::undo_hand_out(Taken taken) {
         counts.push_back({slot.id, slot.deliveries});
     }
     auto work = [counts](store::Connection& connection) {
-        for (const HandOut& one : counts) rows::set_deliveries(connection, one.id, one.deliveries, std::nullopt);
+        for (const HandOut& one : counts)
+            rows::set_deliveries(connection, one.id, one.deliveries, std::nullopt);
         return true;
     };
     try {
         co_await database_.write(std::move(work), store::Sync::written, store::Undo::none);
     } catch (const MachineError&) {
-        for (const std::int64_t sequence : taken.sequences) taken.entity().slots.find(sequence)->deliveries += 1;
+        for (const std::int64_t sequence : taken.sequences)
+            taken.entity().slots.find(sequence)->deliveries += 1;
     }
 }
 
@@ -203,7 +209,8 @@ awaitable<Result<std::vector<Delivery>>> Engine::receive_deferred(std::string na
     co_return co_await hand_out(std::move(taken), options.mode);
 }
 
-awaitable<Result<std::vector<Delivery>>> Engine::peek(std::string name, std::int64_t from, std::size_t messages_max) {
+awaitable<Result<std::vector<Delivery>>> Engine::peek(std::string name, std::int64_t from,
+                                                      std::size_t messages_max) {
     const Operation operation(*this);
     auto opened = open(name);
     if (!opened) co_return opened.error();
@@ -223,11 +230,14 @@ awaitable<Result<std::vector<Delivery>>> Engine::peek(std::string name, std::int
         });
         if (seen.empty()) break;
         from = seen.back().first + 1;
-        auto work = [wanted = std::move(wanted)](store::Connection& connection) { return read_all(connection, wanted); };
+        auto work = [wanted = std::move(wanted)](store::Connection& connection) {
+            return read_all(connection, wanted);
+        };
         auto stored = co_await database_.read(std::move(work));
         for (std::size_t i = 0; i < seen.size(); ++i) {
             if (!stored[i]) continue;
-            deliveries.push_back(make_delivery(*entity, seen[i].first, seen[i].second, std::move(*stored[i])));
+            deliveries.push_back(
+                make_delivery(*entity, seen[i].first, seen[i].second, std::move(*stored[i])));
         }
     }
     co_return deliveries;

@@ -1,5 +1,7 @@
 #include "broker/guards.hpp"
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
 namespace millrace::broker {
 
 using asio::awaitable;
@@ -20,7 +22,8 @@ bool matches(const DeadLetterFilter& filter, const Message& message) {
     return text != nullptr && *text == filter.reason;
 }
 
-std::vector<std::int64_t> select_matching(store::Connection& connection, const std::vector<Candidate>& candidates,
+std::vector<std::int64_t> select_matching(store::Connection& connection,
+                                          const std::vector<Candidate>& candidates,
                                           const DeadLetterFilter& filter) {
     std::vector<std::int64_t> sequences;
     for (const Candidate& one : candidates) {
@@ -36,8 +39,10 @@ std::vector<std::int64_t> select_matching(store::Connection& connection, const s
 
 }  // namespace
 
-/// The first numbers from `from` on, at most a batch of those looked at, that are ready and match; and where to go on.
-awaitable<Engine::Matching> Engine::matching(Entity queue, std::int64_t from, const DeadLetterFilter& filter) {
+/// The first numbers from `from` on, at most a batch of those looked at, that are ready and match; and where
+/// to go on.
+awaitable<Engine::Matching> Engine::matching(Entity queue, std::int64_t from,
+                                             const DeadLetterFilter& filter) {
     Matching found;
     std::vector<Candidate> candidates;
     queue->slots.each(from, [&](std::int64_t sequence, const Slot& slot) {
@@ -60,6 +65,16 @@ bool Engine::reserve_ready(EntityState& queue, std::int64_t sequence) {
     return true;
 }
 
+awaitable<void> Engine::sleep_unless_stopped(TimePoint until) {
+    using namespace asio::experimental::awaitable_operators;
+    while (!stopping_ && clock_.now() < until) {
+        auto due = clock_.sleep_until(until);
+        auto woken = rearm_.wait();
+        auto either = std::move(due) || std::move(woken);
+        co_await std::move(either);
+    }
+}
+
 awaitable<Result<RedriveResult>> Engine::redrive(std::string name, DeadLetterFilter filter, double per_second,
                                                  bool dry_run) {
     const Operation operation(*this);
@@ -80,9 +95,10 @@ awaitable<Result<RedriveResult>> Engine::redrive(std::string name, DeadLetterFil
             result.matched += 1;
             if (dry_run) continue;
             if (per_second > 0 && result.moved > 0) {
-                const auto pace = std::chrono::milliseconds(static_cast<std::int64_t>(1000.0 * static_cast<double>(result.moved) / per_second));
+                const auto pace = std::chrono::milliseconds(
+                    static_cast<std::int64_t>(1000.0 * static_cast<double>(result.moved) / per_second));
                 const TimePoint turn = from_millis(begun) + pace;
-                co_await clock_.sleep_until(turn);
+                co_await sleep_unless_stopped(turn);
             }
             if (stopping_ || owner->removed) co_return result;
             if (!reserve_ready(*queue, sequence)) continue;
@@ -138,7 +154,8 @@ awaitable<Result<std::uint64_t>> Engine::purge(std::string name) {
         std::int64_t next = end;
         entity->slots.each(from, [&](std::int64_t sequence, const Slot& slot) {
             next = sequence + 1;
-            if (slot.phase != Phase::locked && slot.phase != Phase::busy && sequence < end) doomed.push_back(sequence);
+            if (slot.phase != Phase::locked && slot.phase != Phase::busy && sequence < end)
+                doomed.push_back(sequence);
             return doomed.size() < EntityState::kBatch;
         });
         from = doomed.size() < EntityState::kBatch ? end : next;

@@ -4,11 +4,13 @@ namespace millrace::broker {
 
 namespace {
 
-// Numbers are stored ahead in ranges of this size, so that only one send in so many writes the sequence's row.
+// Numbers are stored ahead in ranges of this size, so that only one send in so many writes the sequence's
+// row.
 constexpr std::int64_t kReserve = 4096;
 
 std::size_t fixed_bytes(const Message& message) {
-    return message.body.size() + message.message_id.size() + (message.session_id ? message.session_id->size() : 0);
+    return message.body.size() + message.message_id.size() +
+           (message.session_id ? message.session_id->size() : 0);
 }
 
 }  // namespace
@@ -104,7 +106,8 @@ void Engine::Plan::bury(const Entity& entity, Step step, const char* reason, con
     place(queue, sequence, step, encode_properties(buried, step.origin));
 }
 
-void Engine::Plan::place(const Entity& entity, std::int64_t sequence, const Step& step, const std::string& properties) {
+void Engine::Plan::place(const Entity& entity, std::int64_t sequence, const Step& step,
+                         const std::string& properties) {
     Arrival arrival{entity, sequence, Slot{}, false};
     Slot& slot = arrival.slot;
     const auto& scheduled = step.message.scheduled_at;
@@ -135,7 +138,8 @@ void Engine::Plan::place(const Entity& entity, std::int64_t sequence, const Step
     arrivals_.push_back(std::move(arrival));
 }
 
-// A message id that this plan itself has brought counts as known: the first of two equal messages of a send wins.
+// A message id that this plan itself has brought counts as known: the first of two equal messages of a send
+// wins.
 bool Engine::Plan::is_duplicate(const Entity& entity, const Message& message) {
     if (!entity->options.duplicate_window) return false;
     const auto& [known, row] =
@@ -157,7 +161,8 @@ Result<void> Engine::Plan::check_quotas() const {
         const EntityState& entity = *arrival.entity;
         if (entity.options.bytes_max == 0 || entity.account->bytes <= entity.options.bytes_max) continue;
         return Error{Errc::over_limit, "entity \"" + entity.name + "\" is full: it may hold " +
-                                           std::to_string(entity.options.bytes_max) + " bytes; try again later"};
+                                           std::to_string(entity.options.bytes_max) +
+                                           " bytes; try again later"};
     }
     return {};
 }
@@ -165,7 +170,8 @@ Result<void> Engine::Plan::check_quotas() const {
 void Engine::Plan::finish() {
     for (const auto& [entity, number] : numbers_) {
         const auto reserve = reserve_numbers(*entity, number);
-        if (!reserve || (!reserved_.empty() && reserved_.back() == std::pair(entity, reserve->next))) continue;
+        if (!reserve || (!reserved_.empty() && reserved_.back() == std::pair(entity, reserve->next)))
+            continue;
         reserved_.emplace_back(entity, reserve->next);
         inserts.reserved.push_back(*reserve);
     }

@@ -11,10 +11,13 @@ namespace {
 
 void insert(Connection& connection, const NewMessage& row, const Message& message) {
     connection
-        .prepare("INSERT INTO message(id,entity,sequence,state,enqueued,scheduled,expires,message_id,session_id,bytes,"
-                 "properties,body) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)")
-        .bind(row.id, row.entity, row.sequence, static_cast<int>(row.state), row.enqueued, row.scheduled, row.expires,
-              message.message_id, message.session_id, row.bytes, Blob{row.properties}, Blob{message.body})
+        .prepare(
+            "INSERT INTO "
+            "message(id,entity,sequence,state,enqueued,scheduled,expires,message_id,session_id,bytes,"
+            "properties,body) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)")
+        .bind(row.id, row.entity, row.sequence, static_cast<int>(row.state), row.enqueued, row.scheduled,
+              row.expires, message.message_id, message.session_id, row.bytes, Blob{row.properties},
+              Blob{message.body})
         .run();
 }
 
@@ -60,7 +63,8 @@ void remove(Connection& connection, std::int64_t id) {
     connection.prepare("DELETE FROM delivery WHERE message=?").bind(id).run();
 }
 
-void set_deliveries(Connection& connection, std::int64_t id, int count, std::optional<std::int64_t> ready_at) {
+void set_deliveries(Connection& connection, std::int64_t id, int count,
+                    std::optional<std::int64_t> ready_at) {
     connection.prepare("INSERT OR REPLACE INTO delivery(message,count,ready_at) VALUES(?,?,?)")
         .bind(id, count, ready_at)
         .run();
@@ -77,13 +81,16 @@ void set_state(Connection& connection, std::int64_t id, State state) {
 }
 
 void activate(Connection& connection, std::int64_t id, std::int64_t sequence, std::int64_t enqueued) {
-    connection.prepare("UPDATE message SET state=0,sequence=?,enqueued=? WHERE id=?").bind(sequence, enqueued, id).run();
+    connection.prepare("UPDATE message SET state=0,sequence=?,enqueued=? WHERE id=?")
+        .bind(sequence, enqueued, id)
+        .run();
 }
 
 Merged merge(Connection& connection, std::int64_t id, const Properties& changes, std::string_view source) {
     auto& select = connection.prepare("SELECT properties FROM message WHERE id=?");
     select.bind(id);
-    if (!select.step()) throw MachineError("message row " + std::to_string(id) + " is missing from the database");
+    if (!select.step())
+        throw MachineError("message row " + std::to_string(id) + " is missing from the database");
     Message message;
     Origin origin;
     const auto decoded = decode_properties(select.text(0), message, origin);
@@ -107,9 +114,12 @@ void set_properties(Connection& connection, std::int64_t id, const Merged& merge
 void move_to(Connection& connection, std::int64_t id, std::int64_t entity, std::int64_t sequence,
              const Merged& merged) {
     connection
-        .prepare("UPDATE message SET entity=?,sequence=?,state=0,expires=NULL,properties=?,bytes=bytes+? WHERE id=?")
+        .prepare(
+            "UPDATE message SET entity=?,sequence=?,state=0,expires=NULL,properties=?,bytes=bytes+? WHERE "
+            "id=?")
         .bind(entity, sequence, Blob{merged.properties}, merged.growth, id)
         .run();
+    connection.prepare("UPDATE delivery SET ready_at=NULL WHERE message=?").bind(id).run();
 }
 
 }  // namespace millrace::broker::rows

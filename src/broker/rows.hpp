@@ -13,7 +13,8 @@
 
 namespace millrace::broker::rows {
 
-/// A row of `message`; its texts and body are those of a Message beside it. Times are milliseconds since 1970.
+/// A row of `message`; its texts and body are those of a Message beside it. Times are milliseconds since
+/// 1970.
 struct NewMessage {
     std::size_t message = 0;  ///< which of the messages beside it
     std::int64_t id = 0;
@@ -67,7 +68,8 @@ void decode(StoredMessage&& stored, Message& message, Origin& origin);
 
 /// Deletes the message and its delivery count.
 void remove(store::Connection& connection, std::int64_t id);
-void set_deliveries(store::Connection& connection, std::int64_t id, int count, std::optional<std::int64_t> ready_at);
+void set_deliveries(store::Connection& connection, std::int64_t id, int count,
+                    std::optional<std::int64_t> ready_at);
 void set_next(store::Connection& connection, const NextSequence& next);
 void set_state(store::Connection& connection, std::int64_t id, State state);
 /// A scheduled message enters its queue.
@@ -78,9 +80,10 @@ struct Merged {
     std::string properties;
     std::int64_t growth = 0;
 };
-Merged merge(store::Connection& connection, std::int64_t id, const Properties& changes, std::string_view source);
+Merged merge(store::Connection& connection, std::int64_t id, const Properties& changes,
+             std::string_view source);
 void set_properties(store::Connection& connection, std::int64_t id, const Merged& merged);
-/// Puts the message into a dead-letter queue: never expires there.
+/// Puts the message into a dead-letter queue: it is ready there and never expires.
 void move_to(store::Connection& connection, std::int64_t id, std::int64_t entity, std::int64_t sequence,
              const Merged& merged);
 

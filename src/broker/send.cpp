@@ -14,14 +14,16 @@ Error session_missing(const std::string& name) {
 
 Result<void> Engine::check_target(const EntityState& entity, const Message& message) {
     if (entity.is_dead_letter_queue || entity.options.kind == EntityKind::subscription) {
-        return Error{Errc::invalid_input, "\"" + entity.name + "\" takes no messages from senders; send to its " +
+        return Error{Errc::invalid_input, "\"" + entity.name +
+                                              "\" takes no messages from senders; send to its " +
                                               (entity.is_dead_letter_queue ? "queue" : "topic")};
     }
     if (entity.options.requires_session && !message.session_id) return session_missing(entity.name);
     return {};
 }
 
-awaitable<Result<std::vector<std::int64_t>>> Engine::send(std::string name, std::vector<Message> messages, With with) {
+awaitable<Result<std::vector<std::int64_t>>> Engine::send(std::string name, std::vector<Message> messages,
+                                                          With with) {
     const Operation operation(*this);
     auto entity = open(name);
     if (!entity) co_return entity.error();
@@ -55,8 +57,8 @@ awaitable<Result<std::vector<std::int64_t>>> Engine::send(std::string name, std:
 // Without `with` nothing can fail but the machine, so no savepoint is needed.
 awaitable<Result<void>> Engine::store(Plan& plan, With with) {
     const store::Undo undo = with ? store::Undo::savepoint : store::Undo::none;
-    auto work = [inserts = std::move(plan.inserts), with = std::move(with)](store::Connection& connection)
-        -> Result<void> {
+    auto work = [inserts = std::move(plan.inserts),
+                 with = std::move(with)](store::Connection& connection) -> Result<void> {
         inserts.apply(connection);
         return with ? with(connection) : Result<void>();
     };
@@ -78,7 +80,8 @@ awaitable<Result<void>> Engine::cancel_scheduled(std::string name, std::vector<s
         }
         ids.push_back(slot->id);
     }
-    for (const std::int64_t sequence : sequences) queue.set_phase(sequence, *queue.slots.find(sequence), Phase::busy);
+    for (const std::int64_t sequence : sequences)
+        queue.set_phase(sequence, *queue.slots.find(sequence), Phase::busy);
     OnFailure put_back([&] {
         for (const std::int64_t sequence : sequences) {
             Slot& slot = *queue.slots.find(sequence);

@@ -38,14 +38,16 @@ awaitable<Result<SessionLock>> Engine::accept_session(std::string name, std::opt
     auto opened = open(name);
     if (!opened) co_return opened.error();
     const Entity entity = *opened;
-    if (!entity->options.requires_session) co_return Error{Errc::invalid_input, "\"" + name + "\" has no sessions"};
+    if (!entity->options.requires_session)
+        co_return Error{Errc::invalid_input, "\"" + name + "\" has no sessions"};
     if (session_id) {
         if (session_id->size() > limits::session_id_chars_max * 4) {
             co_return Error{Errc::invalid_input, "the session id is longer than 128 characters"};
         }
         const std::uint32_t number = entity->sessions.intern(*session_id);
         if (entity->sessions[number].nonce != 0) {
-            co_return Error{Errc::over_limit, "session \"" + *session_id + "\" is locked by another receiver"};
+            co_return Error{Errc::over_limit,
+                            "session \"" + *session_id + "\" is locked by another receiver"};
         }
         co_return lock_session(*entity, number);
     }
@@ -75,6 +77,7 @@ Result<TimePoint> Engine::renew_session(const SessionLock& lock) {
 /// Unlocks a session whose time is over; what was in flight goes back or has used up its deliveries.
 std::vector<Engine::Doomed> Engine::lose_session(const Entity& entity, std::uint32_t number) {
     Session& session = entity->sessions[number];
+    if (session.nonce == 0) return {};
     session.nonce = 0;
     while (!session.receivers.empty()) {
         Receiver& receiver = *session.receivers.front();
@@ -144,13 +147,16 @@ awaitable<Result<void>> Engine::set_session_state(SessionLock lock, std::optiona
     if (state && state->size() > limits::message_bytes_max) {
         co_return Error{Errc::invalid_input, "the session state is larger than 1 MiB"};
     }
-    auto work = [id = (*entity)->id, session_id = session->id, state = std::move(state)](store::Connection& connection) {
+    auto work = [id = (*entity)->id, session_id = session->id,
+                 state = std::move(state)](store::Connection& connection) {
         if (state) {
             connection.prepare("INSERT OR REPLACE INTO session_state(entity,session_id,state) VALUES(?,?,?)")
                 .bind(id, session_id, store::Blob{*state})
                 .run();
         } else {
-            connection.prepare("DELETE FROM session_state WHERE entity=? AND session_id=?").bind(id, session_id).run();
+            connection.prepare("DELETE FROM session_state WHERE entity=? AND session_id=?")
+                .bind(id, session_id)
+                .run();
         }
         return true;
     };

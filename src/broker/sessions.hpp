@@ -22,12 +22,12 @@ struct Session {
     std::string id;
     std::set<std::int64_t> ready;       ///< numbers of its ready messages
     std::set<std::int64_t> locked;      ///< numbers of those handed out
-    std::set<std::int64_t> postponed;   ///< those that come after one of these wait for it, to stay in order
-    std::uint64_t messages = 0;         ///< in any state
-    std::uint64_t nonce = 0;            ///< the secret half of the session lock's token; 0: not locked
+    std::set<std::int64_t> postponed;  ///< those that come after one of these wait for it, to stay in order
+    std::uint64_t messages = 0;  ///< in any state
+    std::uint64_t nonce = 0;  ///< the secret half of the session lock's token; 0: not locked
     std::int64_t locked_until = 0;
-    std::list<Receiver*> receivers;     ///< receives that wait, in order
-    std::int64_t listed = -1;           ///< its key among the available ones, -1: not there
+    std::list<Receiver*> receivers;  ///< receives that wait, in order
+    std::int64_t listed = -1;  ///< its key among the available ones, -1: not there
 
     /// Where the numbers of messages in `phase` are kept; null: nowhere.
     std::set<std::int64_t>* numbers_in(Phase phase) {
@@ -42,7 +42,8 @@ struct Session {
     }
 };
 
-/// Sessions by number (1, 2, …) and by id. A session exists while it has a message, a lock or a waiting receive.
+/// Sessions by number (1, 2, …) and by id. A session exists while it has a message, a lock or a waiting
+/// receive.
 class Sessions {
   public:
     /// The number of session `id`, which is made if it does not exist.
@@ -50,10 +51,12 @@ class Sessions {
     std::optional<std::uint32_t> find(std::string_view id) const;
     Session& operator[](std::uint32_t number) { return table_[number - 1]; }
     /// True if `number` is in use.
-    bool contains(std::uint32_t number) const { return number >= 1 && number <= table_.size() && in_use_[number - 1]; }
+    bool contains(std::uint32_t number) const {
+        return number >= 1 && number <= table_.size() && in_use_[number - 1];
+    }
 
-    /// To be called after every change of `ready` or `nonce`: lists the session as available or not, and frees its
-    /// number if nothing keeps it.
+    /// To be called after every change of `ready` or `nonce`: lists the session as available or not, and
+    /// frees its number if nothing keeps it.
     void update(std::uint32_t number);
     /// The unlocked session whose first ready message is the oldest; 0: none.
     std::uint32_t next_available() const { return available_.empty() ? 0 : available_.begin()->second; }

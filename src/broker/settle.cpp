@@ -6,6 +6,9 @@ using asio::awaitable;
 
 namespace {
 
+constexpr std::optional<State> kSameState;
+constexpr std::optional<State> kDeferred = State::deferred;
+
 Error too_many_properties() {
     return Error{Errc::invalid_input, "the message's properties would be larger than 64 KiB"};
 }
@@ -24,7 +27,10 @@ std::string shortened(std::string text) {
 }  // namespace
 
 Engine::Held::Held(Engine& engine, Entity entity, std::int64_t sequence, Slot& slot)
-    : engine_(&engine), entity_(std::move(entity)), sequence_(sequence), slot_(&slot),
+    : engine_(&engine),
+      entity_(std::move(entity)),
+      sequence_(sequence),
+      slot_(&slot),
       session_nonce_(slot.session == 0 ? 0 : entity_->sessions[slot.session].nonce) {
     entity_->set_phase(sequence, slot, Phase::busy);
 }
@@ -32,7 +38,8 @@ Engine::Held::Held(Engine& engine, Entity entity, std::int64_t sequence, Slot& s
 // The settlement failed. If the session's lock was lost meanwhile the message goes back without its holder.
 Engine::Held::~Held() {
     if (slot_ == nullptr) return;
-    const bool session_lost = slot_->session != 0 && entity_->sessions[slot_->session].nonce != session_nonce_;
+    const bool session_lost =
+        slot_->session != 0 && entity_->sessions[slot_->session].nonce != session_nonce_;
     if (session_lost) slot_->due = engine_->now();
     entity_->set_phase(sequence_, *slot_, Phase::locked);
     if (slot_->session != 0 && !session_lost) return;
@@ -46,8 +53,10 @@ Result<Engine::Held> Engine::hold(const LockRef& lock) {
     if (!entity) return entity.error();
     const std::int64_t sequence = number_of(lock.token);
     Slot* slot = (*entity)->slots.find(sequence);
-    if (slot == nullptr || slot->phase != Phase::locked || slot->nonce != nonce_of(lock.token)) return lock_lost();
-    const std::int64_t until = slot->session == 0 ? slot->due : (*entity)->sessions[slot->session].locked_until;
+    if (slot == nullptr || slot->phase != Phase::locked || slot->nonce != nonce_of(lock.token))
+        return lock_lost();
+    const std::int64_t until =
+        slot->session == 0 ? slot->due : (*entity)->sessions[slot->session].locked_until;
     if (until <= now()) return lock_lost();
     return Held(*this, *entity, sequence, *slot);
 }
@@ -86,7 +95,8 @@ void Engine::finish(Held& held) {
     held.entity().completed.add(now());
 }
 
-awaitable<Result<void>> Engine::complete_with(LockRef lock, std::vector<std::pair<std::string, Message>> follow_ups,
+awaitable<Result<void>> Engine::complete_with(LockRef lock,
+                                              std::vector<std::pair<std::string, Message>> follow_ups,
                                               With with) {
     const Operation operation(*this);
     std::vector<Message> messages;
@@ -112,7 +122,8 @@ awaitable<Result<void>> Engine::complete_with(LockRef lock, std::vector<std::pai
     if (auto room = plan->check_quotas(); !room) co_return room.error();
     plan->finish();
     plan->inserts.messages = std::move(messages);
-    auto finish_with = [id = held->slot().id, with = std::move(with)](store::Connection& connection) -> Result<void> {
+    auto finish_with = [id = held->slot().id,
+                        with = std::move(with)](store::Connection& connection) -> Result<void> {
         rows::remove(connection, id);
         return with ? with(connection) : Result<void>();
     };
@@ -125,13 +136,15 @@ awaitable<Result<void>> Engine::complete_with(LockRef lock, std::vector<std::pai
 }
 
 /// Merges `properties` into the stored ones and sets the state, if given, in one transaction.
-awaitable<Result<void>> Engine::merge_properties(const Held& held, Properties properties, std::optional<State> state) {
-    auto work = [id = held.slot().id, properties = std::move(properties), state](store::Connection& connection)
-        -> Result<std::int64_t> {
+awaitable<Result<void>> Engine::merge_properties(const Held& held, Properties properties,
+                                                 std::optional<State> state) {
+    auto work = [id = held.slot().id, properties = std::move(properties),
+                 state](store::Connection& connection) -> Result<std::int64_t> {
         std::int64_t growth = 0;
         if (!properties.empty()) {
             const rows::Merged merged = rows::merge(connection, id, properties, {});
-            if (merged.properties.size() > limits::properties_bytes_max + limits::dead_letter_text_chars_max) {
+            if (merged.properties.size() >
+                limits::properties_bytes_max + limits::dead_letter_text_chars_max) {
                 return too_many_properties();
             }
             rows::set_properties(connection, id, merged);
@@ -148,7 +161,8 @@ awaitable<Result<void>> Engine::merge_properties(const Held& held, Properties pr
 
 void Engine::grow(EntityState& entity, Slot& slot, std::int64_t bytes) {
     slot.bytes = static_cast<std::uint32_t>(slot.bytes + bytes);
-    entity.account->bytes = static_cast<std::uint64_t>(static_cast<std::int64_t>(entity.account->bytes) + bytes);
+    entity.account->bytes =
+        static_cast<std::uint64_t>(static_cast<std::int64_t>(entity.account->bytes) + bytes);
 }
 
 // Without properties nothing has to be written: the count was, before the message was handed out.
@@ -163,7 +177,7 @@ awaitable<Result<void>> Engine::abandon(LockRef lock, Properties properties) {
         co_return co_await bury_held(std::move(*held), std::move(doomed));
     }
     if (!properties.empty()) {
-        auto merged = co_await merge_properties(*held, std::move(properties), std::nullopt);
+        auto merged = co_await merge_properties(*held, std::move(properties), kSameState);
         if (!merged) co_return merged;
     }
     const std::uint32_t session = held->slot().session;
@@ -177,7 +191,7 @@ awaitable<Result<void>> Engine::defer(LockRef lock, Properties properties) {
     const Operation operation(*this);
     auto held = hold(lock);
     if (!held) co_return held.error();
-    auto stored = co_await merge_properties(*held, std::move(properties), State::deferred);
+    auto stored = co_await merge_properties(*held, std::move(properties), kDeferred);
     if (!stored) co_return stored;
     Slot& slot = held->slot();
     held->release();
@@ -193,7 +207,8 @@ awaitable<Result<void>> Engine::dead_letter(LockRef lock, std::string reason, st
     auto held = hold(lock);
     if (!held) co_return held.error();
     if (held->entity().is_dead_letter_queue) {
-        co_return Error{Errc::invalid_input, "a dead letter cannot be dead-lettered again; complete or redrive it"};
+        co_return Error{Errc::invalid_input,
+                        "a dead letter cannot be dead-lettered again; complete or redrive it"};
     }
     Doomed doomed{held->sequence(), shortened(std::move(reason)), shortened(std::move(description)),
                   std::move(properties)};

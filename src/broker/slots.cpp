@@ -42,7 +42,9 @@ Slot* Slots::find(std::int64_t sequence) noexcept {
     return slot.phase == Phase::none ? nullptr : &slot;
 }
 
-const Slot* Slots::find(std::int64_t sequence) const noexcept { return const_cast<Slots*>(this)->find(sequence); }
+const Slot* Slots::find(std::int64_t sequence) const noexcept {
+    return const_cast<Slots*>(this)->find(sequence);
+}
 
 void Slots::erase(std::int64_t sequence) noexcept {
     const std::int64_t number = block_of(sequence);

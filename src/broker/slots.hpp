@@ -39,8 +39,9 @@ struct Slot {
     bool deferred = false;             ///< locked by its number: goes back to deferred, not to ready
 };
 
-/// The slots of one entity in blocks of 256 numbers. A block lives while it holds a message, so that memory follows the
-/// number of messages whatever their order of leaving. Insert, find, erase: logarithmic in the number of blocks.
+/// The slots of one entity in blocks of 256 numbers. A block lives while it holds a message, so that memory
+/// follows the number of messages whatever their order of leaving. Insert, find, erase: logarithmic in the
+/// number of blocks.
 class Slots {
   public:
     /// A new slot for `sequence`, which must have none, in phase `busy`. The address holds until `erase`.
@@ -63,7 +64,8 @@ class Slots {
     void each(std::int64_t from, F visit) {
         for (auto at = blocks_.lower_bound(block_of(from)); at != blocks_.end(); ++at) {
             for (std::size_t i = 0; i < kBlock; ++i) {
-                const std::int64_t sequence = at->first * static_cast<std::int64_t>(kBlock) + static_cast<std::int64_t>(i);
+                const std::int64_t sequence =
+                    at->first * static_cast<std::int64_t>(kBlock) + static_cast<std::int64_t>(i);
                 Slot& slot = at->second->slots[i];
                 if (sequence < from || slot.phase == Phase::none) continue;
                 if (!visit(sequence, slot)) return;
@@ -86,13 +88,16 @@ class Slots {
     };
 
     static std::int64_t block_of(std::int64_t sequence) noexcept { return sequence >> 8; }
-    static std::size_t index_of(std::int64_t sequence) noexcept { return static_cast<std::size_t>(sequence & 255); }
+    static std::size_t index_of(std::int64_t sequence) noexcept {
+        return static_cast<std::size_t>(sequence & 255);
+    }
     Block* block(std::int64_t number) const noexcept;
     void set_ready(std::int64_t number, Block& block, std::size_t index, bool ready);
 
     std::map<std::int64_t, std::unique_ptr<Block>> blocks_;
     std::map<std::int64_t, Block*> ready_blocks_;
-    std::unique_ptr<Block> spare_;  ///< an empty one, so that a queue that goes empty and back does not allocate
+    std::unique_ptr<Block>
+        spare_;  ///< an empty one, so that a queue that goes empty and back does not allocate
     std::array<std::uint64_t, kPhases> counts_{};
     std::uint64_t size_ = 0;
 };

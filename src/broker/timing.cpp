@@ -48,10 +48,13 @@ void Engine::end_waits(std::int64_t time) {
     }
 }
 
+// A moment may stand in its heap twice, so each of these asks again whether its message still waits for it.
 awaitable<void> Engine::expire_locks(Entity entity) {
     std::vector<Doomed> doomed;
     for (const std::int64_t sequence : entity->take_expired_locks(now())) {
-        const std::uint32_t session = entity->slots.find(sequence)->session;
+        const Slot& slot = *entity->slots.find(sequence);
+        if (slot.phase != Phase::locked) continue;
+        const std::uint32_t session = slot.session;
         end_lock(entity, sequence, doomed);
         dispatch(entity, session);
     }
@@ -61,6 +64,7 @@ awaitable<void> Engine::expire_locks(Entity entity) {
 awaitable<void> Engine::expire_sessions(Entity entity) {
     std::vector<Doomed> doomed;
     for (const std::int64_t number : entity->take_expired_sessions(now())) {
+        if (!entity->sessions.contains(static_cast<std::uint32_t>(number))) continue;
         auto lost = lose_session(entity, static_cast<std::uint32_t>(number));
         std::move(lost.begin(), lost.end(), std::back_inserter(doomed));
     }
@@ -74,7 +78,7 @@ awaitable<void> Engine::fire_timers(Entity entity) {
         if (slot.phase == Phase::scheduled) {
             entity->set_phase(sequence, slot, Phase::busy);
             scheduled.push_back(sequence);
-        } else {
+        } else if (slot.phase == Phase::postponed) {
             give_back(*entity, sequence);
             dispatch(entity, slot.session);
         }
@@ -137,7 +141,8 @@ awaitable<void> Engine::expire_messages(Entity entity) {
     std::vector<std::int64_t> expired;
     for (const std::int64_t sequence : entity->take_expiries(now())) {
         Slot& slot = *entity->slots.find(sequence);
-        if (slot.phase != Phase::ready && slot.phase != Phase::postponed && slot.phase != Phase::expired) continue;
+        if (slot.phase != Phase::ready && slot.phase != Phase::postponed && slot.phase != Phase::expired)
+            continue;
         entity->set_phase(sequence, slot, Phase::busy);
         expired.push_back(sequence);
     }

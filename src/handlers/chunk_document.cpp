@@ -19,7 +19,8 @@ constexpr std::size_t kBatchChunksMax = 64;
 
 text::ChunkOptions chunk_options(const Services& services) {
     const auto& model = services.provider.model();
-    if (services.tokens) return text::chunk_options(services.tokens, model.chunk_tokens, model.chunk_overlap_tokens);
+    if (services.tokens)
+        return text::chunk_options(services.tokens, model.chunk_tokens, model.chunk_overlap_tokens);
     text::ChunkOptions options;
     options.tokens_max = model.chunk_tokens;
     options.overlap_tokens = model.chunk_overlap_tokens;
@@ -65,7 +66,8 @@ std::vector<work::FollowUp> next_messages(const work::VersionRef& version, const
     for (std::size_t first = 0; first < missing.size(); first += kBatchChunksMax) {
         const auto batch = missing.subspan(first, std::min(kBatchChunksMax, missing.size() - first));
         const std::string step = "embed/" + std::to_string(batch.front());
-        messages.push_back({work::queue::embed, pipeline_message(version, step, embed_body(staged.total, batch))});
+        messages.push_back(
+            {work::queue::embed, pipeline_message(version, step, embed_body(staged.total, batch))});
     }
     if (messages.empty()) {
         const json::object body{{"title", payload.title}, {"category", payload.category}};
@@ -76,12 +78,13 @@ std::vector<work::FollowUp> next_messages(const work::VersionRef& version, const
 
 }  // namespace
 
-asio::awaitable<Result<std::vector<index::ChunkText>>> split_text(Services& services,
-                                                                  std::shared_ptr<const text::ExtractedText> text) {
+asio::awaitable<Result<std::vector<index::ChunkText>>> split_text(
+    Services& services, std::shared_ptr<const text::ExtractedText> text) {
     auto work = [text, options = chunk_options(services)] { return to_index(text::split(*text, options)); };
     std::vector<index::ChunkText> chunks = co_await services.pool.run(std::move(work));
     if (chunks.size() > limits::chunks_per_document_max) {
-        co_return Error{Errc::over_limit, "the document has " + std::to_string(chunks.size()) + " passages, at most " +
+        co_return Error{Errc::over_limit, "the document has " + std::to_string(chunks.size()) +
+                                              " passages, at most " +
                                               std::to_string(limits::chunks_per_document_max) +
                                               " are indexed; split it into several documents"};
     }
@@ -97,7 +100,8 @@ asio::awaitable<work::Outcome> chunk_document(Services& services, Job job) {
     auto chunks = co_await split_text(services, text);
     if (!chunks) co_return dead_letter_for_content(chunks.error());
 
-    index::DocumentVersion version{job.version.document, job.version.generation, payload->title, payload->category};
+    index::DocumentVersion version{job.version.document, job.version.generation, payload->title,
+                                   payload->category};
     std::string model = services.model_key();
     auto staged = co_await services.index.stage(std::move(version), std::move(model), std::move(*chunks));
     if (!staged) co_return outcome_for(staged.error(), job.delivery.delivery_count, services.jitter());

@@ -59,8 +59,9 @@ asio::awaitable<void> DeadLetterWatch::mark(const broker::Delivery& delivery, co
     auto work = [version = *version, queue, error = reason + ": " + description,
                  now = services_.clock.now()](store::Connection& connection) -> Result<void> {
         const auto document = work::records::find_document(connection, version.document);
-        const bool open = document && document->generation == version.generation &&
-                          (document->status == work::Status::accepted || document->status == work::Status::running);
+        const bool open =
+            document && document->generation == version.generation &&
+            (document->status == work::Status::accepted || document->status == work::Status::running);
         if (open) work::records::fail(connection, version, queue, error, now);
         return {};
     };

@@ -1,5 +1,5 @@
-// Ends the operations of documents whose message reached a dead-letter queue without a handler having said so: after
-// too many crashes, or when its lock ran out too often.
+// Ends the operations of documents whose message reached a dead-letter queue without a handler having said
+// so: after too many crashes, or when its lock ran out too often.
 #pragma once
 
 #include "broker/broker.hpp"
@@ -11,8 +11,8 @@
 
 namespace millrace::handlers {
 
-/// Looks at the dead-letter queues of `queues`, from the first message at its start and then at what comes after.
-/// On the I/O thread.
+/// Looks at the dead-letter queues of `queues`, from the first message at its start and then at what comes
+/// after. On the I/O thread.
 class DeadLetterWatch {
   public:
     DeadLetterWatch(Services& services, broker::Broker& broker, std::vector<std::string> queues);

@@ -22,11 +22,14 @@ struct Language {
 
 constexpr Language kLanguages[] = {
     {"en", " the of and to in is that for it with as on are be this by from not or an was can which you if "},
-    {"de", " der die und in den von zu das mit sich des auf ist im dem nicht ein eine als auch es an werden aus "},
+    {"de",
+     " der die und in den von zu das mit sich des auf ist im dem nicht ein eine als auch es an werden aus "},
     {"fr", " de la le et les des en un une du est que dans pour qui sur au par plus ne pas ce avec il sont "},
     {"es", " de la que el en y los se del las un por con una su para es al lo como más pero sus le o "},
-    {"it", " di che e la il un a per in una sono del con le si della da non dei nel alla come più anche gli "},
-    {"nl", " de van het een en in is dat op te zijn met voor niet aan er om ook als dan door bij uit naar ze "},
+    {"it",
+     " di che e la il un a per in una sono del con le si della da non dei nel alla come più anche gli "},
+    {"nl",
+     " de van het een en in is dat op te zijn met voor niet aan er om ook als dan door bij uit naar ze "},
     {"pt", " de a o que e do da em um para com não uma os no se na por mais as dos como mas ao ele das "},
 };
 
@@ -37,7 +40,8 @@ template <class Use>
 void for_each_word(std::string_view text, Use use) {
     std::string word;
     for (std::size_t i = 0; i <= text.size(); ++i) {
-        const auto c = i < text.size() ? static_cast<unsigned char>(text[i]) : static_cast<unsigned char>(' ');
+        const auto c =
+            i < text.size() ? static_cast<unsigned char>(text[i]) : static_cast<unsigned char>(' ');
         if (is_letter(c)) {
             if (word.size() < kWordBytesMax) word += static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
         } else if (!word.empty()) {
@@ -62,8 +66,10 @@ WordCounts count_words(std::string_view text) {
     for_each_word(text, [&counts](const std::string& word) {
         counts.words += 1;
         const auto known = counts.each.find(word);
-        if (known != counts.each.end()) known->second += 1;
-        else if (counts.each.size() < kDistinctWordsMax) counts.each.emplace(word, 1);
+        if (known != counts.each.end())
+            known->second += 1;
+        else if (counts.each.size() < kDistinctWordsMax)
+            counts.each.emplace(word, 1);
     });
     for (const auto& [word, count] : counts.each) {
         for (std::size_t i = 0; i < std::size(kLanguages); ++i) {
@@ -90,7 +96,8 @@ json::array key_words(const WordCounts& counts, std::size_t language) {
         return a.first != b.first ? a.first > b.first : a.second < b.second;
     });
     json::array words;
-    for (std::size_t i = 0; i < std::min(ranked.size(), kKeywordsMax); ++i) words.push_back(json::string(ranked[i].second));
+    for (std::size_t i = 0; i < std::min(ranked.size(), kKeywordsMax); ++i)
+        words.push_back(json::string(ranked[i].second));
     return words;
 }
 

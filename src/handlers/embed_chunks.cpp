@@ -40,7 +40,8 @@ asio::awaitable<provider::Outcome<provider::Embeddings>> call_provider(Services&
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
     if (services.observer.embedding_took) services.observer.embedding_took(std::string(), took.count());
     if (answer && answer->vectors.size() != waiting.size()) {
-        co_return provider::Failure{provider::FailureKind::transient, 0, "the provider answered another number of vectors"};
+        co_return provider::Failure{provider::FailureKind::transient, 0,
+                                    "the provider answered another number of vectors"};
     }
     co_return answer;
 }
@@ -49,7 +50,8 @@ asio::awaitable<provider::Outcome<provider::Embeddings>> call_provider(Services&
 asio::awaitable<std::vector<Waiting>> load_waiting(Services& services, const Job& job,
                                                    std::vector<std::uint32_t> ordinals, Embedded& embedded) {
     std::vector<Waiting> waiting;
-    auto staged = co_await services.index.staged_texts(job.version.document, job.version.generation, ordinals);
+    auto staged =
+        co_await services.index.staged_texts(job.version.document, job.version.generation, ordinals);
     if (!staged) {
         embedded.gone = staged.error().code == Errc::not_found;
         if (!embedded.gone) {
@@ -85,7 +87,8 @@ asio::awaitable<bool> store_vectors(Services& services, const Job& job, std::spa
 
 }  // namespace
 
-asio::awaitable<Embedded> embed_missing(Services& services, const Job& job, std::vector<std::uint32_t> ordinals) {
+asio::awaitable<Embedded> embed_missing(Services& services, const Job& job,
+                                        std::vector<std::uint32_t> ordinals) {
     Embedded embedded;
     std::vector<Waiting> waiting = co_await load_waiting(services, job, std::move(ordinals), embedded);
     std::span<const Waiting> rest(waiting);

@@ -14,18 +14,20 @@ asio::awaitable<Result<void>> note_progress(Services& services, work::VersionRef
                  now = services.clock.now()](store::Connection& connection) -> Result<void> {
         records::set_stage(connection, version, "embed", now);
         records::set_title(connection, version, title);
-        records::set_progress(connection, version, static_cast<std::int64_t>(done), static_cast<std::int64_t>(total),
-                              now);
+        records::set_progress(connection, version, static_cast<std::int64_t>(done),
+                              static_cast<std::int64_t>(total), now);
         return {};
     };
     co_return co_await services.database.write(std::move(work));
 }
 
-asio::awaitable<Result<index::Staged>> stage_text(Services& services, const Job& job, const IngestPayload& payload,
+asio::awaitable<Result<index::Staged>> stage_text(Services& services, const Job& job,
+                                                  const IngestPayload& payload,
                                                   std::shared_ptr<const text::ExtractedText> text) {
     auto chunks = co_await split_text(services, text);
     if (!chunks) co_return chunks.error();
-    index::DocumentVersion version{job.version.document, job.version.generation, payload.title, payload.category};
+    index::DocumentVersion version{job.version.document, job.version.generation, payload.title,
+                                   payload.category};
     std::string model = services.model_key();
     co_return co_await services.index.stage(std::move(version), std::move(model), std::move(*chunks));
 }

@@ -45,7 +45,7 @@ Extraction extract_content(const Content& content, bool with_json) {
 asio::awaitable<Result<Content>> load_content(Services& services, const IngestPayload& payload) {
     Content content{payload.content, payload.content_type, payload.file_name};
     if (payload.content_ref.empty()) {
-        if (content.type.empty()) content.type = "text/plain; charset=utf-8";
+        if (content.type.empty() && content.file_name.empty()) content.type = "text/plain; charset=utf-8";
         co_return content;
     }
     auto bytes = co_await get_blob(services, payload.content_ref);
@@ -110,7 +110,8 @@ asio::awaitable<work::Outcome> extract_document(Services& services, Job job) {
     std::string body = text_body(*payload, extraction, title, blob);
     work::Done done;
     done.follow_ups.push_back({work::queue::chunk, pipeline_message(job.version, "chunk", body)});
-    done.follow_ups.push_back({work::queue::metadata, pipeline_message(job.version, "metadata", std::move(body))});
+    done.follow_ups.push_back(
+        {work::queue::metadata, pipeline_message(job.version, "metadata", std::move(body))});
     done.with = [version = job.version, title, blob,
                  now = services.clock.now()](store::Connection& connection) -> Result<void> {
         records::set_stage(connection, version, "chunk", now);

@@ -7,7 +7,8 @@
 
 namespace millrace::handlers {
 
-/// A failed provider call. `delivery_count`: earlier deliveries of the message; `random` in [0, 1) for jitter.
+/// A failed provider call. `delivery_count`: earlier deliveries of the message; `random` in [0, 1) for
+/// jitter.
 work::Outcome outcome_for(const provider::Failure& failure, int delivery_count, double random);
 
 /// A failure of a store, a queue or an index: temporary ones are tried again, the rest is dead-lettered.

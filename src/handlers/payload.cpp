@@ -22,7 +22,8 @@ std::string normal_name(std::string_view name) {
 }
 
 Error wrong(std::string_view name, std::string_view expected) {
-    return Error{Errc::invalid_input, "the member \"" + std::string(name) + "\" is not " + std::string(expected)};
+    return Error{Errc::invalid_input,
+                 "the member \"" + std::string(name) + "\" is not " + std::string(expected)};
 }
 
 /// Reads the text members of a payload one after the other and keeps the first error.
@@ -32,13 +33,17 @@ class Reader {
 
     void text(std::string_view name, std::string& into) {
         auto value = payload_.text(name);
-        if (value) into = std::move(*value);
-        else if (!error_) error_ = value.error();
+        if (value)
+            into = std::move(*value);
+        else if (!error_)
+            error_ = value.error();
     }
     void integer(std::string_view name, std::int64_t& into) {
         auto value = payload_.integer(name, into);
-        if (value) into = *value;
-        else if (!error_) error_ = value.error();
+        if (value)
+            into = *value;
+        else if (!error_)
+            error_ = value.error();
     }
     const std::optional<Error>& error() const { return error_; }
 
@@ -113,7 +118,9 @@ std::string write_extracted(const text::ExtractedText& extracted) {
     }
     json::array pages;
     for (const auto offset : extracted.page_offsets) pages.push_back(offset);
-    const json::object object{{"text", extracted.text}, {"title", extracted.title}, {"sections", std::move(sections)},
+    const json::object object{{"text", extracted.text},
+                              {"title", extracted.title},
+                              {"sections", std::move(sections)},
                               {"pages", std::move(pages)}};
     return json::serialize(object);
 }
@@ -202,8 +209,8 @@ std::optional<work::VersionRef> version_of(const broker::Delivery& delivery) {
 
 broker::Message pipeline_message(const work::VersionRef& version, std::string_view step, std::string body) {
     broker::Message message;
-    message.message_id = sha256_hex(version.document).substr(0, 40) + "/" + std::to_string(version.generation) + "/" +
-                         std::string(step);
+    message.message_id = sha256_hex(version.document).substr(0, 40) + "/" +
+                         std::to_string(version.generation) + "/" + std::string(step);
     message.subject = version.document;
     message.content_type = "application/json";
     message.properties[kGeneration] = version.generation;

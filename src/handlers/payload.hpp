@@ -40,9 +40,9 @@ struct IngestPayload {
     std::string title;
     std::string category;
     std::string uploaded_at;
-    std::string content;        ///< text, where it was small
-    std::string content_ref;    ///< blob name, where it was not
-    std::string content_type;   ///< empty: text/plain for `content`, else told from name and bytes
+    std::string content;  ///< text, where it was small
+    std::string content_ref;  ///< blob name, where it was not
+    std::string content_type;  ///< empty: text/plain for `content`, else told from name and bytes
     std::string file_name;
     std::int64_t generation = 0;  ///< 0: the producer is not Millrace itself
 };
@@ -52,9 +52,9 @@ Result<IngestPayload> parse_ingest(std::string_view body);
 struct TextPayload {
     std::string title;
     std::string category;
-    std::string format;     ///< text, markdown, html, pdf, docx
+    std::string format;  ///< text, markdown, html, pdf, docx
     std::string extracted;  ///< what `write_extracted` gave, where it is small
-    std::string text_ref;   ///< else the blob that holds it
+    std::string text_ref;  ///< else the blob that holds it
 };
 std::string write_extracted(const text::ExtractedText& extracted);
 Result<text::ExtractedText> read_extracted(std::string_view json);
@@ -74,9 +74,9 @@ struct PublishPayload {
 };
 Result<PublishPayload> parse_publish(std::string_view body);
 
-/// Which version of which document a delivery is about: from its subject and property "generation", else from its
-/// body; a producer that gives no generation gets one from the message's place in its queue, the same on every
-/// delivery. None where the body names no document.
+/// Which version of which document a delivery is about: from its subject and property "generation", else from
+/// its body; a producer that gives no generation gets one from the message's place in its queue, the same on
+/// every delivery. None where the body names no document.
 std::optional<work::VersionRef> version_of(const broker::Delivery& delivery);
 
 /// A message of the pipeline about `version`; its id is the same whenever this step runs again.

@@ -20,7 +20,8 @@ asio::awaitable<std::optional<work::Outcome>> publish_version(Services& services
     auto document = co_await find_document(services, job.version.document);
     if (!document) co_return co_await drop(services, job.version);
     auto finish = std::make_shared<Finish>();
-    index::DocumentVersion version{job.version.document, job.version.generation, document->title, document->category};
+    index::DocumentVersion version{job.version.document, job.version.generation, document->title,
+                                   document->category};
     index::AlsoWrite with = [version = job.version, finish, metadata = std::move(metadata),
                              now = services.clock.now()](store::Connection& connection) -> Result<void> {
         records::set_live(connection, version);

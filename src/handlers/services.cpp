@@ -1,7 +1,7 @@
 #include "handlers/services.hpp"
 
-#include "handlers/payload.hpp"
 #include "handlers/outcomes.hpp"
+#include "handlers/payload.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -32,7 +32,8 @@ asio::awaitable<Result<void>> note_superseded(Services& services, VersionRef ver
 }
 
 /// A message that came through the queue from elsewhere has no rows yet.
-asio::awaitable<Result<void>> adopt(Services& services, const broker::Delivery& delivery, VersionRef version) {
+asio::awaitable<Result<void>> adopt(Services& services, const broker::Delivery& delivery,
+                                    VersionRef version) {
     if (delivery.message.properties.contains("generation")) co_return Result<void>();
     auto payload = parse_ingest(delivery.message.body);
     if (!payload) co_return payload.error();
@@ -91,7 +92,8 @@ asio::awaitable<Outcome> handle(std::shared_ptr<StageHandler> self, broker::Deli
     Job job{std::move(delivery), version.value_or(VersionRef{})};
     if (!version) {
         auto parsed = parse_ingest(job.delivery.message.body);
-        co_return dead_letter_for_payload(parsed ? Error{Errc::invalid_input, "it names no document"} : parsed.error());
+        co_return dead_letter_for_payload(parsed ? Error{Errc::invalid_input, "it names no document"}
+                                                 : parsed.error());
     }
     auto adopted = co_await adopt(self->services, job.delivery, *version);
     if (!adopted) co_return dead_letter_for_payload(adopted.error());
@@ -131,7 +133,8 @@ asio::awaitable<Outcome> drop(Services& services, VersionRef version) {
 asio::awaitable<Outcome> gone(Services& services, VersionRef version) {
     const bool newest = co_await is_newest(services, version);
     if (!newest) co_return co_await drop(services, version);
-    co_return DeadLetter{work::reason::malformed_payload, "its passages are not in the index; send the document again"};
+    co_return DeadLetter{work::reason::malformed_payload,
+                         "its passages are not in the index; send the document again"};
 }
 
 asio::awaitable<void> note_tokens(Services& services, VersionRef version, provider::Usage usage) {
@@ -145,7 +148,9 @@ asio::awaitable<void> note_tokens(Services& services, VersionRef version, provid
 }
 
 asio::awaitable<bool> is_newest(Services& services, VersionRef version) {
-    auto look_up = [&version](store::Connection& connection) { return records::is_newest(connection, version); };
+    auto look_up = [&version](store::Connection& connection) {
+        return records::is_newest(connection, version);
+    };
     co_return co_await services.database.read(std::move(look_up));
 }
 
@@ -156,7 +161,8 @@ Finish finish_part(store::Connection& connection, const VersionRef& version, wor
     return finish;
 }
 
-void after_finish(Services& services, const VersionRef& version, const std::string& category, const Finish& finish) {
+void after_finish(Services& services, const VersionRef& version, const std::string& category,
+                  const Finish& finish) {
     services.operations.changed(version.document);
     if (!finish.ready) return;
     spawn(services.io, services.documents.remove_blobs(finish.blobs));

@@ -59,9 +59,9 @@ struct Job {
 /// The work of one stage on a version that is still the newest.
 using Stage = std::function<asio::awaitable<work::Outcome>(Services&, Job)>;
 
-/// A handler around `stage`: drops work for versions that were superseded or deleted, notes failed attempts and final
-/// failures in the operation, and wakes those who wait for it. What a failed version staged stays: a redrive goes on
-/// from there without paying again.
+/// A handler around `stage`: drops work for versions that were superseded or deleted, notes failed attempts
+/// and final failures in the operation, and wakes those who wait for it. What a failed version staged stays:
+/// a redrive goes on from there without paying again.
 work::Handler make_stage_handler(Services& services, std::string name, Stage stage);
 
 /// True if `version` is still the newest of its document.
@@ -69,18 +69,20 @@ asio::awaitable<bool> is_newest(Services& services, work::VersionRef version);
 
 /// Ends work for a version that is not the newest any more: nothing of it stays.
 asio::awaitable<work::Outcome> drop(Services& services, work::VersionRef version);
-/// The staged passages of a version are not there: dropped if it is not the newest any more, else a dead letter.
+/// The staged passages of a version are not there: dropped if it is not the newest any more, else a dead
+/// letter.
 asio::awaitable<work::Outcome> gone(Services& services, work::VersionRef version);
 /// Adds what a failed delivery has cost all the same.
 asio::awaitable<void> note_tokens(Services& services, work::VersionRef version, provider::Usage usage);
 
-/// Notes the end of one branch. In a transaction: `finish` answers whether the version is ready now and which blobs
-/// it needs no more; `after` is for when that is durable.
+/// Notes the end of one branch. In a transaction: `finish` answers whether the version is ready now and which
+/// blobs it needs no more; `after` is for when that is durable.
 struct Finish {
     bool ready = false;
     std::vector<std::string> blobs;
 };
-Finish finish_part(store::Connection& connection, const work::VersionRef& version, work::Part part, TimePoint now);
+Finish finish_part(store::Connection& connection, const work::VersionRef& version, work::Part part,
+                   TimePoint now);
 void after_finish(Services& services, const work::VersionRef& version, const std::string& category,
                   const Finish& finish);
 

@@ -53,11 +53,12 @@ const HandlerRow* find_handler(std::string_view name) noexcept;
 
 struct IngestPayload;
 
-/// The text of an ingest payload, extracted on the CPU pool; over_limit, corrupt or invalid_input: a dead letter.
+/// The text of an ingest payload, extracted on the CPU pool; over_limit, corrupt or invalid_input: a dead
+/// letter.
 asio::awaitable<Result<text::ExtractedText>> extract_text(Services& services, const IngestPayload& payload);
 /// Passages for the model in use, split on the CPU pool. over_limit: too many.
-asio::awaitable<Result<std::vector<index::ChunkText>>> split_text(Services& services,
-                                                                  std::shared_ptr<const text::ExtractedText> text);
+asio::awaitable<Result<std::vector<index::ChunkText>>> split_text(
+    Services& services, std::shared_ptr<const text::ExtractedText> text);
 /// What `embed_missing` did.
 struct Embedded {
     std::size_t remaining = 0;             ///< chunks of the version that still have no vector
@@ -65,11 +66,12 @@ struct Embedded {
     bool gone = false;                     ///< the version was superseded or deleted meanwhile
     std::optional<work::Outcome> failure;  ///< why not all of `ordinals` have a vector
 };
-/// Embeds what of `ordinals` has no vector yet, in requests of the provider's size; each request's vectors are stored
-/// before the next one is sent, so that nothing is paid for twice.
-asio::awaitable<Embedded> embed_missing(Services& services, const Job& job, std::vector<std::uint32_t> ordinals);
-/// Lets search see the version and notes that, with `metadata` (a JSON object) where no other stage brings it. None
-/// when done, else the outcome of the handler.
+/// Embeds what of `ordinals` has no vector yet, in requests of the provider's size; each request's vectors
+/// are stored before the next one is sent, so that nothing is paid for twice.
+asio::awaitable<Embedded> embed_missing(Services& services, const Job& job,
+                                        std::vector<std::uint32_t> ordinals);
+/// Lets search see the version and notes that, with `metadata` (a JSON object) where no other stage brings
+/// it. None when done, else the outcome of the handler.
 asio::awaitable<std::optional<work::Outcome>> publish_version(Services& services, const Job& job,
                                                               std::optional<std::string> metadata);
 /// What the text says about itself, as a JSON object: words, characters, pages, language, keywords.

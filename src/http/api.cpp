@@ -72,9 +72,9 @@ bool knows_key(const std::vector<std::string>& keys, std::string_view given) {
 }
 
 Response unauthorized(std::string_view given) {
-    Response response = problem(401, given.empty()
-                                         ? "an API key is needed: send Authorization: Bearer KEY or api-key: KEY"
-                                         : "this API key is not known here");
+    Response response =
+        problem(401, given.empty() ? "an API key is needed: send Authorization: Bearer KEY or api-key: KEY"
+                                   : "this API key is not known here");
     response.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"millrace\"");
     return response;
 }
@@ -95,7 +95,8 @@ asio::awaitable<Response> answer(Context context, Request request) {
     const bool found = match.row != Match::npos;
     const std::string_view key = key_of(request);
     // Without a key a caller doesn't learn which routes there are.
-    if (!may_call(*context, found ? kRoutes[match.row].access : Access::keyed, key)) co_return unauthorized(key);
+    if (!may_call(*context, found ? kRoutes[match.row].access : Access::keyed, key))
+        co_return unauthorized(key);
     if (!found) co_return no_route(match, request);
     Call call{std::move(request), std::move(match.arguments)};
     co_return co_await kRoutes[match.row].function(context, std::move(call));
@@ -109,8 +110,8 @@ asio::awaitable<Response> measured_answer(Context context, Request request) {
     const std::string method = match.row == Match::npos ? "other" : std::string(kPatterns[match.row].method);
     const auto observe = [&](unsigned status) {
         const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-        context->parts.metrics.observe(telemetry::metric::http_requests, {method, route, std::to_string(status)},
-                                       time.count());
+        context->parts.metrics.observe(telemetry::metric::http_requests,
+                                       {method, route, std::to_string(status)}, time.count());
     };
     try {
         Response response = co_await answer(context, std::move(request));
@@ -155,7 +156,9 @@ void Api::stop() {
 
 void Api::set_ready(bool ready) noexcept { state_->ready = ready; }
 
-void Api::set_connections(std::function<std::size_t()> connections) { state_->connections = std::move(connections); }
+void Api::on_collect(std::function<void(telemetry::Metrics&)> collect) {
+    state_->collect = std::move(collect);
+}
 
 void look_at_work(Api::State& state) {
     std::vector<broker::EntityCounts> counts;
@@ -174,11 +177,12 @@ Checked<std::int64_t> integer_parameter(const Request& request, std::string_view
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     const bool whole = error == std::errc{} && end == text.data() + text.size();
     if (whole && number >= min && number <= max) return number;
-    return Rejection{400, "?" + std::string(name) + " must be a whole number from " + std::to_string(min) + " to " +
-                              std::to_string(max)};
+    return Rejection{400, "?" + std::string(name) + " must be a whole number from " + std::to_string(min) +
+                              " to " + std::to_string(max)};
 }
 
-std::optional<Rejection> unknown_parameter(const Request& request, std::initializer_list<std::string_view> known) {
+std::optional<Rejection> unknown_parameter(const Request& request,
+                                           std::initializer_list<std::string_view> known) {
     for (const auto& [name, value] : request.query) {
         if (std::find(known.begin(), known.end(), name) != known.end()) continue;
         const std::vector<std::string_view> words(known);

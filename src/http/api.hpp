@@ -1,4 +1,5 @@
-// The product's HTTP interface: routes, callers' keys, metrics of requests. What each route does is in api_*.cpp.
+// The product's HTTP interface: routes, callers' keys, metrics of requests. What each route does is in
+// api_*.cpp.
 #pragma once
 
 #include "base/async.hpp"
@@ -53,8 +54,8 @@ class Api {
 
     /// What /readyz answers: false at first and while draining.
     void set_ready(bool ready) noexcept;
-    /// Tells the number of open connections, for the metrics.
-    void set_connections(std::function<std::size_t()> connections);
+    /// Called before metrics are served, to bring in what other parts count.
+    void on_collect(std::function<void(telemetry::Metrics&)> collect);
 
     struct State;
 

@@ -2,10 +2,10 @@
 #include "http/api_routes.hpp"
 #include "http/document_body.hpp"
 #include "http/idempotency.hpp"
+#include "http/json_text.hpp"
 #include "http/views.hpp"
 
 #include <boost/json/array.hpp>
-#include <boost/json/serialize.hpp>
 
 namespace millrace::http {
 
@@ -34,7 +34,8 @@ Checked<Submission> read_submission(const Request& request) {
     return submission;
 }
 
-asio::awaitable<Checked<Submission>> read_where_it_fits(Context context, std::shared_ptr<const Request> request) {
+asio::awaitable<Checked<Submission>> read_where_it_fits(Context context,
+                                                        std::shared_ptr<const Request> request) {
     if (request->body.size() < kPoolBytesMin) co_return read_submission(*request);
     // Result types of the pool are default-constructible.
     auto read = [request] { return std::optional<Checked<Submission>>(read_submission(*request)); };
@@ -53,13 +54,13 @@ Response accepted_answer(const std::vector<work::Accepted>& accepted, bool is_li
     if (is_list) {
         json::array list;
         for (const auto& one : accepted) list.push_back(receipt(one, base));
-        Response response = json_answer(202, json::serialize(list));
+        Response response = json_answer(202, json_text(list));
         response.headers.emplace_back("Retry-After", kPollSeconds);
         return response;
     }
     const json::object body = receipt(accepted.front(), base);
     const std::string url(body.at("statusUrl").as_string());
-    Response response = json_answer(202, json::serialize(body));
+    Response response = json_answer(202, json_text(body));
     response.headers.emplace_back("Location", base + "/v1/documents/" + percent_encoded(accepted.front().id));
     response.headers.emplace_back("Operation-Location", url);
     response.headers.emplace_back("Retry-After", kPollSeconds);
@@ -70,11 +71,13 @@ asio::awaitable<std::optional<Response>> replay(Context context, IdempotencyKey 
     auto stored = co_await context->parts.documents.stored_answer(key.key);
     if (!stored) co_return std::nullopt;
     if (stored->fingerprint != key.fingerprint)
-        co_return problem(422, "this Idempotency-Key was used for another request; use a new key for new content");
+        co_return problem(422,
+                          "this Idempotency-Key was used for another request; use a new key for new content");
     co_return parse_answer(stored->status, stored->answer);
 }
 
-std::shared_ptr<const work::Idempotency> remember(const IdempotencyKey& key, bool is_list, const std::string& base) {
+std::shared_ptr<const work::Idempotency> remember(const IdempotencyKey& key, bool is_list,
+                                                  const std::string& base) {
     auto idempotency = std::make_shared<work::Idempotency>();
     idempotency->key = key.key;
     idempotency->fingerprint = key.fingerprint;
@@ -109,7 +112,8 @@ asio::awaitable<Response> post_documents(Context context, Call call) {
     const bool is_list = submission->body.is_list;
     std::vector<std::string> categories;
     for (const auto& document : submission->body.documents) categories.push_back(document.category);
-    auto accepted = co_await context->parts.documents.accept(std::move(submission->body.documents), idempotency);
+    auto accepted =
+        co_await context->parts.documents.accept(std::move(submission->body.documents), idempotency);
     if (!accepted && accepted.error().code == Errc::conflict && submission->key) {
         // The request that held the key has ended meanwhile: its answer is there now.
         auto earlier = co_await replay(context, *submission->key);
@@ -141,13 +145,13 @@ asio::awaitable<Response> list_documents(Context context, Call call) {
     if (more) documents.resize(page);
     body["documents"] = views_of(documents);
     body["next"] = more ? json::value(documents.back().id) : json::value(nullptr);
-    co_return json_answer(200, json::serialize(body));
+    co_return json_answer(200, json_text(body));
 }
 
 asio::awaitable<Response> get_document(Context context, Call call) {
     auto found = co_await context->parts.documents.find(call.arguments.front());
     if (!found) co_return problem(found.error());
-    co_return json_answer(200, json::serialize(view_of(*found)));
+    co_return json_answer(200, json_text(view_of(*found)));
 }
 
 asio::awaitable<Response> delete_document(Context context, Call call) {
@@ -175,7 +179,7 @@ asio::awaitable<Response> get_operation(Context context, Call call) {
     const Duration time = std::min<Duration>(std::chrono::seconds(*wait), limits::long_poll_time_max);
     auto found = co_await context->parts.operations.wait(call.arguments.front(), time);
     if (!found) co_return problem(found.error());
-    Response response = json_answer(200, json::serialize(view_of(*found)));
+    Response response = json_answer(200, json_text(view_of(*found)));
     if (!found->ended()) response.headers.emplace_back("Retry-After", kPollSeconds);
     co_return response;
 }

@@ -1,10 +1,10 @@
 // What operators and their tools ask: metrics, health, readiness, and a page for the eye.
 #include "http/api_routes.hpp"
+#include "http/json_text.hpp"
 #include "http/status_page.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 
 namespace millrace::http {
 
@@ -46,7 +46,7 @@ asio::awaitable<Response> get_metrics(Context context, Call) {
     auto& metrics = context->parts.metrics;
     collect_queues(metrics, context->parts.broker);
     collect_store_and_index(metrics, context->parts);
-    if (context->connections) metrics.set(metric::http_connections, {}, static_cast<double>(context->connections()));
+    if (context->collect) context->collect(metrics);
     Response response;
     response.headers.emplace_back("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
     response.body = metrics.to_text();
@@ -63,7 +63,7 @@ asio::awaitable<Response> get_health(Context context, Call) {
                           {"secondsWithoutProgress", queue.since.count() / 1000}});
     json::object body{{"status", stuck.empty() ? "ok" : "stuck"}, {"version", MILLRACE_VERSION}};
     if (!stuck.empty()) body["stuck"] = std::move(queues);
-    co_return json_answer(stuck.empty() ? 200 : 503, json::serialize(body));
+    co_return json_answer(stuck.empty() ? 200 : 503, json_text(body));
 }
 
 asio::awaitable<Response> get_readiness(Context context, Call) {
@@ -77,9 +77,10 @@ asio::awaitable<Response> get_status_page(Context, Call) {
     Response response;
     response.headers.emplace_back("Content-Type", "text/html; charset=utf-8");
     response.headers.emplace_back("Cache-Control", "no-store");
-    response.headers.emplace_back("Content-Security-Policy",
-                                  "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-                                  "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
+    response.headers.emplace_back(
+        "Content-Security-Policy",
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+        "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
     response.headers.emplace_back("X-Content-Type-Options", "nosniff");
     response.body = status_page();
     co_return response;

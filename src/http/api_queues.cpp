@@ -1,10 +1,10 @@
 // Queues: what they hold, their messages, and what to do with dead letters.
 #include "http/api_routes.hpp"
 #include "http/json_fields.hpp"
+#include "http/json_text.hpp"
 #include "http/views.hpp"
 
 #include <boost/json/array.hpp>
-#include <boost/json/serialize.hpp>
 
 namespace millrace::http {
 
@@ -34,7 +34,8 @@ Checked<DeadLetterOrder> read_order(const Request& request, std::span<const std:
         return Rejection{415, "send {\"filter\": …} with Content-Type: application/json, or no body for all"};
     const auto value = parse_json(request.body);
     if (!value) return value.error();
-    if (!value->is_object()) return Rejection{400, "expected an object, found " + std::string(kind_of(*value))};
+    if (!value->is_object())
+        return Rejection{400, "expected an object, found " + std::string(kind_of(*value))};
     JsonFields fields(value->get_object(), members, "");
     order.per_second = fields.number("rate", 0, kRateMax).value_or(0);
     order.dry_run = fields.flag("dryRun").value_or(false);
@@ -51,8 +52,9 @@ Checked<DeadLetterOrder> read_order(const Request& request, std::span<const std:
 }
 
 Response redrive_answer(unsigned status, const broker::RedriveResult& result, bool dry_run) {
-    return json_answer(status, json::serialize(json::object{
-                                   {"matched", result.matched}, {"moved", result.moved}, {"dryRun", dry_run}}));
+    return json_answer(
+        status,
+        json_text(json::object{{"matched", result.matched}, {"moved", result.moved}, {"dryRun", dry_run}}));
 }
 
 asio::awaitable<void> redrive_by_itself(Context context, std::string queue, DeadLetterOrder order) {
@@ -83,9 +85,11 @@ struct Page {
     std::int64_t next = 0;   ///< 0: this was the last
 };
 
-/// Peeks until the page is full or the queue ends: messages of other states are passed over, a bounded number of them.
-asio::awaitable<Result<Page>> peek_page(Context context, std::string entity, std::optional<broker::State> state,
-                                        std::int64_t from, std::size_t limit) {
+/// Peeks until the page is full or the queue ends: messages of other states are passed over, a bounded number
+/// of them.
+asio::awaitable<Result<Page>> peek_page(Context context, std::string entity,
+                                        std::optional<broker::State> state, std::int64_t from,
+                                        std::size_t limit) {
     constexpr int rounds_max = 20;
     Page page;
     for (int round = 0; round < rounds_max && page.messages.size() < limit; ++round) {
@@ -108,13 +112,13 @@ asio::awaitable<Response> list_queues(Context context, Call call) {
     if (auto wrong = unknown_parameter(call.request, {})) co_return problem(*wrong);
     json::array queues;
     for (const auto& counts : context->parts.broker.counts()) queues.push_back(view_of(counts));
-    co_return json_answer(200, json::serialize(json::object{{"queues", std::move(queues)}}));
+    co_return json_answer(200, json_text(json::object{{"queues", std::move(queues)}}));
 }
 
 asio::awaitable<Response> get_queue(Context context, Call call) {
     const auto counts = context->parts.broker.counts(call.arguments.front());
     if (!counts) co_return problem(counts.error());
-    co_return json_answer(200, json::serialize(view_of(*counts)));
+    co_return json_answer(200, json_text(view_of(*counts)));
 }
 
 asio::awaitable<Response> list_messages(Context context, Call call) {
@@ -124,15 +128,17 @@ asio::awaitable<Response> list_messages(Context context, Call call) {
     const auto limit = integer_parameter(call.request, "limit", 1, kPeekMax, 20);
     if (!limit) co_return problem(limit.error());
     const std::string_view word = call.request.parameter("state");
-    const auto state = std::find_if(kStates.begin(), kStates.end(), [&](const auto& one) { return one.name == word; });
-    if (state == kStates.end()) co_return problem(400, "?state must be active, deferred, scheduled or deadLettered");
+    const auto state =
+        std::find_if(kStates.begin(), kStates.end(), [&](const auto& one) { return one.name == word; });
+    if (state == kStates.end())
+        co_return problem(400, "?state must be active, deferred, scheduled or deadLettered");
     const std::string queue = call.arguments.front();
     const std::string entity = state->dead_letters ? broker::dead_letter_queue_of(queue) : queue;
     auto page = co_await peek_page(context, entity, state->state, *from, static_cast<std::size_t>(*limit));
     if (!page) co_return problem(page.error());
     json::object body{{"queue", queue}, {"messages", std::move(page->messages)}};
     body["next"] = page->next == 0 ? json::value(nullptr) : json::value(page->next);
-    co_return json_answer(200, json::serialize(body));
+    co_return json_answer(200, json_text(body));
 }
 
 asio::awaitable<Response> redrive_dead_letters(Context context, Call call) {
@@ -168,8 +174,9 @@ asio::awaitable<Response> drop_dead_letters(Context context, Call call) {
         if (!result) co_return problem(result.error());
         dropped = *result;
     }
-    co_return json_answer(200, json::serialize(json::object{
-                                   {"matched", plan->matched}, {"dropped", dropped}, {"dryRun", order->dry_run}}));
+    co_return json_answer(
+        200, json_text(
+                 json::object{{"matched", plan->matched}, {"dropped", dropped}, {"dryRun", order->dry_run}}));
 }
 
 }  // namespace millrace::http

@@ -20,7 +20,7 @@ struct Api::State {
     ApiParts parts;
     ApiOptions options;
     WorkWatch watch;
-    std::function<std::size_t()> connections;
+    std::function<void(telemetry::Metrics&)> collect;
     std::set<std::string> redriving;   ///< queues with a paced redrive under way
     std::shared_ptr<asio::steady_timer> watch_timer;
     bool ready = false;
@@ -60,11 +60,13 @@ asio::awaitable<Response> get_status_page(Context context, Call call);
 /// The counts of worked queues go into the watch.
 void look_at_work(Api::State& state);
 
-/// The query parameter `name` as a number between `min` and `max`, or `otherwise` if it is absent; 400 if it is none.
+/// The query parameter `name` as a number between `min` and `max`, or `otherwise` if it is absent; 400 if it
+/// is none.
 Checked<std::int64_t> integer_parameter(const Request& request, std::string_view name, std::int64_t min,
                                         std::int64_t max, std::int64_t otherwise);
 
 /// 400 for a parameter that is none of `known`.
-std::optional<Rejection> unknown_parameter(const Request& request, std::initializer_list<std::string_view> known);
+std::optional<Rejection> unknown_parameter(const Request& request,
+                                           std::initializer_list<std::string_view> known);
 
 }  // namespace millrace::http

@@ -1,5 +1,7 @@
 #include "http/document_body.hpp"
 
+#include "base/utf8.hpp"
+
 #include "http/json_fields.hpp"
 #include "http/multipart.hpp"
 #include "http/server_target.hpp"
@@ -13,7 +15,8 @@ namespace millrace::http {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> kMembers = {"id", "title", "content", "category", "uploadedAt", "metadata"};
+constexpr std::array<std::string_view, 6> kMembers = {"id",       "title",      "content",
+                                                      "category", "uploadedAt", "metadata"};
 constexpr std::size_t kFieldPartsMax = 16;
 
 std::string lower(std::string_view text) {
@@ -38,13 +41,15 @@ bool is_document_type(std::string_view type) {
 }
 
 Rejection unsupported(const std::string& type) {
-    const std::string found = type.empty() ? "no Content-Type" : "Content-Type \"" + type + "\" is not supported";
+    const std::string found =
+        type.empty() ? "no Content-Type" : "Content-Type \"" + type + "\" is not supported";
     const std::string why = type == "application/x-www-form-urlencoded"
                                 ? "; curl -d sends this by default, add -H 'Content-Type: application/json'"
                                 : "";
-    return Rejection{415, found + why + "; send application/json, application/x-ndjson, multipart/form-data, or the "
-                                        "document itself as text/plain, text/markdown, text/html, application/pdf or "
-                                        "DOCX"};
+    return Rejection{415, found + why +
+                              "; send application/json, application/x-ndjson, multipart/form-data, or the "
+                              "document itself as text/plain, text/markdown, text/html, application/pdf or "
+                              "DOCX"};
 }
 
 /// Two digits at `at`, or -1.
@@ -60,12 +65,13 @@ bool is_rfc3339(std::string_view text) {
         const int value = two_digits(text, at);
         return value >= low && value <= high;
     };
-    const bool date = between(0, 0, 99) && between(2, 0, 99) && text.substr(4, 1) == "-" && between(5, 1, 12) &&
-                      text.substr(7, 1) == "-" && between(8, 1, 31);
+    const bool date = between(0, 0, 99) && between(2, 0, 99) && text.substr(4, 1) == "-" &&
+                      between(5, 1, 12) && text.substr(7, 1) == "-" && between(8, 1, 31);
     if (!date) return false;
     if (text.size() == 10) return true;
     const bool time = (text[10] == 'T' || text[10] == 't' || text[10] == ' ') && between(11, 0, 23) &&
-                      text.substr(13, 1) == ":" && between(14, 0, 59) && text.substr(16, 1) == ":" && between(17, 0, 60);
+                      text.substr(13, 1) == ":" && between(14, 0, 59) && text.substr(16, 1) == ":" &&
+                      between(17, 0, 60);
     if (!time) return false;
     std::size_t at = 19;
     if (at < text.size() && text[at] == '.') {
@@ -75,8 +81,8 @@ bool is_rfc3339(std::string_view text) {
     }
     const std::string_view zone = text.substr(at);
     if (zone == "Z" || zone == "z") return true;
-    return zone.size() == 6 && (zone[0] == '+' || zone[0] == '-') && between(at + 1, 0, 23) && zone[3] == ':' &&
-           between(at + 4, 0, 59);
+    return zone.size() == 6 && (zone[0] == '+' || zone[0] == '-') && between(at + 1, 0, 23) &&
+           zone[3] == ':' && between(at + 4, 0, 59);
 }
 
 /// What every form of a document must fulfil, apart from its content.
@@ -99,7 +105,8 @@ Checked<work::NewDocument> from_json(const json::value& value, const std::string
     work::NewDocument document;
     if (fields.has("id")) {
         document.id = fields.text("id", SIZE_MAX);
-        if (!fields.rejection() && document.id.empty()) fields.reject("id is empty; leave it out to have one made");
+        if (!fields.rejection() && document.id.empty())
+            fields.reject("id is empty; leave it out to have one made");
     }
     document.title = fields.text("title", SIZE_MAX);
     document.category = fields.text("category", SIZE_MAX);
@@ -193,21 +200,29 @@ std::optional<Rejection> apply_field(const Part& part, std::vector<work::NewDocu
     if (!is_utf8(value)) return Rejection{400, "form field \"" + part.name + "\" isn't UTF-8"};
     const bool single = part.name == "id" || part.name == "title" || part.name == "uploadedAt";
     if (single && documents.size() != 1)
-        return Rejection{400, "form field \"" + part.name + "\" names one document, but there are several files"};
+        return Rejection{400,
+                         "form field \"" + part.name + "\" names one document, but there are several files"};
     if (part.name == "metadata") {
         auto parsed = parse_json(value);
         if (!parsed) return Rejection{400, "metadata: " + parsed.error().detail};
         if (!parsed->is_object()) return Rejection{400, "metadata: expected an object"};
         if (value.size() > limits::metadata_bytes_max) return Rejection{400, "metadata is too large"};
     }
-    if (part.name == "uploadedAt" && !is_rfc3339(value)) return Rejection{400, "uploadedAt is no RFC 3339 date"};
+    if (part.name == "uploadedAt" && !is_rfc3339(value))
+        return Rejection{400, "uploadedAt is no RFC 3339 date"};
     for (auto& document : documents) {
-        if (part.name == "category") document.category = value;
-        else if (part.name == "metadata") document.metadata = value;
-        else if (part.name == "id") document.id = value;
-        else if (part.name == "title") document.title = value;
-        else if (part.name == "uploadedAt") document.uploaded_at = value;
-        else return unknown_field(part);
+        if (part.name == "category")
+            document.category = value;
+        else if (part.name == "metadata")
+            document.metadata = value;
+        else if (part.name == "id")
+            document.id = value;
+        else if (part.name == "title")
+            document.title = value;
+        else if (part.name == "uploadedAt")
+            document.uploaded_at = value;
+        else
+            return unknown_field(part);
     }
     return std::nullopt;
 }
@@ -224,13 +239,15 @@ Checked<DocumentBody> from_multipart(const Request& request) {
         if (body.documents.size() == limits::documents_per_request_max) return too_many();
         body.documents.push_back(std::move(*document));
     }
-    if (body.documents.empty()) return Rejection{400, "the form holds no file; send at least one part with a filename"};
+    if (body.documents.empty())
+        return Rejection{400, "the form holds no file; send at least one part with a filename"};
     for (const Part& part : *parts) {
         if (part.is_file) continue;
         if (auto rejection = apply_field(part, body.documents)) return *rejection;
     }
     for (const auto& document : body.documents)
-        if (const std::string problem = names_problem(document); !problem.empty()) return Rejection{400, problem};
+        if (const std::string problem = names_problem(document); !problem.empty())
+            return Rejection{400, problem};
     body.is_list = body.documents.size() > 1;
     return body;
 }
@@ -271,7 +288,8 @@ Checked<DocumentBody> read_documents(const Request& request) {
     const std::string type = media_type(request.header("Content-Type"));
     const std::string_view coding = request.header("Content-Encoding");
     if (!coding.empty() && coding != "identity")
-        return Rejection{415, "Content-Encoding \"" + std::string(coding) + "\" is not supported; send the body as it is"};
+        return Rejection{
+            415, "Content-Encoding \"" + std::string(coding) + "\" is not supported; send the body as it is"};
     if (type == "application/json") return from_json_body(request.body);
     if (type == "application/x-ndjson" || type == "application/jsonl" || type == "application/x-jsonlines")
         return from_lines(request.body);

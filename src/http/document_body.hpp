@@ -15,9 +15,10 @@ struct DocumentBody {
     bool is_list = false;
 };
 
-/// Reads the body by its Content-Type: JSON object or list, NDJSON, multipart/form-data files, or the document itself
-/// with `?title=&id=&category=&filename=`. All or nothing: a rejection names the first bad document.
-/// 400: broken or incomplete; 413: a document or the list is too large; 415: no or unknown Content-Type. Any thread.
+/// Reads the body by its Content-Type: JSON object or list, NDJSON, multipart/form-data files, or the
+/// document itself with `?title=&id=&category=&filename=`. All or nothing: a rejection names the first bad
+/// document. 400: broken or incomplete; 413: a document or the list is too large; 415: no or unknown
+/// Content-Type. Any thread.
 Checked<DocumentBody> read_documents(const Request& request);
 
 /// Nothing, or what is wrong with `id`: 1–256 bytes of UTF-8 without control characters.

@@ -45,10 +45,12 @@ Checked<std::optional<IdempotencyKey>> idempotency_key(const Request& request, s
     if (value.data() == nullptr) return std::optional<IdempotencyKey>();
     const std::string key = unquoted(value);
     if (key.empty() || key.size() > kKeyCharsMax)
-        return Rejection{400, "Idempotency-Key must have 1 to " + std::to_string(kKeyCharsMax) + " characters"};
+        return Rejection{400,
+                         "Idempotency-Key must have 1 to " + std::to_string(kKeyCharsMax) + " characters"};
     IdempotencyKey made;
     made.key = sha256_hex(framed({caller, request.method, request.path, key}));
-    made.fingerprint = sha256_hex(framed({request.target, request.header("Content-Type"), sha256(request.body)}));
+    made.fingerprint =
+        sha256_hex(framed({request.target, request.header("Content-Type"), sha256(request.body)}));
     return std::optional<IdempotencyKey>(std::move(made));
 }
 
@@ -64,7 +66,8 @@ Response parse_answer(unsigned status, std::string_view stored) {
     response.status = status;
     for (const json::value& header : value.at("headers").as_array()) {
         const auto& pair = header.as_array();
-        response.headers.emplace_back(std::string(pair.at(0).as_string()), std::string(pair.at(1).as_string()));
+        response.headers.emplace_back(std::string(pair.at(0).as_string()),
+                                      std::string(pair.at(1).as_string()));
     }
     response.body = value.at("body").as_string();
     return response;

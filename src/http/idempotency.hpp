@@ -15,8 +15,9 @@ struct IdempotencyKey {
     std::string fingerprint;   ///< of the payload
 };
 
-/// The key of `request`, quoted (a Structured Fields string) or bare; none if it carries none. `caller` tells callers
-/// apart. 400: empty or longer than 255 characters. Hashes the body: milliseconds for a large one. Any thread.
+/// The key of `request`, quoted (a Structured Fields string) or bare; none if it carries none. `caller` tells
+/// callers apart. 400: empty or longer than 255 characters. Hashes the body: milliseconds for a large one.
+/// Any thread.
 Checked<std::optional<IdempotencyKey>> idempotency_key(const Request& request, std::string_view caller);
 
 /// An answer as it is stored, and back.

@@ -65,7 +65,8 @@ Checked<json::value> parse_json(std::string_view text) {
     try {
         const std::size_t used = parser.write_some(text.data(), text.size(), error);
         if (error == json::error::incomplete) return Rejection{400, "malformed JSON: it ends in the middle"};
-        if (error) return Rejection{400, "malformed JSON at " + position(text, used) + ": " + error.message()};
+        if (error)
+            return Rejection{400, "malformed JSON at " + position(text, used) + ": " + error.message()};
         const auto rest = text.find_first_not_of(" \t\r\n", used);
         if (rest != std::string_view::npos)
             return Rejection{400, "malformed JSON at " + position(text, rest) + ": text after the end"};
@@ -93,7 +94,8 @@ JsonFields::JsonFields(const json::object& object, std::span<const std::string_v
     : object_(object), where_(std::move(where)) {
     for (const auto& member : object_) {
         const std::string_view name(member.key().data(), member.key().size());
-        const bool fine = std::any_of(known.begin(), known.end(), [&](auto other) { return same_name(name, other); });
+        const bool fine =
+            std::any_of(known.begin(), known.end(), [&](auto other) { return same_name(name, other); });
         if (!fine) reject("unknown field \"" + std::string(name.substr(0, 100)) + "\"" + hint(name, known));
     }
 }
@@ -166,7 +168,8 @@ void JsonFields::reject(std::string detail, unsigned status) {
 }
 
 void JsonFields::reject_type(std::string_view name, std::string_view expected, const json::value& found) {
-    reject(std::string(name) + ": expected " + std::string(expected) + ", found " + std::string(kind_of(found)));
+    reject(std::string(name) + ": expected " + std::string(expected) + ", found " +
+           std::string(kind_of(found)));
 }
 
 }  // namespace millrace::http

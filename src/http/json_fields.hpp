@@ -16,17 +16,19 @@ namespace millrace::http {
 
 namespace json = boost::json;
 
-/// Parses `text`. 400: not JSON (with line and column) or not UTF-8; 413: more values than its size allows for.
+/// Parses `text`. 400: not JSON (with line and column) or not UTF-8; 413: more values than its size allows
+/// for.
 Checked<json::value> parse_json(std::string_view text);
 
 /// "text", "a number", "true or false", "a list", "an object" or "null".
 std::string_view kind_of(const json::value& value) noexcept;
 
-/// Reads the members of one object by name. Names are taken as camelCase, PascalCase or snake_case; null counts as
-/// absent. The first problem is kept, and later reads answer nothing.
+/// Reads the members of one object by name. Names are taken as camelCase, PascalCase or snake_case; null
+/// counts as absent. The first problem is kept, and later reads answer nothing.
 class JsonFields {
   public:
-    /// `where` begins every message, e.g. "documents[3]: "; `known` are the names that may occur, others are a problem.
+    /// `where` begins every message, e.g. "documents[3]: "; `known` are the names that may occur, others are
+    /// a problem.
     JsonFields(const json::object& object, std::span<const std::string_view> known, std::string where);
 
     /// Text of at most `bytes_max` bytes; "" if absent. Longer text is a problem with status `too_long`.

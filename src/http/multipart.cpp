@@ -1,5 +1,7 @@
 #include "http/multipart.hpp"
 
+#include "base/utf8.hpp"
+
 #include "http/server_target.hpp"
 
 #include <algorithm>
@@ -43,7 +45,8 @@ bool next_parameter(std::string_view& rest, std::string& name, std::string& valu
     std::size_t at = 1;
     for (; at < rest.size() && rest[at] != '"'; ++at) {
         // Browsers of old send Windows paths unescaped: only \" and \\ are escapes.
-        const bool escape = rest[at] == '\\' && at + 1 < rest.size() && (rest[at + 1] == '"' || rest[at + 1] == '\\');
+        const bool escape =
+            rest[at] == '\\' && at + 1 < rest.size() && (rest[at + 1] == '"' || rest[at + 1] == '\\');
         if (escape) ++at;
         value += rest[at];
     }
@@ -85,9 +88,22 @@ Checked<Part> parse_part(std::string_view headers, std::string_view content, std
         part.file_name = base_name(without_escapes(header_parameter(value, "filename")));
         part.is_file = lower(value).find("filename=") != std::string::npos;
     }
-    if (!has_disposition || part.name.empty()) return Rejection{400, place + "has no Content-Disposition with a name"};
-    if (!is_utf8(part.name) || !is_utf8(part.file_name)) return Rejection{400, place + "has a name that isn't UTF-8"};
+    if (!has_disposition || part.name.empty())
+        return Rejection{400, place + "has no Content-Disposition with a name"};
+    if (!is_utf8(part.name) || !is_utf8(part.file_name))
+        return Rejection{400, place + "has a name that isn't UTF-8"};
     return part;
+}
+
+/// The next delimiter from `at` on: a line of its own, so that "--xy" is no border where the boundary is "x".
+std::size_t find_delimiter(std::string_view body, std::string_view delimiter, std::size_t at) {
+    for (at = body.find(delimiter, at); at != std::string_view::npos; at = body.find(delimiter, at + 1)) {
+        std::string_view rest = body.substr(at + delimiter.size());
+        if (rest.starts_with("--")) return at;
+        rest.remove_prefix(std::min(rest.find_first_not_of(" \t"), rest.size()));
+        if (rest.starts_with("\r\n")) return at;
+    }
+    return at;
 }
 
 }  // namespace
@@ -103,12 +119,14 @@ Checked<std::vector<Part>> parse_multipart(std::string_view content_type, std::s
                                            std::size_t parts_max) {
     const std::string boundary = header_parameter(content_type, "boundary");
     if (boundary.empty() || boundary.size() > kBoundaryBytesMax)
-        return Rejection{400, "multipart/form-data needs a boundary of 1 to 70 characters in its Content-Type"};
+        return Rejection{400,
+                         "multipart/form-data needs a boundary of 1 to 70 characters in its Content-Type"};
     const std::string delimiter = "\r\n--" + boundary;
     const Rejection open{400, "the multipart body ends before its closing delimiter"};
 
     std::vector<Part> parts;
-    std::size_t at = body.starts_with(std::string_view(delimiter).substr(2)) ? 0 : body.find(delimiter);
+    std::size_t at =
+        body.starts_with(std::string_view(delimiter).substr(2)) ? 0 : find_delimiter(body, delimiter, 0);
     if (at == std::string_view::npos) return Rejection{400, "the multipart body does not hold its boundary"};
     at += at == 0 ? delimiter.size() - 2 : delimiter.size();
     while (true) {
@@ -122,12 +140,13 @@ Checked<std::vector<Part>> parse_multipart(std::string_view content_type, std::s
             return Rejection{400, "a part of the multipart body has no end of its headers"};
         const auto content_start = blank + 4;
         // The delimiter's own CRLF may be the last of the blank line when the content is empty.
-        const auto next = body.find(delimiter, content_start - 2);
+        const auto next = find_delimiter(body, delimiter, content_start - 2);
         if (next == std::string_view::npos) return open;
         const std::string_view content =
             next < content_start ? std::string_view() : body.substr(content_start, next - content_start);
         if (parts.size() == parts_max)
-            return Rejection{413, "more than " + std::to_string(parts_max) + " parts; send them in several requests"};
+            return Rejection{
+                413, "more than " + std::to_string(parts_max) + " parts; send them in several requests"};
         const std::string_view headers =
             no_headers ? std::string_view() : body.substr(header_start, blank - header_start);
         auto part = parse_part(headers, content, parts.size() + 1);

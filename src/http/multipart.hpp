@@ -21,8 +21,8 @@ struct Part {
 /// The parameter `name` of a header such as `form-data; name="a b"; filename=x`, unquoted; "" if absent.
 std::string header_parameter(std::string_view header, std::string_view name);
 
-/// The parts of `body`, in order, at most `parts_max`. 400: no boundary, a part without name, or no closing delimiter;
-/// 413: more parts.
+/// The parts of `body`, in order, at most `parts_max`. 400: no boundary, a part without name, or no closing
+/// delimiter; 413: more parts.
 Checked<std::vector<Part>> parse_multipart(std::string_view content_type, std::string_view body,
                                            std::size_t parts_max);
 

@@ -1,4 +1,5 @@
-// A request that is refused: its status and the one line that says why. Checking functions answer a value or this.
+// A request that is refused: its status and the one line that says why. Checking functions answer a value or
+// this.
 #pragma once
 
 #include "http/server.hpp"

@@ -23,7 +23,8 @@ std::string joined(const std::vector<std::string>& segments, std::size_t from) {
 
 }  // namespace
 
-bool match(std::string_view pattern, const std::vector<std::string>& segments, std::vector<std::string>& arguments) {
+bool match(std::string_view pattern, const std::vector<std::string>& segments,
+           std::vector<std::string>& arguments) {
     arguments.clear();
     if (pattern == "/") return segments.empty();
     for (std::size_t at = 0; !pattern.empty(); ++at) {

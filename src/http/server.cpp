@@ -147,7 +147,7 @@ void Server::Listener::turn_away(tcp::socket socket) {
     response.headers.emplace_back("Retry-After", "1");
     HeadOptions options;
     options.keep_alive = false;
-    options.date = service_->date.now();
+    options.date = service_->date();
     const std::string bytes = response_head(response, options) + response.body;
     error_code ignored;
     socket.non_blocking(true, ignored);
@@ -187,7 +187,8 @@ Server::Server(std::shared_ptr<Listener> listener) : listener_(std::move(listene
 
 Server::~Server() { listener_->abort(); }
 
-Result<std::unique_ptr<Server>> Server::start(asio::any_io_executor io, ServerOptions options, Handler handler) {
+Result<std::unique_ptr<Server>> Server::start(asio::any_io_executor io, ServerOptions options,
+                                              Handler handler) {
     auto listener = std::make_shared<Listener>(io, std::move(options), std::move(handler));
     const auto opened = listener->open();
     if (!opened) return opened.error();

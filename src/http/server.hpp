@@ -1,4 +1,5 @@
-// An HTTP/1.1 server on the I/O thread: connections, limits and timeouts. What it answers is a function's business.
+// An HTTP/1.1 server on the I/O thread: connections, limits and timeouts. What it answers is a function's
+// business.
 #pragma once
 
 #include "base/error.hpp"
@@ -24,13 +25,14 @@ using Fields = std::vector<std::pair<std::string, std::string>>;
 /// The value of the first field called `name` (case-insensitive), or "".
 std::string_view find_field(const Fields& fields, std::string_view name) noexcept;
 
-/// One request, whole. Path and query are valid UTF-8 without control characters; headers and body are as received.
-/// HEAD arrives as GET; its answer leaves without a body.
+/// One request, whole. Path and query are valid UTF-8 without control characters; headers and body are as
+/// received. HEAD arrives as GET; its answer leaves without a body.
 struct Request {
     std::string method;
     std::string target;   ///< as received
     std::string path;     ///< percent-decoded, except that "%2F" stays "%2F"
-    std::vector<std::string> segments;  ///< the path split at '/', each part decoded: "/a/b%2Fc" is {"a", "b/c"}
+    std::vector<std::string>
+        segments;  ///< the path split at '/', each part decoded: "/a/b%2Fc" is {"a", "b/c"}
     Fields query;         ///< decoded, '+' as a space
     Fields headers;
     std::string body;
@@ -61,10 +63,12 @@ struct Response {
 Response problem(unsigned status, std::string_view detail);
 /// `json` as application/json.
 Response json_answer(unsigned status, std::string json);
-/// The status for an error: invalid_input 400, not_found 404, conflict 409, over_limit 429, unavailable 503, corrupt 400.
+/// The status for an error: invalid_input 400, not_found 404, conflict 409, over_limit 429, unavailable 503,
+/// corrupt 400.
 unsigned status_for(Errc code) noexcept;
 
-/// Answers one request. What it throws becomes 500 (507 for a full disk) and goes to `ServerOptions::on_fault`.
+/// Answers one request. What it throws becomes 500 (507 for a full disk) and goes to
+/// `ServerOptions::on_fault`.
 using Handler = std::function<asio::awaitable<Response>(Request)>;
 
 struct ServerOptions {
@@ -74,21 +78,24 @@ struct ServerOptions {
     std::size_t connections_max = limits::http_connections_max;
     Duration header_time_max = limits::http_header_time_max;
     Duration body_time_max = limits::http_body_time_max;       ///< also for sending an answer
-    std::function<void(std::string_view)> on_fault;  ///< told in one line what a handler threw; empty: the log
+    std::function<void(std::string_view)>
+        on_fault;  ///< told in one line what a handler threw; empty: the log
 };
 
 /// Accepts connections and gives every request to the handler. All calls on the I/O thread.
 class Server {
   public:
-    /// Binds and begins to accept. invalid_input: `address` is no IP literal and not "localhost"; unavailable: the
-    /// address is in use or not of this machine. Destroy it before the context of `io`.
-    static Result<std::unique_ptr<Server>> start(asio::any_io_executor io, ServerOptions options, Handler handler);
+    /// Binds and begins to accept. invalid_input: `address` is no IP literal and not "localhost";
+    /// unavailable: the address is in use or not of this machine. Destroy it before the context of `io`.
+    static Result<std::unique_ptr<Server>> start(asio::any_io_executor io, ServerOptions options,
+                                                 Handler handler);
     ~Server();
 
     unsigned short port() const noexcept;
     std::size_t connections() const noexcept;
 
-    /// Stops accepting, lets requests under way end for up to `drain`, closes the rest. A second stop is harmless.
+    /// Stops accepting, lets requests under way end for up to `drain`, closes the rest. A second stop is
+    /// harmless.
     asio::awaitable<void> stop(Duration drain);
 
   private:

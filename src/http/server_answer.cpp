@@ -1,6 +1,7 @@
 #include "http/server_answer.hpp"
 
-#include "base/clock.hpp"
+#include "base/utf8.hpp"
+
 #include "http/server_target.hpp"
 
 #include <boost/json/serialize.hpp>
@@ -165,8 +166,8 @@ std::string response_head(const Response& response, const HeadOptions& options) 
     return out;
 }
 
-std::string_view HttpDate::now() {
-    const auto second = static_cast<std::time_t>(to_millis(SystemClock().now()) / 1000);
+std::string_view HttpDate::at(TimePoint now) {
+    const std::time_t second = to_millis(now) / 1000;
     if (second == second_) return text_;
     second_ = second;
     std::tm parts{};

@@ -18,14 +18,14 @@ struct HeadOptions {
     std::string_view date;       ///< RFC 9110, 5.6.7
 };
 
-/// The status line and headers of `response` with the empty line after them. A control character in a header value
-/// becomes a space, so that a value can't start another header.
+/// The status line and headers of `response` with the empty line after them. A control character in a header
+/// value becomes a space, so that a value can't start another header.
 std::string response_head(const Response& response, const HeadOptions& options);
 
-/// Now as an HTTP date; renewed once a second.
+/// Moments as HTTP dates (RFC 9110, 5.6.7); the text is made anew only when the second changes.
 class HttpDate {
   public:
-    std::string_view now();
+    std::string_view at(TimePoint now);
 
   private:
     std::int64_t second_ = -1;

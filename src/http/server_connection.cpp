@@ -57,9 +57,9 @@ asio::awaitable<bool> Connection::serve_one() {
     request.remote = remote_;
     Response response = co_await answer(std::move(request));
     form.head.keep_alive = keep_alive && !service_->stopping;
-    form.head.date = service_->date.now();
+    form.head.date = service_->date();
     const bool sent = co_await send(std::move(response), form);
-    co_return sent && form.head.keep_alive;
+    co_return sent&& form.head.keep_alive;
 }
 
 asio::awaitable<Connection::Read> Connection::read_request(RequestReader& reader) {
@@ -138,11 +138,12 @@ asio::awaitable<void> Connection::refuse(Refusal refusal) {
     timed_out_ = false;
     Form form;
     form.head.keep_alive = false;
-    form.head.date = service_->date.now();
+    form.head.date = service_->date();
     Response response = problem(refusal.status, refusal.detail);
     const bool sent = co_await send(std::move(response), form);
     if (!sent) co_return;
-    // Closing with unread bytes would reset the connection and could take the answer with it: read on for a while.
+    // Closing with unread bytes would reset the connection and could take the answer with it: read on for a
+    // while.
     boost::system::error_code ignored;
     socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
     enter(Phase::writing, kDrainTimeMax);
@@ -224,8 +225,10 @@ void Connection::close_if_idle() {
 }
 
 void Connection::report(const std::string& where, const std::string& why) const {
-    if (service_->options.on_fault) service_->options.on_fault(where + ": " + why);
-    else telemetry::log_error("request failed", where, why);
+    if (service_->options.on_fault)
+        service_->options.on_fault(where + ": " + why);
+    else
+        telemetry::log_error("request failed", where, why);
 }
 
 void Connection::abort() {

@@ -19,8 +19,11 @@ namespace millrace::http {
 struct Service {
     ServerOptions options;
     Handler handler;
-    HttpDate date;
+    SystemClock clock;
+    HttpDate http_date;
     bool stopping = false;  ///< every answer closes its connection
+
+    std::string_view date() { return http_date.at(clock.now()); }
 };
 
 /// Owns its socket. Times are checked from outside by `sweep`, which costs no timer per read.

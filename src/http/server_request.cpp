@@ -48,7 +48,8 @@ std::size_t RequestReader::feed(std::string_view bytes) {
 void RequestReader::refuse_late() { refusal_ = Refusal{408, "the request took too long to arrive"}; }
 
 void RequestReader::refuse_oversize() {
-    refusal_ = header_done() ? Refusal{400, "a chunk header is too large"} : Refusal{431, "the header is too large"};
+    refusal_ =
+        header_done() ? Refusal{400, "a chunk header is too large"} : Refusal{431, "the header is too large"};
 }
 
 void RequestReader::refuse(unsigned status, std::string detail, error_code& ec) {
@@ -56,7 +57,8 @@ void RequestReader::refuse(unsigned status, std::string detail, error_code& ec) 
     ec = beast::http::error::bad_field;
 }
 
-void RequestReader::on_request_impl(beast::http::verb, text method, text target, int version, error_code& ec) {
+void RequestReader::on_request_impl(beast::http::verb, text method, text target, int version,
+                                    error_code& ec) {
     version_ = version;
     is_head_ = method == "HEAD";
     request_.method = is_head_ ? "GET" : std::string(view(method));
@@ -76,10 +78,12 @@ void RequestReader::on_field_impl(field name, text name_string, text value, erro
     if (name == field::transfer_encoding && !beast::iequals(value, "chunked")) {
         return refuse(501, "the only transfer coding is chunked", ec);
     }
-    if (name == field::transfer_encoding && version_ < 11) return refuse(400, "HTTP/1.0 has no chunked bodies", ec);
+    if (name == field::transfer_encoding && version_ < 11)
+        return refuse(400, "HTTP/1.0 has no chunked bodies", ec);
     if (name == field::host) ++hosts_;
     if (name == field::expect) {
-        if (!beast::iequals(value, "100-continue")) return refuse(417, "the only expectation is 100-continue", ec);
+        if (!beast::iequals(value, "100-continue"))
+            return refuse(417, "the only expectation is 100-continue", ec);
         expects_continue_ = version_ >= 11;
     }
     request_.headers.emplace_back(view(name_string), view(value));

@@ -22,14 +22,15 @@ class RequestReader final : private boost::beast::http::basic_parser<true> {
   public:
     RequestReader(std::size_t header_bytes_max, std::size_t body_bytes_max);
 
-    /// Takes what it can of `bytes` and returns how many it took; the rest must be given again with more behind it
-    /// (or belongs to the next request, once `is_done`). Call only while neither done nor refused.
+    /// Takes what it can of `bytes` and returns how many it took; the rest must be given again with more
+    /// behind it (or belongs to the next request, once `is_done`). Call only while neither done nor refused.
     std::size_t feed(std::string_view bytes);
 
     bool is_done() const { return basic_parser::is_done(); }
     bool header_done() const { return basic_parser::is_header_done(); }
     const std::optional<Refusal>& refusal() const noexcept { return refusal_; }
-    /// Refuses what came too slowly (408), or an element that outgrew the connection's buffer (431, or 400 in a body).
+    /// Refuses what came too slowly (408), or an element that outgrew the connection's buffer (431, or 400 in
+    /// a body).
     void refuse_late();
     void refuse_oversize();
     /// The client waits for "100 Continue" before it sends the body.
@@ -48,7 +49,8 @@ class RequestReader final : private boost::beast::http::basic_parser<true> {
     using text = boost::beast::string_view;
     using field = boost::beast::http::field;
 
-    void on_request_impl(boost::beast::http::verb, text method, text target, int version, error_code& ec) override;
+    void on_request_impl(boost::beast::http::verb, text method, text target, int version,
+                         error_code& ec) override;
     void on_response_impl(int, text, int, error_code&) override {}
     void on_field_impl(field name, text name_string, text value, error_code& ec) override;
     void on_header_impl(error_code& ec) override;

@@ -1,5 +1,7 @@
 #include "http/server_target.hpp"
 
+#include "base/utf8.hpp"
+
 #include <cstdint>
 
 namespace millrace::http {
@@ -11,26 +13,6 @@ int hex_value(char digit) noexcept {
     if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
     if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
     return -1;
-}
-
-/// How many bytes follow the lead byte `lead`, or -1.
-int utf8_tail(std::uint8_t lead) noexcept {
-    if (lead < 0x80) return 0;
-    if (lead >= 0xC2 && lead <= 0xDF) return 1;
-    if ((lead & 0xF0) == 0xE0) return 2;
-    if (lead >= 0xF0 && lead <= 0xF4) return 3;
-    return -1;
-}
-
-/// The smallest and largest second byte after `lead`: what rules out overlong forms and surrogates.
-std::pair<std::uint8_t, std::uint8_t> utf8_second(std::uint8_t lead) noexcept {
-    switch (lead) {
-        case 0xE0: return {0xA0, 0xBF};
-        case 0xED: return {0x80, 0x9F};
-        case 0xF0: return {0x90, 0xBF};
-        case 0xF4: return {0x80, 0x8F};
-        default: return {0x80, 0xBF};
-    }
 }
 
 bool has_control(std::string_view text) noexcept {
@@ -68,8 +50,10 @@ bool decode_path(std::string_view path, Target& target) {
         if (!decode(raw, false, segment)) return false;
         target.path.push_back('/');
         for (const char c : segment) {
-            if (c == '/') target.path += "%2F";
-            else target.path.push_back(c);
+            if (c == '/')
+                target.path += "%2F";
+            else
+                target.path.push_back(c);
         }
         target.segments.push_back(std::move(segment));
     }
@@ -104,21 +88,6 @@ std::string_view without_origin(std::string_view target) noexcept {
 
 }  // namespace
 
-bool is_utf8(std::string_view text) noexcept {
-    for (std::size_t i = 0; i < text.size();) {
-        const auto lead = static_cast<std::uint8_t>(text[i++]);
-        const int tail = utf8_tail(lead);
-        if (tail < 0 || text.size() - i < static_cast<std::size_t>(tail)) return false;
-        auto [low, high] = utf8_second(lead);
-        for (int k = 0; k < tail; ++k) {
-            const auto byte = static_cast<std::uint8_t>(text[i++]);
-            if (byte < low || byte > high) return false;
-            low = 0x80, high = 0xBF;
-        }
-    }
-    return true;
-}
-
 Result<Target> parse_target(std::string_view text) {
     Target target;
     if (text == "*") {
@@ -126,7 +95,8 @@ Result<Target> parse_target(std::string_view text) {
         return target;
     }
     text = without_origin(text);
-    if (text.empty() || text.front() != '/') return Error{Errc::invalid_input, "the request target isn't a path"};
+    if (text.empty() || text.front() != '/')
+        return Error{Errc::invalid_input, "the request target isn't a path"};
     const std::size_t question = std::min(text.find('?'), text.size());
     if (!decode_path(text.substr(0, question), target)) {
         return Error{Errc::invalid_input, "the path isn't percent-encoded UTF-8 text"};

@@ -17,11 +17,8 @@ struct Target {
     Fields query;
 };
 
-/// Takes apart "/path?query", "http://host/path?query" or "*". invalid_input: a broken percent-encoding, a control
-/// character, text that is not UTF-8, or another form.
+/// Takes apart "/path?query", "http://host/path?query" or "*". invalid_input: a broken percent-encoding, a
+/// control character, text that is not UTF-8, or another form.
 Result<Target> parse_target(std::string_view target);
-
-/// True if `text` is UTF-8 without surrogates and overlong forms (RFC 3629).
-bool is_utf8(std::string_view text) noexcept;
 
 }  // namespace millrace::http

@@ -17,6 +17,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr Duration kFaultRetryAfter = std::chrono::seconds(1);
+constexpr std::size_t kDimensionsMax = 65'536;
 constexpr Duration kSlowPause = std::chrono::milliseconds(20);
 
 /// "6m0s", "1.5s", "250ms": as OpenAI writes resets.
@@ -34,10 +35,12 @@ std::int64_t whole_seconds(Duration time) { return std::chrono::ceil<std::chrono
 /// What a path asks for.
 enum class Route { none, embed, models, health, stats };
 
-/// The route of `segments`; `deployment` becomes the model's name where Azure's classic form puts it into the path.
+/// The route of `segments`; `deployment` becomes the model's name where Azure's classic form puts it into the
+/// path.
 Route route_of(const std::vector<std::string>& segments, std::string& deployment) {
     using Path = std::vector<std::string>;
-    if (segments == Path{"v1", "embeddings"} || segments == Path{"openai", "v1", "embeddings"}) return Route::embed;
+    if (segments == Path{"v1", "embeddings"} || segments == Path{"openai", "v1", "embeddings"})
+        return Route::embed;
     if (segments == Path{"v1", "models"} || segments == Path{"openai", "v1", "models"}) return Route::models;
     if (segments == Path{"healthz"}) return Route::health;
     if (segments == Path{"stats"}) return Route::stats;
@@ -59,8 +62,12 @@ Response wrong_key(bool azure) {
 }  // namespace
 
 Simulator::Simulator(Clock& clock, SimulatorOptions options, FaultPlan faults)
-    : clock_(clock), options_(std::move(options)), faults_(std::move(faults)),
-      tokens_(options_.tokens_per_minute), requests_(options_.requests_per_minute), random_(options_.seed + 1) {}
+    : clock_(clock),
+      options_(std::move(options)),
+      faults_(std::move(faults)),
+      tokens_(options_.tokens_per_minute),
+      requests_(options_.requests_per_minute),
+      random_(options_.seed + 1) {}
 
 Result<std::unique_ptr<Simulator>> Simulator::make(Clock& clock, SimulatorOptions options) {
     auto faults = FaultPlan::parse(options.faults, options.seed);
@@ -68,7 +75,10 @@ Result<std::unique_ptr<Simulator>> Simulator::make(Clock& clock, SimulatorOption
     const bool negative = options.tokens_per_minute < 0 || options.requests_per_minute < 0 ||
                           options.latency < Duration::zero() || options.latency_jitter < Duration::zero();
     if (negative) return Error{Errc::invalid_input, "a limit or latency of the simulator is negative"};
-    if (options.dimensions == 0) return Error{Errc::invalid_input, "vectors of length 0 can't be simulated"};
+    if (options.dimensions == 0 || options.dimensions > kDimensionsMax) {
+        return Error{Errc::invalid_input,
+                     "the length of simulated vectors is 1 to " + std::to_string(kDimensionsMax)};
+    }
     return std::unique_ptr<Simulator>(new Simulator(clock, std::move(options), std::move(*faults)));
 }
 
@@ -84,7 +94,8 @@ asio::awaitable<Response> Simulator::answer(Request request) {
     if (!is_allowed(request)) co_return wrong_key(options_.azure || !deployment.empty());
     const std::string_view method = route == Route::embed ? "POST" : "GET";
     if (route != Route::none && request.method != method) {
-        co_return openai_error(405, "invalid_request_error", "", "", "Only " + std::string(method) + " is allowed");
+        co_return openai_error(405, "invalid_request_error", "", "",
+                               "Only " + std::string(method) + " is allowed");
     }
     if (route == Route::models) co_return models();
     if (route == Route::embed) co_return co_await embed(std::move(request), std::move(deployment));
@@ -102,16 +113,17 @@ bool Simulator::is_allowed(const Request& request) const {
 Response Simulator::models() const {
     json::array items;
     for (const std::string& name : simulated_models(options_)) {
-        items.push_back({{"id", name}, {"object", "model"}, {"created", 1'700'000'000}, {"owned_by", "millrace"}});
+        items.push_back(
+            {{"id", name}, {"object", "model"}, {"created", 1'700'000'000}, {"owned_by", "millrace"}});
     }
     return json_answer(200, json::serialize(json::value{{"object", "list"}, {"data", items}}));
 }
 
 Response Simulator::stats_answer() const {
     const json::value document = {
-        {"calls", stats_.calls},         {"answered", stats_.answered}, {"inputs", stats_.inputs},
-        {"tokens", stats_.tokens},       {"throttled", stats_.throttled}, {"refused", stats_.refused},
-        {"faults", stats_.faults},       {"atOnceMax", stats_.at_once_max},
+        {"calls", stats_.calls},   {"answered", stats_.answered},     {"inputs", stats_.inputs},
+        {"tokens", stats_.tokens}, {"throttled", stats_.throttled},   {"refused", stats_.refused},
+        {"faults", stats_.faults}, {"atOnceMax", stats_.at_once_max},
     };
     return json_answer(200, json::serialize(document));
 }
@@ -143,7 +155,8 @@ asio::awaitable<void> Simulator::delay() {
     Duration latency = options_.latency;
     if (options_.latency_jitter > Duration::zero()) {
         const double share = static_cast<double>(random_() >> 11) * 0x1p-53;
-        latency += Duration(static_cast<std::int64_t>(share * static_cast<double>(options_.latency_jitter.count())));
+        latency +=
+            Duration(static_cast<std::int64_t>(share * static_cast<double>(options_.latency_jitter.count())));
     }
     if (latency > Duration::zero()) co_await clock_.sleep_for(latency);
     --at_once_;
@@ -165,18 +178,20 @@ Response Simulator::throttle(const EmbeddingCall& call, std::string_view what, D
     ++stats_.throttled;
     Response response;
     if (azure) {
-        response = openai_error(429, "", "", "429",
-                                "Requests to the Embeddings_Create Operation under Azure OpenAI API have exceeded " +
-                                    std::string(what == "tokens" ? "token" : "call") +
-                                    " rate limit of your current pricing tier. Please retry after " +
-                                    std::to_string(whole_seconds(wait)) + " seconds.");
+        response =
+            openai_error(429, "", "", "429",
+                         "Requests to the Embeddings_Create Operation under Azure OpenAI API have exceeded " +
+                             std::string(what == "tokens" ? "token" : "call") +
+                             " rate limit of your current pricing tier. Please retry after " +
+                             std::to_string(whole_seconds(wait)) + " seconds.");
     } else {
         const SlidingWindow& window = what == "tokens" ? tokens_ : requests_;
         const std::size_t requested = what == "tokens" ? call.tokens : 1;
-        response = openai_error(429, what, "", "rate_limit_exceeded",
-                                "Rate limit reached for " + call.model + " on " + std::string(what) +
-                                    " per min: Limit " + std::to_string(window.limit()) + ", Requested " +
-                                    std::to_string(requested) + ". Please try again in " + go_duration(wait) + ".");
+        response =
+            openai_error(429, what, "", "rate_limit_exceeded",
+                         "Rate limit reached for " + call.model + " on " + std::string(what) +
+                             " per min: Limit " + std::to_string(window.limit()) + ", Requested " +
+                             std::to_string(requested) + ". Please try again in " + go_duration(wait) + ".");
     }
     add_retry_headers(response, wait);
     return response;
@@ -195,15 +210,19 @@ Response Simulator::fail(Fault fault, const EmbeddingCall& call, bool azure) {
     Response response;
     // A slow or cut answer is a real one, quota and price included; the others cost a request.
     const bool real = fault.kind == Kind::slow || fault.kind == Kind::cut;
-    if (real) response = admit(call, azure);
-    else requests_.use(1, clock_.now());
+    if (real)
+        response = admit(call, azure);
+    else
+        requests_.use(1, clock_.now());
     switch (fault.kind) {
         case Kind::status:
             response = openai_error(fault.status, fault.status < 500 ? "requests" : "server_error", "", "",
                                     "This failure was asked for");
             if (fault.status == 429 || fault.status == 503) add_retry_headers(response, kFaultRetryAfter);
             break;
-        case Kind::garbage: response = json_answer(200, R"({"object":"list","data":[{"embedding":"@@)"); break;
+        case Kind::garbage:
+            response = json_answer(200, R"({"object":"list","data":[{"embedding":"@@)");
+            break;
         case Kind::timeout: response.delivery = Delivery::never; break;
         case Kind::reset: response.delivery = Delivery::reset; break;
         case Kind::cut: response.delivery = Delivery::cut; break;
@@ -230,7 +249,8 @@ void Simulator::add_rate_headers(Response& response, bool azure) {
         response.headers.emplace_back("x-ratelimit-remaining-" + name, std::to_string(window.remaining(now)));
         // Azure says nothing of resets on success and whole seconds on a 429.
         const Duration reset = window.reset(now);
-        if (!azure) response.headers.emplace_back("x-ratelimit-reset-" + name, go_duration(reset));
+        if (!azure)
+            response.headers.emplace_back("x-ratelimit-reset-" + name, go_duration(reset));
         else if (response.status == 429) {
             response.headers.emplace_back("x-ratelimit-reset-" + name, std::to_string(whole_seconds(reset)));
         }

@@ -1,7 +1,7 @@
 #include "http/simulator_call.hpp"
 
 #include "base/limits.hpp"
-#include "http/server_target.hpp"
+#include "provider/feature_hash.hpp"
 #include "provider/openai_protocol.hpp"
 #include "provider/openai_vectors.hpp"
 
@@ -12,6 +12,7 @@
 #include <boost/json/string.hpp>
 #include <boost/json/value.hpp>
 
+#include <bit>
 #include <charconv>
 
 namespace millrace::http {
@@ -21,7 +22,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t kInputTokensMax = 8192;   // of an input, as the API reference states it
-constexpr std::size_t kPlacesPerWord = 4;
+constexpr std::size_t kHashedMin = 64;
 constexpr std::string_view kInvalid = "invalid_request_error";
 
 /// Reads and checks a body piece by piece; `refusal` holds the first thing that is wrong.
@@ -30,15 +31,16 @@ class Reader {
     Reader(const json::object& body, const SimulatorOptions& options) : body_(body), options_(options) {}
 
     bool read(const std::string& deployment) {
-        return read_model(deployment) && read_format() && read_dimensions() && read_input() && check_tokens() &&
-               check_filter();
+        return read_model(deployment) && read_format() && read_dimensions() && read_input() &&
+               check_tokens() && check_filter();
     }
 
     EmbeddingCall call;
     Response refusal;
 
   private:
-    bool refuse(std::string_view param, std::string_view code, std::string_view message, unsigned status = 400) {
+    bool refuse(std::string_view param, std::string_view code, std::string_view message,
+                unsigned status = 400) {
         refusal = openai_error(status, kInvalid, param, code, message);
         return false;
     }
@@ -52,7 +54,8 @@ class Reader {
         call.model = deployment;
         if (deployment.empty()) {
             const json::value* model = field("model");
-            if (!model || !model->is_string()) return refuse("model", "", "you must provide a model parameter");
+            if (!model || !model->is_string())
+                return refuse("model", "", "you must provide a model parameter");
             call.model = std::string(model->get_string());
         }
         const std::size_t known = provider::known_model(call.model).dimensions;
@@ -94,7 +97,8 @@ class Reader {
         if (!items || items->empty()) return refuse("input", "", "'$.input' is invalid: it has no texts");
         if (items->front().is_int64()) return read_tokens(*items);
         if (items->size() > limits::embed_inputs_max) {
-            return refuse("input", "", "'input' array is larger than " + std::to_string(limits::embed_inputs_max));
+            return refuse("input", "",
+                          "'input' array is larger than " + std::to_string(limits::embed_inputs_max));
         }
         for (const json::value& item : *items) {
             const bool good = item.is_array() ? read_tokens(item.get_array()) : read_text(item);
@@ -105,8 +109,10 @@ class Reader {
 
     bool read_text(const json::value& value) {
         const json::string* text = value.if_string();
-        if (!text) return refuse("input", "", "'$.input' is invalid: a text or a list of token ids is expected");
-        if (text->empty()) return refuse("input", "", "'$.input' is invalid: input cannot be an empty string.");
+        if (!text)
+            return refuse("input", "", "'$.input' is invalid: a text or a list of token ids is expected");
+        if (text->empty())
+            return refuse("input", "", "'$.input' is invalid: input cannot be an empty string.");
         EmbeddingInput input{std::string(*text)};
         input.tokens = options_.count_tokens
                            ? options_.count_tokens(input.text)
@@ -118,7 +124,8 @@ class Reader {
     bool read_tokens(const json::array& ids) {
         EmbeddingInput input;
         for (const json::value& id : ids) {
-            if (!id.is_int64() || id.get_int64() < 0) return refuse("input", "", "'$.input' is invalid: bad token id");
+            if (!id.is_int64() || id.get_int64() < 0)
+                return refuse("input", "", "'$.input' is invalid: bad token id");
             input.text += std::to_string(id.get_int64()) + " ";
         }
         if (ids.empty()) return refuse("input", "", "'$.input' is invalid: input cannot be an empty list.");
@@ -132,7 +139,8 @@ class Reader {
             if (input.tokens > kInputTokensMax) {
                 return refuse("input", "context_length_exceeded",
                               "This model's maximum context length is " + std::to_string(kInputTokensMax) +
-                                  " tokens, however you requested " + std::to_string(input.tokens) + " tokens.");
+                                  " tokens, however you requested " + std::to_string(input.tokens) +
+                                  " tokens.");
             }
             call.tokens += input.tokens;
         }
@@ -146,8 +154,9 @@ class Reader {
         if (options_.filtered_word.empty()) return true;
         for (const EmbeddingInput& input : call.inputs) {
             if (input.text.find(options_.filtered_word) == std::string::npos) continue;
-            return refuse("prompt", "content_filter",
-                          "The response was filtered due to the prompt triggering the content management policy.");
+            return refuse(
+                "prompt", "content_filter",
+                "The response was filtered due to the prompt triggering the content management policy.");
         }
         return true;
     }
@@ -157,25 +166,6 @@ class Reader {
 };
 
 json::value text_or_null(std::string_view text) { return text.empty() ? json::value() : json::value(text); }
-
-std::uint64_t mix(std::uint64_t x) noexcept {
-    // The finaliser of SplitMix64 (Steele, Lea, Flood, 2014).
-    x += 0x9E3779B97F4A7C15u;
-    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-    return x ^ x >> 31;
-}
-
-bool is_word(unsigned char c) noexcept {
-    return c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-void add_word(std::vector<float>& vector, std::uint64_t hash) {
-    for (std::size_t k = 0; k < kPlacesPerWord; ++k) {
-        hash = mix(hash);
-        vector[(hash >> 1) % vector.size()] += (hash & 1) != 0 ? 1.0f : -1.0f;
-    }
-}
 
 void append_float(std::string& out, float number) {
     char digits[32];
@@ -198,29 +188,23 @@ void append_vector(std::string& out, const std::vector<float>& vector, bool base
 
 }  // namespace
 
-std::vector<float> simulated_vector(std::string_view text, std::size_t dimensions) {
-    constexpr std::uint64_t start = 0xCBF29CE484222325u;   // FNV-1a
-    constexpr std::uint64_t prime = 0x100000001B3u;
-    std::vector<float> vector(dimensions);
-    std::uint64_t word = start;
-    std::uint64_t whole = start;
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-        whole = (whole ^ byte) * prime;
-        if (is_word(byte)) {
-            word = (word ^ byte) * prime;
-        } else if (word != start) {
-            add_word(vector, word);
-            word = start;
-        }
-    }
-    if (word != start) add_word(vector, word);
-    // A text without words, or whose words cancel out, still has a direction of its own.
-    if (!provider::normalise(vector)) vector[mix(whole) % dimensions] = 1;
+std::vector<float> simulated_vector(provider::FeatureHash& hash, std::string_view text,
+                                    std::size_t dimensions) {
+    std::vector<float> vector(hash.dimensions());
+    hash.embed(text, vector);
+    const bool cut = dimensions < vector.size();
+    vector.resize(dimensions);
+    // Cut to a few places, nothing may be left of a short text.
+    if (cut && !provider::normalise(vector)) vector.front() = 1;
     return vector;
 }
 
-std::variant<EmbeddingCall, Response> read_embedding_call(std::string_view body, const std::string& deployment,
+std::size_t hashed_dimensions(std::size_t dimensions) {
+    return std::bit_floor(std::max(dimensions, kHashedMin));
+}
+
+std::variant<EmbeddingCall, Response> read_embedding_call(std::string_view body,
+                                                          const std::string& deployment,
                                                           const SimulatorOptions& options) {
     boost::system::error_code error;
     const json::value document = json::parse({body.data(), body.size()}, error);
@@ -235,10 +219,11 @@ std::variant<EmbeddingCall, Response> read_embedding_call(std::string_view body,
 std::string embedding_answer(const EmbeddingCall& call) {
     std::string out = R"({"object":"list","data":[)";
     out.reserve(call.inputs.size() * (call.dimensions * (call.base64 ? 6 : 14) + 64) + 256);
+    provider::FeatureHash hash(hashed_dimensions(call.dimensions));
     for (std::size_t i = 0; i < call.inputs.size(); ++i) {
         if (i > 0) out.push_back(',');
         out.append(R"({"object":"embedding","index":)").append(std::to_string(i)).append(R"(,"embedding":)");
-        append_vector(out, simulated_vector(call.inputs[i].text, call.dimensions), call.base64);
+        append_vector(out, simulated_vector(hash, call.inputs[i].text, call.dimensions), call.base64);
         out.push_back('}');
     }
     const std::string tokens = std::to_string(call.tokens);
@@ -259,7 +244,8 @@ Response openai_error(unsigned status, std::string_view type, std::string_view p
 }
 
 std::vector<std::string> simulated_models(const SimulatorOptions& options) {
-    std::vector<std::string> models = {"text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002"};
+    std::vector<std::string> models = {"text-embedding-3-small", "text-embedding-3-large",
+                                       "text-embedding-ada-002"};
     if (!options.model.empty()) models.push_back(options.model);
     return models;
 }

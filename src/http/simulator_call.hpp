@@ -1,4 +1,5 @@
-// The provider simulator's view of one embeddings call: its body checked as OpenAI does, its vectors. No sockets.
+// The provider simulator's view of one embeddings call: its body checked as OpenAI does, its vectors. No
+// sockets.
 #pragma once
 
 #include "http/server.hpp"
@@ -8,6 +9,10 @@
 #include <string_view>
 #include <variant>
 #include <vector>
+
+namespace millrace::provider {
+class FeatureHash;
+}
 
 namespace millrace::http {
 
@@ -25,16 +30,21 @@ struct EmbeddingCall {
     bool base64 = false;
 };
 
-/// The call in `body`, or OpenAI's answer to what is wrong with it. `deployment` names the model where the URL does;
+/// The call in `body`, or OpenAI's answer to what is wrong with it. `deployment` names the model where the
+/// URL does;
 /// "" where the body has to.
-std::variant<EmbeddingCall, Response> read_embedding_call(std::string_view body, const std::string& deployment,
+std::variant<EmbeddingCall, Response> read_embedding_call(std::string_view body,
+                                                          const std::string& deployment,
                                                           const SimulatorOptions& options);
 
 /// The answer to `call`, `usage` and all.
 std::string embedding_answer(const EmbeddingCall& call);
 
-/// The unit vector of `text`: its words hashed to signed places.
-std::vector<float> simulated_vector(std::string_view text, std::size_t dimensions);
+/// The unit vector of `text`: its feature hash, with zeros behind it up to `dimensions`.
+std::vector<float> simulated_vector(provider::FeatureHash& hash, std::string_view text,
+                                    std::size_t dimensions);
+/// How many places of a vector of that length are hashed: the power of two below.
+std::size_t hashed_dimensions(std::size_t dimensions);
 
 /// An error in OpenAI's envelope; `param` and `code` may be empty for null.
 Response openai_error(unsigned status, std::string_view type, std::string_view param, std::string_view code,

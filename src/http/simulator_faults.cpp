@@ -10,7 +10,8 @@ constexpr std::string_view kForms =
     "; a rule is FAULT:CHANCE or first:COUNT:FAULT, FAULT one of 400-599, timeout, reset, garbage, slow, cut";
 
 Error refused(std::string_view rule, std::string_view why) {
-    return {Errc::invalid_input, "fault rule '" + std::string(rule) + "' " + std::string(why) + std::string(kForms)};
+    return {Errc::invalid_input,
+            "fault rule '" + std::string(rule) + "' " + std::string(why) + std::string(kForms)};
 }
 
 template <class Number>
@@ -68,7 +69,8 @@ Result<FaultPlan> FaultPlan::parse(std::string_view text, std::uint64_t seed) {
         total += *chance;
         plan.chances_.push_back({*fault, *chance});
     }
-    if (total > 1 + 1e-9) return Error{Errc::invalid_input, "the chances of the faults add up to more than 1"};
+    if (total > 1 + 1e-9)
+        return Error{Errc::invalid_input, "the chances of the faults add up to more than 1"};
     return plan;
 }
 

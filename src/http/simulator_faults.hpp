@@ -31,8 +31,8 @@ class FaultPlan {
     ///     rule   = fault ":" chance | "first:" count ":" fault
     ///     fault  = status (400 to 599) | "timeout" | "reset" | "garbage" | "slow" | "cut"
     ///
-    /// e.g. "429:0.05,timeout:0.01" or "first:2:503". invalid_input: another form, a chance outside 0 to 1, or
-    /// chances that add up to more than 1. "" is no fault.
+    /// e.g. "429:0.05,timeout:0.01" or "first:2:503". invalid_input: another form, a chance outside 0 to 1,
+    /// or chances that add up to more than 1. "" is no fault.
     static Result<FaultPlan> parse(std::string_view text, std::uint64_t seed);
 
     /// The fault of the next call.

@@ -21,8 +21,10 @@ void SlidingWindow::use(std::int64_t amount, TimePoint now) {
     if (limit_ == 0) return;
     forget(now);
     used_ += amount;
-    if (!uses_.empty() && uses_.back().when == now) uses_.back().amount += amount;
-    else uses_.push_back({now, amount});
+    if (!uses_.empty() && uses_.back().when == now)
+        uses_.back().amount += amount;
+    else
+        uses_.push_back({now, amount});
 }
 
 std::int64_t SlidingWindow::remaining(TimePoint now) {

@@ -78,6 +78,10 @@ refresh(); setInterval(refresh, 2000);
 
 }  // namespace
 
-std::string status_page() { return std::string(kHead) + MILLRACE_VERSION + std::string(kBody); }
+std::string status_page() {
+    std::string page(kHead);
+    page.append(MILLRACE_VERSION).append(kBody);
+    return page;
+}
 
 }  // namespace millrace::http

@@ -5,7 +5,8 @@
 
 namespace millrace::http {
 
-/// One HTML document without outside references; it reads /v1/queues, /v1/documents and /v1/search of its server.
+/// One HTML document without outside references; it reads /v1/queues, /v1/documents and /v1/search of its
+/// server.
 std::string status_page();
 
 }  // namespace millrace::http

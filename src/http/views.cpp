@@ -1,5 +1,7 @@
 #include "http/views.hpp"
 
+#include "base/utf8.hpp"
+
 #include "http/server_target.hpp"
 
 #include <boost/beast/core/detail/base64.hpp>
@@ -12,7 +14,7 @@ namespace millrace::http {
 
 namespace {
 
-double rounded(double value, double unit) { return std::round(value / unit) * unit; }
+double rounded(double value, double scale) { return std::round(value * scale) / scale; }
 
 /// JSON that this product wrote; anything else is shown as null.
 json::value stored_json(const std::string& text) {
@@ -121,9 +123,10 @@ json::object view_of(const broker::EntityCounts& counts) {
                       {"deadLettered", counts.dead_lettered},
                       {"bytes", counts.bytes},
                       {"oldestAgeSeconds", nullptr}};
-    if (counts.oldest_age) view["oldestAgeSeconds"] = static_cast<double>(counts.oldest_age->count()) / 1000.0;
-    view["rates"] = {{"enqueuedPerSecond", rounded(counts.enqueued_per_second, 0.01)},
-                     {"completedPerSecond", rounded(counts.completed_per_second, 0.01)}};
+    if (counts.oldest_age)
+        view["oldestAgeSeconds"] = static_cast<double>(counts.oldest_age->count()) / 1000.0;
+    view["rates"] = {{"enqueuedPerSecond", rounded(counts.enqueued_per_second, 100)},
+                     {"completedPerSecond", rounded(counts.completed_per_second, 100)}};
     view["totals"] = {{"enqueued", counts.enqueued_total},
                       {"completed", counts.completed_total},
                       {"deadLettered", counts.dead_lettered_total}};
@@ -156,25 +159,27 @@ json::object view_of(const broker::Delivery& delivery, std::size_t body_bytes_ma
     json::object properties;
     for (const auto& [name, value] : message.properties) {
         json::value shown = std::visit(ValueView(), value);
-        if (name == broker::kDeadLetterReason) view["deadLetterReason"] = std::move(shown);
-        else if (name == broker::kDeadLetterDescription) view["deadLetterDescription"] = std::move(shown);
-        else properties[name] = std::move(shown);
+        if (name == broker::kDeadLetterReason)
+            view["deadLetterReason"] = std::move(shown);
+        else if (name == broker::kDeadLetterDescription)
+            view["deadLetterDescription"] = std::move(shown);
+        else
+            properties[name] = std::move(shown);
     }
     view["properties"] = std::move(properties);
     view["bodyBytes"] = message.body.size();
-    if (is_utf8(message.body)) view["body"] = utf8_prefix(message.body, body_bytes_max);
-    else view["bodyBase64"] = base64(std::string_view(message.body).substr(0, body_bytes_max));
+    if (is_utf8(message.body))
+        view["body"] = utf8_prefix(message.body, body_bytes_max);
+    else
+        view["bodyBase64"] = base64(std::string_view(message.body).substr(0, body_bytes_max));
     if (message.body.size() > body_bytes_max) view["bodyCut"] = true;
     return view;
 }
 
 json::object view_of(const index::SearchHit& hit) {
-    json::object view{{"documentId", hit.document_id},
-                      {"chunk", hit.chunk},
-                      {"title", hit.title},
-                      {"category", hit.category},
-                      {"text", hit.text},
-                      {"score", rounded(hit.score, 1e-6)}};
+    json::object view{
+        {"documentId", hit.document_id}, {"chunk", hit.chunk}, {"title", hit.title},
+        {"category", hit.category},      {"text", hit.text},   {"score", rounded(hit.score, 1e6)}};
     add_if(view, "heading", hit.heading);
     if (hit.page > 0) view["page"] = hit.page;
     return view;
@@ -185,16 +190,19 @@ std::string percent_encoded(std::string_view text) {
     std::string encoded;
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                           c == '.' || c == '_' || c == '~';
-        if (plain) encoded += c;
-        else encoded.append({'%', digits[byte >> 4], digits[byte & 15]});
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                           c == '-' || c == '.' || c == '_' || c == '~';
+        if (plain)
+            encoded += c;
+        else
+            encoded.append({'%', digits[byte >> 4], digits[byte & 15]});
     }
     return encoded;
 }
 
 std::string base_url(std::string_view host, std::string_view forwarded_scheme) {
-    constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]";
+    constexpr std::string_view allowed =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]";
     if (host.empty() || host.find_first_not_of(allowed) != std::string_view::npos) return {};
     return (forwarded_scheme == "https" ? "https://" : "http://") + std::string(host);
 }

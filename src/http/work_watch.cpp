@@ -8,7 +8,8 @@ void WorkWatch::look(const std::vector<broker::EntityCounts>& counts, TimePoint 
         Seen& seen = entry->second;
         const std::uint64_t ended = queue.completed_total + queue.dead_lettered_total;
         const std::uint64_t waiting = queue.active + queue.locked;
-        if (fresh || ended != seen.ended || waiting == 0) seen.progress = now;
+        const bool was_idle = seen.waiting == 0;
+        if (fresh || was_idle || ended != seen.ended) seen.progress = now;
         seen.ended = ended;
         seen.waiting = waiting;
     }
@@ -17,7 +18,8 @@ void WorkWatch::look(const std::vector<broker::EntityCounts>& counts, TimePoint 
 std::vector<StuckQueue> WorkWatch::stuck(TimePoint now) const {
     std::vector<StuckQueue> found;
     for (const auto& [name, seen] : queues_)
-        if (seen.waiting > 0 && now - seen.progress >= limit_) found.push_back({name, seen.waiting, now - seen.progress});
+        if (seen.waiting > 0 && now - seen.progress >= limit_)
+            found.push_back({name, seen.waiting, now - seen.progress});
     return found;
 }
 

@@ -16,8 +16,8 @@ struct StuckQueue {
     Duration since{};            ///< without progress
 };
 
-/// Looks at the counts of worked queues again and again. A queue makes progress when a message is completed or
-/// dead-lettered; it is stuck when it holds ready or locked messages and has made none for `limit`.
+/// Looks at the counts of worked queues again and again. A queue makes progress when a message is completed
+/// or dead-lettered; it is stuck when it holds ready or locked messages and has made none for `limit`.
 class WorkWatch {
   public:
     explicit WorkWatch(Duration limit) : limit_(limit) {}
@@ -30,7 +30,7 @@ class WorkWatch {
     struct Seen {
         std::uint64_t ended = 0;     ///< completed and dead-lettered since the start of the process
         std::uint64_t waiting = 0;
-        TimePoint progress{};        ///< last change of `ended`, or when the queue was empty last
+        TimePoint progress{};        ///< last change of `ended`, or when work was first seen to wait
     };
 
     Duration limit_;

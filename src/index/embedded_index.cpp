@@ -7,8 +7,8 @@
 #include "index/rows.hpp"
 #include "index/scanner.hpp"
 #include "index/searches.hpp"
-#include "index/versions.hpp"
 #include "index/vector_tables.hpp"
+#include "index/versions.hpp"
 
 #include <boost/asio/this_coro.hpp>
 
@@ -62,8 +62,11 @@ class EmbeddedIndex final : public Index {
   public:
     EmbeddedIndex(store::Database& database, CpuPool& pool, const EmbeddedIndexOptions& options,
                   const asio::any_io_executor& executor, Stamp newest)
-        : database_(database), pool_(pool), scanner_(pool, executor, options.scan_threads),
-          searches_(std::make_shared<Searches>(executor)), versions_(newest),
+        : database_(database),
+          pool_(pool),
+          scanner_(pool, executor, options.scan_threads),
+          searches_(std::make_shared<Searches>(executor)),
+          versions_(newest),
           graphs_(pool, executor, searches_, options.graph_rows_min),
           tables_(versions_, [this](const std::shared_ptr<VectorTable>& table) { graphs_.look(table); }) {}
 
@@ -71,8 +74,8 @@ class EmbeddedIndex final : public Index {
 
     asio::awaitable<Result<Staged>> stage(DocumentVersion version, std::string model,
                                           std::vector<ChunkText> chunks) override;
-    asio::awaitable<Result<std::vector<StagedText>>> staged_texts(std::string document, std::int64_t generation,
-                                                                  std::vector<std::uint32_t> ordinals) override;
+    asio::awaitable<Result<std::vector<StagedText>>> staged_texts(
+        std::string document, std::int64_t generation, std::vector<std::uint32_t> ordinals) override;
     asio::awaitable<Result<std::size_t>> put_vectors(std::string document, std::int64_t generation,
                                                      OrdinalVectors vectors) override;
     asio::awaitable<Result<std::size_t>> publish(DocumentVersion version, AlsoWrite with) override;
@@ -83,11 +86,13 @@ class EmbeddedIndex final : public Index {
 
   private:
     asio::awaitable<void> load_group(std::shared_ptr<const std::vector<LiveVersion>> group);
-    asio::awaitable<VersionState*> load(std::int64_t version, const std::string& model, const std::string& category);
+    asio::awaitable<VersionState*> load(std::int64_t version, const std::string& model,
+                                        const std::string& category);
     asio::awaitable<Result<Published>> change(std::shared_ptr<ChangeCommand> command);
     asio::awaitable<void> purge(std::vector<std::int64_t> versions);
     asio::awaitable<void> purge_sometime(std::vector<std::int64_t> versions);
-    asio::awaitable<std::vector<Candidate>> find_vectors(const SearchRequest& request, Stamp state, std::size_t count);
+    asio::awaitable<std::vector<Candidate>> find_vectors(const SearchRequest& request, Stamp state,
+                                                         std::size_t count);
 
     store::Database& database_;
     CpuPool& pool_;
@@ -99,7 +104,6 @@ class EmbeddedIndex final : public Index {
     std::vector<std::int64_t> unpurged_;
     IndexStats stats_;
 };
-
 
 asio::awaitable<void> EmbeddedIndex::open() {
     auto find_orphans = [](store::Connection& database) { return orphans(database); };
@@ -151,8 +155,9 @@ asio::awaitable<Result<Staged>> EmbeddedIndex::stage(DocumentVersion version, st
                                                      std::vector<ChunkText> chunks) {
     if (version.generation < 0) co_return Error{Errc::invalid_input, "a generation is not negative"};
     if (chunks.size() > limits::chunks_per_document_max) {
-        co_return Error{Errc::invalid_input, "a document has at most " +
-                                                 std::to_string(limits::chunks_per_document_max) + " passages"};
+        co_return Error{
+            Errc::invalid_input,
+            "a document has at most " + std::to_string(limits::chunks_per_document_max) + " passages"};
     }
     auto draft = std::make_shared<StageInput>();
     draft->version = std::move(version);
@@ -180,7 +185,8 @@ asio::awaitable<Result<Staged>> EmbeddedIndex::stage(DocumentVersion version, st
 
     for (std::size_t first = kRowsPerCommand; first < input->chunks.size(); first += kRowsPerCommand) {
         auto work = [input, first, row = start->version](store::Connection& database) {
-            return stage_rows(database, *input, row, first, std::min(first + kRowsPerCommand, input->chunks.size()));
+            return stage_rows(database, *input, row, first,
+                              std::min(first + kRowsPerCommand, input->chunks.size()));
         };
         const auto sync = sync_of(first + kRowsPerCommand >= input->chunks.size());
         auto missing = co_await database_.write(std::move(work), sync);
@@ -204,8 +210,8 @@ asio::awaitable<Result<std::size_t>> EmbeddedIndex::put_vectors(std::string docu
                                                                 OrdinalVectors vectors) {
     for (const auto& [ordinal, vector] : vectors) {
         if (vector.empty() || !all_finite(vector)) {
-            co_return Error{Errc::invalid_input, "the vector of passage " + std::to_string(ordinal) + " of document " +
-                                                     document + " is empty or not finite"};
+            co_return Error{Errc::invalid_input, "the vector of passage " + std::to_string(ordinal) +
+                                                     " of document " + document + " is empty or not finite"};
         }
     }
     const auto shared = std::make_shared<const OrdinalVectors>(std::move(vectors));
@@ -269,7 +275,8 @@ asio::awaitable<Result<std::size_t>> EmbeddedIndex::publish(DocumentVersion vers
     auto write_rows = [version, id = row->id](store::Connection& database, Stamp stamp) {
         return publish_rows(database, version, id, stamp);
     };
-    auto command = std::make_shared<ChangeCommand>(ChangeCommand{versions_, write_rows, std::move(with), state});
+    auto command =
+        std::make_shared<ChangeCommand>(ChangeCommand{versions_, write_rows, std::move(with), state});
     auto published = co_await change(std::move(command));
     if (!published) co_return published.error();
     if (!published->unchanged) {
@@ -281,7 +288,8 @@ asio::awaitable<Result<std::size_t>> EmbeddedIndex::publish(DocumentVersion vers
 }
 
 asio::awaitable<Result<void>> EmbeddedIndex::discard(std::string document, std::int64_t generation) {
-    auto work = [document = std::move(document), generation](store::Connection& database) -> Result<std::int64_t> {
+    auto work = [document = std::move(document),
+                 generation](store::Connection& database) -> Result<std::int64_t> {
         return park(database, document, generation);
     };
     const auto parked = co_await database_.write(std::move(work));
@@ -293,7 +301,8 @@ asio::awaitable<Result<void>> EmbeddedIndex::discard(std::string document, std::
 }
 
 asio::awaitable<Result<void>> EmbeddedIndex::remove(std::string document, AlsoWrite with) {
-    auto write_rows = [document = std::move(document)](store::Connection& database, Stamp stamp) -> Result<Published> {
+    auto write_rows = [document = std::move(document)](store::Connection& database,
+                                                       Stamp stamp) -> Result<Published> {
         return unpublish_rows(database, document, stamp);
     };
     auto command = std::make_shared<ChangeCommand>(ChangeCommand{versions_, write_rows, std::move(with)});

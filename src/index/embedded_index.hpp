@@ -12,13 +12,13 @@ namespace millrace::index {
 struct EmbeddedIndexOptions {
     /// Threads of the pool that one search may use at once; 0: as many as the machine has cores, less one.
     unsigned scan_threads = 0;
-    /// Vectors of one model from which on a graph (HNSW) is built beside them, in the background. Below it they are
-    /// scanned, which is exact and fast enough; docs/search.md has the measured times.
+    /// Vectors of one model from which on a graph (HNSW) is built beside them, in the background. Below it
+    /// they are scanned, which is exact and fast enough; docs/search.md has the measured times.
     std::size_t graph_rows_min = 300'000;
 };
 
-/// Removes what a crash left half done and loads the live vectors: about 1 KiB of memory for a vector of 1,024 numbers.
-/// `database` and `pool` must outlive the index. Throws MachineError where the database fails.
+/// Removes what a crash left half done and loads the live vectors: about 1 KiB of memory for a vector of
+/// 1,024 numbers. `database` and `pool` must outlive the index. Throws MachineError where the database fails.
 asio::awaitable<Result<std::unique_ptr<Index>>> make_embedded_index(store::Database& database, CpuPool& pool,
                                                                     EmbeddedIndexOptions options = {});
 

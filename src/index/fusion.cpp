@@ -42,8 +42,8 @@ std::vector<Ranked> fuse_scores(std::span<const Ranked> keyword, std::span<const
     return sorted(sum);
 }
 
-std::vector<Ranked> fuse_ranks(std::span<const Ranked> keyword, std::span<const Ranked> vector, double keyword_weight,
-                               std::size_t depth) {
+std::vector<Ranked> fuse_ranks(std::span<const Ranked> keyword, std::span<const Ranked> vector,
+                               double keyword_weight, std::size_t depth) {
     Scores sum;
     add_ranks(sum, keyword.first(std::min(depth, keyword.size())), keyword_weight);
     add_ranks(sum, vector.first(std::min(depth, vector.size())), 1 - keyword_weight);

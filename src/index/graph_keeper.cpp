@@ -43,7 +43,8 @@ void GraphKeeper::look(const std::shared_ptr<VectorTable>& table) {
 }
 
 // Where memory for a graph is wanting, tables are scanned on: slower, but right.
-asio::awaitable<void> GraphKeeper::keep(std::shared_ptr<Shared> shared, std::shared_ptr<VectorTable> table) try {
+asio::awaitable<void> GraphKeeper::keep(std::shared_ptr<Shared> shared,
+                                        std::shared_ptr<VectorTable> table) try {
     std::shared_ptr<Graph> graph = shared->graphs[table.get()];
     bool building = false;
     while (!shared->closed) {

@@ -9,12 +9,13 @@
 
 namespace millrace::index {
 
-/// For the I/O thread. The work is done on the CPU pool, in pieces short enough for others to come between; it ends
-/// some time after the keeper is destroyed.
+/// For the I/O thread. The work is done on the CPU pool, in pieces short enough for others to come between;
+/// it ends some time after the keeper is destroyed.
 class GraphKeeper {
   public:
     /// Tables of at least `rows_min` rows get a graph. `pool` must outlive what runs on it.
-    GraphKeeper(CpuPool& pool, asio::any_io_executor executor, std::shared_ptr<Searches> searches, std::size_t rows_min);
+    GraphKeeper(CpuPool& pool, asio::any_io_executor executor, std::shared_ptr<Searches> searches,
+                std::size_t rows_min);
     ~GraphKeeper();
     GraphKeeper(const GraphKeeper&) = delete;
 

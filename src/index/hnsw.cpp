@@ -12,7 +12,8 @@ namespace millrace::index {
 
 namespace {
 
-// Links of a row, and rows looked at while it is linked: hnswlib's usual choice, with recall near that of a scan.
+// Links of a row, and rows looked at while it is linked: hnswlib's usual choice, with recall near that of a
+// scan.
 constexpr std::size_t kLinks = 16;
 constexpr std::size_t kEffort = 200;
 constexpr std::size_t kSearchEffortMin = 128;
@@ -93,9 +94,10 @@ std::size_t Graph::size() const {
 std::size_t Graph::bytes() const {
     const auto held = hold();
     const auto& graph = links_->graph;
-    // A row in sixteen has links on a higher level; each row has a mutex, a level and a place in the label table.
-    const std::size_t each = graph.size_data_per_element_ + graph.size_links_per_element_ / kLinks + sizeof(std::mutex) +
-                             sizeof(int) + sizeof(void*) + 40;
+    // A row in sixteen has links on a higher level; each row has a mutex, a level and a place in the label
+    // table.
+    const std::size_t each = graph.size_data_per_element_ + graph.size_links_per_element_ / kLinks +
+                             sizeof(std::mutex) + sizeof(int) + sizeof(void*) + 40;
     return graph.max_elements_ * each + slots_.size();
 }
 

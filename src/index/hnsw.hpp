@@ -12,9 +12,9 @@ namespace millrace::index {
 /// The place of a row in a table.
 using Slot = std::uint32_t;
 
-/// HNSW (Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable
-/// Small World graphs", 2016) by hnswlib, which keeps links only: the rows stay in their table, whose memory must
-/// outlive the graph, and are neither changed nor moved while it does. Any thread.
+/// HNSW (Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical
+/// Navigable Small World graphs", 2016) by hnswlib, which keeps links only: the rows stay in their table,
+/// whose memory must outlive the graph, and are neither changed nor moved while it does. Any thread.
 class Graph {
   public:
     /// For rows of `stride` bytes (padded); room for `capacity` of them, and more as they come.

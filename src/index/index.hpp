@@ -81,33 +81,35 @@ struct IndexStats {
 /// More rows for the same transaction; runs on the writer thread. May be empty.
 using AlsoWrite = std::function<Result<void>(store::Connection&)>;
 
-/// Puts versions of documents in and searches them. All calls on the I/O thread; every change is durable when it
-/// answers, and running it again changes nothing more.
+/// Puts versions of documents in and searches them. All calls on the I/O thread; every change is durable when
+/// it answers, and running it again changes nothing more.
 class Index {
   public:
     virtual ~Index() = default;
 
-    /// Stores the passages of `version`, unseen by search, in place of an earlier staging of the same generation.
-    /// A passage whose text was embedded before by `model` takes that vector. conflict: a newer generation is live.
+    /// Stores the passages of `version`, unseen by search, in place of an earlier staging of the same
+    /// generation. A passage whose text was embedded before by `model` takes that vector. conflict: a newer
+    /// generation is live.
     virtual asio::awaitable<Result<Staged>> stage(DocumentVersion version, std::string model,
                                                   std::vector<ChunkText> chunks) = 0;
 
-    /// The texts of staged chunks, in the order of `ordinals`, and whether each has a vector by now. not_found: the
-    /// generation is gone (superseded or removed).
+    /// The texts of staged chunks, in the order of `ordinals`, and whether each has a vector by now.
+    /// not_found: the generation is gone (superseded or removed).
     struct StagedText {
         std::string text;
         bool embedded = false;
     };
-    virtual asio::awaitable<Result<std::vector<StagedText>>> staged_texts(std::string document, std::int64_t generation,
-                                                                          std::vector<std::uint32_t> ordinals) = 0;
+    virtual asio::awaitable<Result<std::vector<StagedText>>> staged_texts(
+        std::string document, std::int64_t generation, std::vector<std::uint32_t> ordinals) = 0;
 
-    /// Stores vectors of staged chunks; answers how many chunks of the generation still have none. not_found as above.
+    /// Stores vectors of staged chunks; answers how many chunks of the generation still have none. not_found
+    /// as above.
     virtual asio::awaitable<Result<std::size_t>> put_vectors(
         std::string document, std::int64_t generation,
         std::vector<std::pair<std::uint32_t, std::vector<float>>> vectors) = 0;
 
-    /// Makes a completely embedded version the one that search sees, whole and at once, and removes older ones.
-    /// Answers its number of chunks. conflict: a newer one is live or vectors are missing.
+    /// Makes a completely embedded version the one that search sees, whole and at once, and removes older
+    /// ones. Answers its number of chunks. conflict: a newer one is live or vectors are missing.
     virtual asio::awaitable<Result<std::size_t>> publish(DocumentVersion version, AlsoWrite with) = 0;
 
     /// Removes what is staged of a version that is not live: the version failed.

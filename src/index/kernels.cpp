@@ -29,7 +29,8 @@ __attribute__((target("avx2"))) std::int32_t sum_of(__m256i lanes) {
 }
 
 // |a|·(b with a's sign): the pairs of 16 bits cannot overflow, as no value is −128.
-__attribute__((target("avx2"))) std::int32_t dot_avx2(const std::int8_t* a, const std::int8_t* b, std::size_t length) {
+__attribute__((target("avx2"))) std::int32_t dot_avx2(const std::int8_t* a, const std::int8_t* b,
+                                                      std::size_t length) {
     const __m256i ones = _mm256_set1_epi16(1);
     __m256i sum = _mm256_setzero_si256();
     for (std::size_t i = 0; i < length; i += 32) {
@@ -76,7 +77,8 @@ std::vector<Kernel> find_kernels() {
     std::vector<Kernel> found = {{"scalar", dot_scalar}};
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2")) found.push_back({"avx2", dot_avx2});
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("avxvnni")) found.push_back({"avx-vnni", dot_avx_vnni});
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("avxvnni"))
+        found.push_back({"avx-vnni", dot_avx_vnni});
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vnni")) {
         found.push_back({"avx512-vnni", dot_avx512_vnni});

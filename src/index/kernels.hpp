@@ -12,10 +12,12 @@ namespace millrace::index {
 inline constexpr std::size_t kRowAlignment = 64;
 
 /// `length` rounded up to whole units of kRowAlignment.
-constexpr std::size_t padded(std::size_t length) { return (length + kRowAlignment - 1) / kRowAlignment * kRowAlignment; }
+constexpr std::size_t padded(std::size_t length) {
+    return (length + kRowAlignment - 1) / kRowAlignment * kRowAlignment;
+}
 
-/// The sum of `a[i]·b[i]` over `length` values from −127 to 127; `length` is a multiple of kRowAlignment and at most
-/// 65,536. All kernels give the same number.
+/// The sum of `a[i]·b[i]` over `length` values from −127 to 127; `length` is a multiple of kRowAlignment and
+/// at most 65,536. All kernels give the same number.
 using DotFunction = std::int32_t (*)(const std::int8_t* a, const std::int8_t* b, std::size_t length);
 
 struct Kernel {

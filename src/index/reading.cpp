@@ -43,13 +43,16 @@ std::vector<Ranked> match_documents(store::Connection& database, const std::stri
     std::vector<Ranked> found;
     auto& find = database.prepare(
         "SELECT w.rowid, w.rank FROM document_words w CROSS JOIN version v ON v.id = w.rowid"
-        " WHERE w.document_words MATCH ? AND v.live = 1 AND (? = '' OR v.category = ?) ORDER BY w.rank LIMIT ?");
+        " WHERE w.document_words MATCH ? AND v.live = 1 AND (? = '' OR v.category = ?) ORDER BY w.rank LIMIT "
+        "?");
     find.bind(expression, category, category, count);
     while (find.step()) found.push_back({find.integer(0), -find.real(1)});
     return found;
 }
 
-bool ranks_first(const Ranked& a, const Ranked& b) { return a.score != b.score ? a.score > b.score : a.id < b.id; }
+bool ranks_first(const Ranked& a, const Ranked& b) {
+    return a.score != b.score ? a.score > b.score : a.id < b.id;
+}
 
 /// A place in a ranking with the names that break ties.
 struct Named {
@@ -69,18 +72,21 @@ std::vector<Named> with_names(store::Connection& database, const std::vector<Ran
         find.reset();
     }
     std::sort(named.begin(), named.end(), [](const Named& a, const Named& b) {
-        return std::tie(b.ranked.score, a.document, a.ordinal) < std::tie(a.ranked.score, b.document, b.ordinal);
+        return std::tie(b.ranked.score, a.document, a.ordinal) <
+               std::tie(a.ranked.score, b.document, b.ordinal);
     });
     return named;
 }
 
 SearchHit read_hit(store::Connection& database, const Named& named) {
     auto& find = database.prepare(
-        "SELECT v.title, v.category, c.heading, c.page, c.text FROM chunk c JOIN version v ON v.id = c.version"
+        "SELECT v.title, v.category, c.heading, c.page, c.text FROM chunk c JOIN version v ON v.id = "
+        "c.version"
         " WHERE c.id = ?");
     find.bind(named.ranked.id).step();
-    SearchHit hit{named.document,    named.ordinal,  find.string(0), find.string(1), find.string(2),
-                  static_cast<int>(find.integer(3)), find.string(4), named.ranked.score};
+    SearchHit hit{named.document, named.ordinal,     find.string(0),
+                  find.string(1), find.string(2),    static_cast<int>(find.integer(3)),
+                  find.string(4), named.ranked.score};
     find.reset();
     return hit;
 }
@@ -91,8 +97,8 @@ Stamp read_stamp(store::Connection& database) {
     return static_cast<Stamp>(database.integer("SELECT stamp FROM index_state"));
 }
 
-std::vector<Ranked> keyword_ranking(store::Connection& database, const std::string& query, const std::string& category,
-                                    std::size_t count, std::size_t enough) {
+std::vector<Ranked> keyword_ranking(store::Connection& database, const std::string& query,
+                                    const std::string& category, std::size_t count, std::size_t enough) {
     const std::vector<std::string> words = query_words(query);
     if (words.empty()) return {};
     std::vector<Match> matches = match_passages(database, match_expression(words, true), category, count);
@@ -114,12 +120,14 @@ std::vector<Ranked> exact_ranking(store::Connection& database, const std::vector
     std::vector<Ranked> ranking;
     ranking.reserve(candidates.size());
     for (const Candidate& candidate : candidates) {
-        auto& find = database.prepare("SELECT vector FROM chunk_vector WHERE chunk = ?").bind(candidate.chunk);
+        auto& find =
+            database.prepare("SELECT vector FROM chunk_vector WHERE chunk = ?").bind(candidate.chunk);
         if (!find.step()) continue;
         const std::vector<float> stored = floats_of(find.text(0));
         find.reset();
         double score = 0;
-        for (std::size_t i = 0; i < std::min(stored.size(), vector.size()); ++i) score += stored[i] * vector[i];
+        for (std::size_t i = 0; i < std::min(stored.size(), vector.size()); ++i)
+            score += stored[i] * vector[i];
         ranking.push_back({candidate.chunk, score});
     }
     std::sort(ranking.begin(), ranking.end(), ranks_first);
@@ -129,14 +137,17 @@ std::vector<Ranked> exact_ranking(store::Connection& database, const std::vector
 std::vector<LiveVersion> read_live_versions(store::Connection& database) {
     std::vector<LiveVersion> versions;
     auto& find = database.prepare(
-        "SELECT v.id, m.name, v.category, v.chunks FROM version v JOIN model m ON m.id = v.model WHERE v.live = 1");
+        "SELECT v.id, m.name, v.category, v.chunks FROM version v JOIN model m ON m.id = v.model WHERE "
+        "v.live = 1");
     while (find.step()) {
-        versions.push_back({find.integer(0), find.string(1), find.string(2), static_cast<std::size_t>(find.integer(3))});
+        versions.push_back(
+            {find.integer(0), find.string(1), find.string(2), static_cast<std::size_t>(find.integer(3))});
     }
     return versions;
 }
 
-QuantizedRows read_vectors(store::Connection& database, std::int64_t version, std::size_t first, std::size_t count) {
+QuantizedRows read_vectors(store::Connection& database, std::int64_t version, std::size_t first,
+                           std::size_t count) {
     QuantizedRows rows;
     auto& find = database.prepare(
         "SELECT c.id, e.vector FROM chunk c CROSS JOIN chunk_vector e ON e.chunk = c.id"
@@ -146,8 +157,8 @@ QuantizedRows read_vectors(store::Connection& database, std::int64_t version, st
     return rows;
 }
 
-std::vector<SearchHit> read_hits(store::Connection& database, const std::vector<Ranked>& ranking, std::size_t top,
-                                 std::size_t chunks_per_document_max) {
+std::vector<SearchHit> read_hits(store::Connection& database, const std::vector<Ranked>& ranking,
+                                 std::size_t top, std::size_t chunks_per_document_max) {
     std::vector<SearchHit> hits;
     std::unordered_map<std::string, std::size_t> taken;
     for (const Named& named : with_names(database, ranking)) {

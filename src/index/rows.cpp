@@ -23,7 +23,8 @@ std::string_view bytes_of(std::span<const float> vector) {
 std::size_t dimensions_of(const std::string& model) {
     const std::size_t slash = model.rfind('/');
     std::size_t value = 0;
-    if (slash != std::string::npos) std::from_chars(model.data() + slash + 1, model.data() + model.size(), value);
+    if (slash != std::string::npos)
+        std::from_chars(model.data() + slash + 1, model.data() + model.size(), value);
     return value;
 }
 
@@ -54,14 +55,16 @@ void park_row(store::Connection& database, std::int64_t version) {
 
 std::vector<std::uint32_t> missing_ordinals(store::Connection& database, std::int64_t version) {
     std::vector<std::uint32_t> missing;
-    auto& find = database.prepare("SELECT ordinal FROM chunk WHERE version = ? AND embedded = 0 ORDER BY ordinal");
+    auto& find =
+        database.prepare("SELECT ordinal FROM chunk WHERE version = ? AND embedded = 0 ORDER BY ordinal");
     find.bind(version);
     while (find.step()) missing.push_back(static_cast<std::uint32_t>(find.integer(0)));
     return missing;
 }
 
 std::size_t count_missing(store::Connection& database, std::int64_t version) {
-    auto& count = database.prepare("SELECT count(*) FROM chunk WHERE version = ? AND embedded = 0").bind(version);
+    auto& count =
+        database.prepare("SELECT count(*) FROM chunk WHERE version = ? AND embedded = 0").bind(version);
     count.step();
     const auto missing = static_cast<std::size_t>(count.integer(0));
     count.reset();
@@ -73,16 +76,19 @@ bool same_content(store::Connection& database, const VersionRow& row, const Stag
         row.category != input.version.category) {
         return false;
     }
-    auto& rows = database.prepare("SELECT hash, heading FROM chunk WHERE version = ? ORDER BY ordinal").bind(row.id);
+    auto& rows =
+        database.prepare("SELECT hash, heading FROM chunk WHERE version = ? ORDER BY ordinal").bind(row.id);
     std::size_t same = 0;
-    while (rows.step() && rows.text(0) == input.hashes[same] && rows.text(1) == input.chunks[same].heading) ++same;
+    while (rows.step() && rows.text(0) == input.hashes[same] && rows.text(1) == input.chunks[same].heading)
+        ++same;
     rows.reset();
     return same == input.chunks.size();
 }
 
 /// The row of a passage with this text that `model` has embedded; 0: none.
 std::int64_t embedded_before(store::Connection& database, const std::string& hash, std::int64_t model) {
-    auto& find = database.prepare("SELECT id FROM chunk WHERE hash = ? AND model = ? AND embedded = 1 LIMIT 1");
+    auto& find =
+        database.prepare("SELECT id FROM chunk WHERE hash = ? AND model = ? AND embedded = 1 LIMIT 1");
     find.bind(store::Blob{hash}, model);
     const std::int64_t id = find.step() ? find.integer(0) : 0;
     find.reset();
@@ -90,7 +96,8 @@ std::int64_t embedded_before(store::Connection& database, const std::string& has
 }
 
 bool being_staged(store::Connection& database, std::int64_t version) {
-    auto& find = database.prepare("SELECT 1 FROM version WHERE id = ? AND generation >= 0 AND chunks IS NULL");
+    auto& find =
+        database.prepare("SELECT 1 FROM version WHERE id = ? AND generation >= 0 AND chunks IS NULL");
     const bool found = find.bind(version).step();
     find.reset();
     return found;
@@ -102,8 +109,10 @@ bool stage_row(store::Connection& database, const StageInput& input, std::int64_
     const ChunkText& chunk = input.chunks[ordinal];
     const std::int64_t same = embedded_before(database, input.hashes[ordinal], model);
     database
-        .prepare("INSERT INTO chunk (version, ordinal, heading, page, begin, end, tokens, hash, model, embedded, text)"
-                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        .prepare(
+            "INSERT INTO chunk (version, ordinal, heading, page, begin, end, tokens, hash, model, embedded, "
+            "text)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         .bind(version, ordinal, chunk.heading, chunk.page, chunk.begin, chunk.end, chunk.tokens,
               store::Blob{input.hashes[ordinal]}, model, same != 0, chunk.text)
         .run();
@@ -112,14 +121,16 @@ bool stage_row(store::Connection& database, const StageInput& input, std::int64_
         .bind(id, input.version.title, chunk.heading, chunk.text)
         .run();
     if (same == 0) return false;
-    database.prepare("INSERT INTO chunk_vector (chunk, vector) SELECT ?, vector FROM chunk_vector WHERE chunk = ?")
+    database
+        .prepare(
+            "INSERT INTO chunk_vector (chunk, vector) SELECT ?, vector FROM chunk_vector WHERE chunk = ?")
         .bind(id, same)
         .run();
     return true;
 }
 
-/// The words of a document as a whole: of its first passages, which bounds what one command writes. What a passage
-/// repeats of the one before is taken once, or BM25 would count it twice.
+/// The words of a document as a whole: of its first passages, which bounds what one command writes. What a
+/// passage repeats of the one before is taken once, or BM25 would count it twice.
 class DocumentText {
   public:
     /// `begin` and `end`: the place of `passage` in the document. False once the text is full.
@@ -150,17 +161,21 @@ void add_document_words(store::Connection& database, std::int64_t version, const
 
 /// Needs the passages; does nothing where there are no words (any more).
 void remove_document_words(store::Connection& database, std::int64_t version) {
-    auto& find = database.prepare("SELECT title FROM version WHERE id = ? AND live = 0 AND chunks IS NOT NULL");
+    auto& find =
+        database.prepare("SELECT title FROM version WHERE id = ? AND live = 0 AND chunks IS NOT NULL");
     if (!find.bind(version).step()) return;
     const std::string title = find.string(0);
     find.reset();
     DocumentText document;
-    auto& passages = database.prepare("SELECT text, begin, end FROM chunk WHERE version = ? ORDER BY ordinal");
+    auto& passages =
+        database.prepare("SELECT text, begin, end FROM chunk WHERE version = ? ORDER BY ordinal");
     passages.bind(version);
     const auto place = [&](int column) { return static_cast<std::uint64_t>(passages.integer(column)); };
-    while (passages.step() && document.add(passages.text(0), place(1), place(2))) {}
+    while (passages.step() && document.add(passages.text(0), place(1), place(2))) {
+    }
     passages.reset();
-    database.prepare("INSERT INTO document_words (document_words, rowid, title, text) VALUES ('delete', ?, ?, ?)")
+    database
+        .prepare("INSERT INTO document_words (document_words, rowid, title, text) VALUES ('delete', ?, ?, ?)")
         .bind(version, title, document.text())
         .run();
     database.prepare("UPDATE version SET chunks = NULL WHERE id = ?").bind(version).run();
@@ -175,11 +190,13 @@ void set_stamp(store::Connection& database, std::uint64_t stamp) {
 std::optional<VersionRow> find_version(store::Connection& database, const std::string& document,
                                        std::int64_t generation) {
     auto& find = database.prepare(
-        "SELECT v.id, v.title, v.category, m.name, v.chunks, v.live FROM version v JOIN model m ON m.id = v.model"
+        "SELECT v.id, v.title, v.category, m.name, v.chunks, v.live FROM version v JOIN model m ON m.id = "
+        "v.model"
         " WHERE v.document = ? AND v.generation = ?");
     find.bind(document, generation);
     if (generation < 0 || !find.step()) return std::nullopt;
-    VersionRow row{find.integer(0), find.string(1), find.string(2), find.string(3), std::nullopt, find.integer(5) != 0};
+    VersionRow row{find.integer(0), find.string(1), find.string(2),
+                   find.string(3),  std::nullopt,   find.integer(5) != 0};
     if (!find.is_null(4)) row.chunks = static_cast<std::size_t>(find.integer(4));
     find.reset();
     return row;
@@ -198,7 +215,8 @@ Result<StageStart> begin_stage(store::Connection& database, const StageInput& in
         start.parked.push_back(earlier->id);
     }
     const std::int64_t model = model_row(database, input.model);
-    database.prepare("INSERT INTO version (document, generation, title, category, model) VALUES (?, ?, ?, ?, ?)")
+    database
+        .prepare("INSERT INTO version (document, generation, title, category, model) VALUES (?, ?, ?, ?, ?)")
         .bind(input.version.id, input.version.generation, input.version.title, input.version.category, model)
         .run();
     start.version = database.last_insert_row();
@@ -208,7 +226,8 @@ Result<StageStart> begin_stage(store::Connection& database, const StageInput& in
 Result<std::vector<std::uint32_t>> stage_rows(store::Connection& database, const StageInput& input,
                                               std::int64_t version, std::size_t first, std::size_t last) {
     if (!being_staged(database, version)) {
-        return Error{Errc::conflict, "document " + input.version.id + " was staged anew or removed meanwhile"};
+        return Error{Errc::conflict,
+                     "document " + input.version.id + " was staged anew or removed meanwhile"};
     }
     const std::int64_t model = model_row(database, input.model);
     std::vector<std::uint32_t> missing;
@@ -218,13 +237,16 @@ Result<std::vector<std::uint32_t>> stage_rows(store::Connection& database, const
     }
     if (last == input.chunks.size()) {
         add_document_words(database, version, input);
-        database.prepare("UPDATE version SET chunks = ? WHERE id = ?").bind(input.chunks.size(), version).run();
+        database.prepare("UPDATE version SET chunks = ? WHERE id = ?")
+            .bind(input.chunks.size(), version)
+            .run();
     }
     return missing;
 }
 
 Result<std::vector<Index::StagedText>> staged_rows(store::Connection& database, const std::string& document,
-                                                   std::int64_t generation, std::span<const std::uint32_t> ordinals) {
+                                                   std::int64_t generation,
+                                                   std::span<const std::uint32_t> ordinals) {
     const Error gone{Errc::not_found, "this version of document " + document + " is gone"};
     const auto row = find_version(database, document, generation);
     if (!row) return gone;
@@ -238,7 +260,8 @@ Result<std::vector<Index::StagedText>> staged_rows(store::Connection& database, 
     return texts;
 }
 
-Result<std::size_t> put_vector_rows(store::Connection& database, const std::string& document, std::int64_t generation,
+Result<std::size_t> put_vector_rows(store::Connection& database, const std::string& document,
+                                    std::int64_t generation,
                                     std::span<const OrdinalVectors::value_type> vectors) {
     const auto row = find_version(database, document, generation);
     if (!row) return Error{Errc::not_found, "this version of document " + document + " is gone"};
@@ -250,7 +273,8 @@ Result<std::size_t> put_vector_rows(store::Connection& database, const std::stri
         }
         auto& find = database.prepare("SELECT id, embedded FROM chunk WHERE version = ? AND ordinal = ?");
         if (!find.bind(row->id, ordinal).step()) {
-            return Error{Errc::not_found, "document " + document + " has no passage " + std::to_string(ordinal)};
+            return Error{Errc::not_found,
+                         "document " + document + " has no passage " + std::to_string(ordinal)};
         }
         const std::int64_t chunk = find.integer(0);
         const bool embedded = find.integer(1) != 0;
@@ -264,8 +288,8 @@ Result<std::size_t> put_vector_rows(store::Connection& database, const std::stri
     return count_missing(database, row->id);
 }
 
-Result<Published> publish_rows(store::Connection& database, const DocumentVersion& version, std::int64_t expected,
-                               std::uint64_t stamp) {
+Result<Published> publish_rows(store::Connection& database, const DocumentVersion& version,
+                               std::int64_t expected, std::uint64_t stamp) {
     if (newer_is_live(database, version)) return newer_live_error(version);
     const auto row = find_version(database, version.id, version.generation);
     if (!row) return Error{Errc::not_found, "this version of document " + version.id + " is gone"};
@@ -273,14 +297,16 @@ Result<Published> publish_rows(store::Connection& database, const DocumentVersio
     published.chunks = row->chunks.value_or(0);
     published.unchanged = row->live;
     if (row->live) return published;
-    if (row->id != expected) return Error{Errc::conflict, "document " + version.id + " was staged anew meanwhile"};
+    if (row->id != expected)
+        return Error{Errc::conflict, "document " + version.id + " was staged anew meanwhile"};
     if (!row->chunks) return Error{Errc::conflict, "document " + version.id + " is not completely staged"};
     const std::size_t missing = count_missing(database, row->id);
     if (missing > 0) {
-        return Error{Errc::conflict, std::to_string(missing) + " passages of document " + version.id +
-                                         " have no vector yet"};
+        return Error{Errc::conflict,
+                     std::to_string(missing) + " passages of document " + version.id + " have no vector yet"};
     }
-    auto& older = database.prepare("SELECT id, live, chunks FROM version WHERE document = ? AND generation < ?");
+    auto& older =
+        database.prepare("SELECT id, live, chunks FROM version WHERE document = ? AND generation < ?");
     older.bind(version.id, version.generation);
     while (older.step()) {
         published.superseded.push_back(older.integer(0));
@@ -330,7 +356,9 @@ bool purge_rows(store::Connection& database, std::int64_t version) {
     while (find.step()) rows.push_back({find.integer(0), find.string(1), find.string(2), find.string(3)});
     for (const Row& row : rows) {
         database
-            .prepare("INSERT INTO chunk_words (chunk_words, rowid, title, heading, text) VALUES ('delete', ?, ?, ?, ?)")
+            .prepare(
+                "INSERT INTO chunk_words (chunk_words, rowid, title, heading, text) VALUES ('delete', ?, ?, "
+                "?, ?)")
             .bind(row.id, row.title, row.heading, row.text)
             .run();
         database.prepare("DELETE FROM chunk_vector WHERE chunk = ?").bind(row.id).run();

@@ -43,22 +43,26 @@ struct StageStart {
     std::vector<std::int64_t> parked;  ///< earlier stagings to be purged
 };
 
-/// Makes the row for a staging. A staging of the same generation and content is kept as it is; another is parked, its
-/// vectors still there for reuse. conflict: a newer generation is live.
+/// Makes the row for a staging. A staging of the same generation and content is kept as it is; another is
+/// parked, its vectors still there for reuse. conflict: a newer generation is live.
 Result<StageStart> begin_stage(store::Connection& database, const StageInput& input);
 
-/// Inserts passages `first` to `last` (exclusive) with their words, and vectors where known; adds those without one to
-/// `missing`. With the last passage the version is complete. conflict: parked or removed meanwhile.
+/// Inserts passages `first` to `last` (exclusive) with their words, and vectors where known; adds those
+/// without one to `missing`. With the last passage the version is complete. conflict: parked or removed
+/// meanwhile.
 Result<std::vector<std::uint32_t>> stage_rows(store::Connection& database, const StageInput& input,
                                               std::int64_t version, std::size_t first, std::size_t last);
 
 Result<std::vector<Index::StagedText>> staged_rows(store::Connection& database, const std::string& document,
-                                                   std::int64_t generation, std::span<const std::uint32_t> ordinals);
+                                                   std::int64_t generation,
+                                                   std::span<const std::uint32_t> ordinals);
 
 using OrdinalVectors = std::vector<std::pair<std::uint32_t, std::vector<float>>>;
 
-/// Stores `vectors` where a passage has none; answers how many are still missing. not_found: generation or ordinal.
-Result<std::size_t> put_vector_rows(store::Connection& database, const std::string& document, std::int64_t generation,
+/// Stores `vectors` where a passage has none; answers how many are still missing. not_found: generation or
+/// ordinal.
+Result<std::size_t> put_vector_rows(store::Connection& database, const std::string& document,
+                                    std::int64_t generation,
                                     std::span<const OrdinalVectors::value_type> vectors);
 
 /// What a change of the live version did.
@@ -70,10 +74,11 @@ struct Published {
     std::size_t live_chunks_removed = 0;   ///< so many passages
 };
 
-/// Makes `version.id`/`generation` live in place of what is, in state `stamp`. Refuses (conflict) where a newer one is
-/// live, the staging is incomplete, vectors are missing or its row isn't `expected` any more; not_found: it is gone.
-Result<Published> publish_rows(store::Connection& database, const DocumentVersion& version, std::int64_t expected,
-                               std::uint64_t stamp);
+/// Makes `version.id`/`generation` live in place of what is, in state `stamp`. Refuses (conflict) where a
+/// newer one is live, the staging is incomplete, vectors are missing or its row isn't `expected` any more;
+/// not_found: it is gone.
+Result<Published> publish_rows(store::Connection& database, const DocumentVersion& version,
+                               std::int64_t expected, std::uint64_t stamp);
 
 /// Makes every version of `document` unseen in state `stamp` and parks it.
 Published unpublish_rows(store::Connection& database, const std::string& document, std::uint64_t stamp);
@@ -81,10 +86,12 @@ Published unpublish_rows(store::Connection& database, const std::string& documen
 /// Parks the version if it is not live; answers its row or 0.
 std::int64_t park(store::Connection& database, const std::string& document, std::int64_t generation);
 
-/// Removes up to kRowsPerCommand passages of a version that is not live, and in the end its row. True when none is left.
+/// Removes up to kRowsPerCommand passages of a version that is not live, and in the end its row. True when
+/// none is left.
 bool purge_rows(store::Connection& database, std::int64_t version);
 
-/// Versions that nobody will ever publish: parked, older than the live one, superseded, or of a document that is gone.
+/// Versions that nobody will ever publish: parked, older than the live one, superseded, or of a document that
+/// is gone.
 std::vector<std::int64_t> orphans(store::Connection& database);
 
 }  // namespace millrace::index

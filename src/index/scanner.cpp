@@ -24,7 +24,8 @@ struct Parts {
 }  // namespace
 
 Scanner::Scanner(CpuPool& pool, asio::any_io_executor executor, unsigned threads)
-    : pool_(pool), executor_(std::move(executor)),
+    : pool_(pool),
+      executor_(std::move(executor)),
       threads_(threads != 0 ? threads : std::max(2U, std::thread::hardware_concurrency()) - 1) {}
 
 asio::awaitable<std::vector<Candidate>> Scanner::find(ScanPlan plan) {

@@ -138,8 +138,8 @@ bool wanted(const VersionState* version, const VectorQuery& query) {
 
 }  // namespace
 
-std::vector<Candidate> scan(const TableView& view, const VectorQuery& query, std::size_t first, std::size_t last,
-                            const Graph* except, const Kernel& kernel) {
+std::vector<Candidate> scan(const TableView& view, const VectorQuery& query, std::size_t first,
+                            std::size_t last, const Graph* except, const Kernel& kernel) {
     const Needle needle(query.vector);
     const std::size_t stride = padded(view.dimensions);
     Best best(std::min(query.count, view.rows));
@@ -162,13 +162,15 @@ std::vector<Candidate> scan(const TableView& view, const VectorQuery& query, std
     return best.take();
 }
 
-std::optional<std::vector<Candidate>> scan_graph(const TableView& view, const VectorQuery& query, std::size_t effort) {
+std::optional<std::vector<Candidate>> scan_graph(const TableView& view, const VectorQuery& query,
+                                                 std::size_t effort) {
     const Needle needle(query.vector);
     const std::size_t stride = padded(view.dimensions);
     const auto held = view.graph->hold();
     std::vector<std::vector<Candidate>> parts;
     parts.push_back(scan(view, query, 0, view.blocks.size(), view.graph.get()));
-    const std::vector<Slot> near = view.graph->nearest(needle.row(), needle.scale(), std::max(effort, query.count));
+    const std::vector<Slot> near =
+        view.graph->nearest(needle.row(), needle.scale(), std::max(effort, query.count));
     std::vector<Candidate>& found = parts.emplace_back();
     for (const Slot slot : near) {
         // A row that came into the graph after the view was made was published after the query's state.

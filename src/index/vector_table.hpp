@@ -22,7 +22,8 @@ struct Candidate {
     float score = 0;
 };
 
-/// True if `a` goes before `b` in a ranking: by score, then by chunk, so that a result never depends on timing.
+/// True if `a` goes before `b` in a ranking: by score, then by chunk, so that a result never depends on
+/// timing.
 constexpr bool ranks_before(const Candidate& a, const Candidate& b) {
     return a.score != b.score ? a.score > b.score : a.chunk < b.chunk;
 }
@@ -86,8 +87,8 @@ struct GraphRow {
 
 /// The vectors of one model. For the I/O thread; views are scanned on any thread meanwhile.
 ///
-/// A large table has a graph, built beside it from `graph_rows`. Rows that are not in it yet are scanned; rows that are
-/// gone stay in it, and so in memory, until it is built anew.
+/// A large table has a graph, built beside it from `graph_rows`. Rows that are not in it yet are scanned;
+/// rows that are gone stay in it, and so in memory, until it is built anew.
 class VectorTable {
   public:
     explicit VectorTable(std::size_t dimensions) : dimensions_(dimensions) {}
@@ -125,22 +126,26 @@ class VectorTable {
 
     std::size_t dimensions_;
     std::vector<std::shared_ptr<VectorBlock>> blocks_;
-    std::vector<std::uint32_t> slots_;  ///< of each row ever used: the last graph that it was handed to, 0 for none
+    std::vector<std::uint32_t>
+        slots_;  ///< of each row ever used: the last graph that it was handed to, 0 for none
     std::vector<Slot> unused_;
     std::vector<Slot> stranded_;
     std::shared_ptr<const Graph> graph_;
-    std::uint32_t graph_number_ = 0;    ///< of the newest graph; 0: none was begun
-    std::vector<Slot> waiting_;         ///< rows for that graph
+    std::uint32_t graph_number_ = 0;  ///< of the newest graph; 0: none was begun
+    std::vector<Slot> waiting_;  ///< rows for that graph
 };
 
-/// The best rows of blocks `first` to `last` (exclusive) of `view`, best first. Those in `except` are left out: it must
-/// be held.
-std::vector<Candidate> scan(const TableView& view, const VectorQuery& query, std::size_t first, std::size_t last,
-                            const Graph* except = nullptr, const Kernel& kernel = best_kernel());
+/// The best rows of blocks `first` to `last` (exclusive) of `view`, best first. Those in `except` are left
+/// out: it must be held.
+std::vector<Candidate> scan(const TableView& view, const VectorQuery& query, std::size_t first,
+                            std::size_t last, const Graph* except = nullptr,
+                            const Kernel& kernel = best_kernel());
 
-/// About the best rows of `view`, which has a graph, best first: looks up `effort` rows of it (at least query.count).
-/// Nothing if so many of them are not to be seen that the answer would be shorter than it should: scan then.
-std::optional<std::vector<Candidate>> scan_graph(const TableView& view, const VectorQuery& query, std::size_t effort);
+/// About the best rows of `view`, which has a graph, best first: looks up `effort` rows of it (at least
+/// query.count). Nothing if so many of them are not to be seen that the answer would be shorter than it
+/// should: scan then.
+std::optional<std::vector<Candidate>> scan_graph(const TableView& view, const VectorQuery& query,
+                                                 std::size_t effort);
 
 /// The best `count` of several rankings, best first.
 std::vector<Candidate> merge(std::vector<std::vector<Candidate>> parts, std::size_t count);

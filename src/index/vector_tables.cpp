@@ -55,7 +55,8 @@ ScanPlan VectorTables::plan(const std::string& model, std::span<const float> vec
         plan.query.category = category_number(category);
         fitting = plan.query.category < counts.size() ? counts[plan.query.category] : 0;
     }
-    const double share = static_cast<double>(fitting) / static_cast<double>(std::max<std::size_t>(1, plan.view.rows));
+    const double share =
+        static_cast<double>(fitting) / static_cast<double>(std::max<std::size_t>(1, plan.view.rows));
     if (!vectors->has_graph() || share < kShareMin) return plan;
     const auto effort = static_cast<std::size_t>(kReserve * static_cast<double>(count) / share);
     if (effort <= kEffortMax) plan.effort = effort;

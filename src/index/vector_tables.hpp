@@ -27,7 +27,8 @@ class VectorTables {
     /// Told about every table whose rows change.
     using OnChange = std::function<void(const std::shared_ptr<VectorTable>&)>;
 
-    VectorTables(Versions& versions, OnChange on_change) : versions_(versions), on_change_(std::move(on_change)) {}
+    VectorTables(Versions& versions, OnChange on_change)
+        : versions_(versions), on_change_(std::move(on_change)) {}
 
     /// A version without rows, seen by nobody yet.
     VersionState* create(std::int64_t id, const std::string& category) {
@@ -40,10 +41,10 @@ class VectorTables {
     /// Takes the rows of `version` out of memory. No search that sees it runs any more. Null is allowed.
     void drop(VersionState* version);
 
-    /// How to find the `count` vectors of `model` nearest to `vector` that a search of `state` sees, in `category` if it
-    /// isn't empty. A view without rows: there are none. `vector` must outlive the plan.
-    ScanPlan plan(const std::string& model, std::span<const float> vector, Stamp state, const std::string& category,
-                  std::size_t count);
+    /// How to find the `count` vectors of `model` nearest to `vector` that a search of `state` sees, in
+    /// `category` if it isn't empty. A view without rows: there are none. `vector` must outlive the plan.
+    ScanPlan plan(const std::string& model, std::span<const float> vector, Stamp state,
+                  const std::string& category, std::size_t count);
 
     std::size_t bytes() const noexcept;
 
@@ -58,7 +59,8 @@ class VectorTables {
     };
 
     std::uint32_t category_number(const std::string& category) {
-        return categories_.try_emplace(category, static_cast<std::uint32_t>(categories_.size())).first->second;
+        return categories_.try_emplace(category, static_cast<std::uint32_t>(categories_.size()))
+            .first->second;
     }
     Table& table(const std::string& model, std::size_t dimensions);
 

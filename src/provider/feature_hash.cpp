@@ -35,7 +35,8 @@ std::uint64_t mix(std::uint64_t hash) {
 /// Of one piece of a word of `characters`: long words have many, which would drown the short ones.
 float piece_weight(std::size_t characters, std::size_t shortest, std::size_t longest) {
     std::size_t pieces = 0;
-    for (std::size_t size = shortest; size <= longest; ++size) pieces += characters >= size ? characters - size + 1 : 0;
+    for (std::size_t size = shortest; size <= longest; ++size)
+        pieces += characters >= size ? characters - size + 1 : 0;
     constexpr float usual = 7;  // a word of six letters
     return pieces == 0 ? 0 : kPieceWeight * std::sqrt(std::sqrt(usual / static_cast<float>(pieces)));
 }

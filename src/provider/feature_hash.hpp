@@ -1,5 +1,6 @@
-// A text as a bag of hashed features: words, word pairs and pieces of words. Finds names and rare terms; knows no
-// synonyms. After K. Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", ICML 2009.
+// A text as a bag of hashed features: words, word pairs and pieces of words. Finds names and rare terms;
+// knows no synonyms. After K. Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", ICML
+// 2009.
 #pragma once
 
 #include <cstddef>
@@ -14,9 +15,9 @@ struct sb_stemmer;
 
 namespace millrace::provider {
 
-/// Turns texts into vectors. Two objects of the same dimension agree on every bit, on every machine: the features
-/// are added in the order of the text, in single precision, and their hash is our own. Not for two threads at once;
-/// making one costs a few microseconds.
+/// Turns texts into vectors. Two objects of the same dimension agree on every bit, on every machine: the
+/// features are added in the order of the text, in single precision, and their hash is our own. Not for two
+/// threads at once; making one costs a few microseconds.
 class FeatureHash {
   public:
     /// `dimensions` is a power of two from 64 to 2^20.
@@ -26,9 +27,9 @@ class FeatureHash {
 
     std::size_t dimensions() const noexcept { return dimensions_; }
 
-    /// Writes the unit vector of a non-empty UTF-8 `text` to `vector`, which has `dimensions()` places. Returns the
-    /// number of words, stop words included. Bytes that are no UTF-8 separate words. A text without any word still
-    /// gets a vector of its own.
+    /// Writes the unit vector of a non-empty UTF-8 `text` to `vector`, which has `dimensions()` places.
+    /// Returns the number of words, stop words included. Bytes that are no UTF-8 separate words. A text
+    /// without any word still gets a vector of its own.
     std::size_t embed(std::string_view text, std::span<float> vector);
 
   private:

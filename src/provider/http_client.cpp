@@ -72,7 +72,8 @@ std::string_view find_field(const HttpFields& fields, std::string_view name) noe
 
 std::string HttpUrl::origin() const {
     const bool v6 = host.find(':') != std::string::npos;
-    return std::string(tls ? "https://" : "http://") + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+    return std::string(tls ? "https://" : "http://") + (v6 ? "[" + host + "]" : host) + ":" +
+           std::to_string(port);
 }
 
 Result<HttpUrl> parse_url(std::string_view text) {
@@ -81,7 +82,8 @@ Result<HttpUrl> parse_url(std::string_view text) {
     const boost::urls::url_view& view = *parsed;
     HttpUrl url;
     url.tls = view.scheme_id() == boost::urls::scheme::https;
-    if (!url.tls && view.scheme_id() != boost::urls::scheme::http) return malformed("is neither http nor https");
+    if (!url.tls && view.scheme_id() != boost::urls::scheme::http)
+        return malformed("is neither http nor https");
     if (view.has_userinfo()) return malformed("holds a name or password; give the key by itself");
     if (view.host().empty()) return malformed("has no host");
     if (view.host_type() == boost::urls::host_type::ipvfuture) return malformed("has a host of unknown form");
@@ -122,7 +124,8 @@ class HttpClient::Pool : public std::enable_shared_from_this<Pool> {
         Pool& pool;
         Origin& origin;
         std::shared_ptr<ClientConnection> connection;
-        Lease(Pool& p, Origin& o, std::shared_ptr<ClientConnection> c) : pool(p), origin(o), connection(std::move(c)) {
+        Lease(Pool& p, Origin& o, std::shared_ptr<ClientConnection> c)
+            : pool(p), origin(o), connection(std::move(c)) {
             origin.busy.insert(connection);
         }
         Lease(const Lease&) = delete;
@@ -153,9 +156,12 @@ Result<void> HttpClient::Pool::trust() {
     tls_.set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
                      asio::ssl::context::no_tlsv1_1);
     tls_.set_verify_mode(asio::ssl::verify_peer);
-    if (options_.ca_file.empty()) tls_.set_default_verify_paths(error);
-    else tls_.load_verify_file(options_.ca_file, error);
-    if (error) return Error{Errc::invalid_input, "can't read the certificate authorities " + options_.ca_file};
+    if (options_.ca_file.empty())
+        tls_.set_default_verify_paths(error);
+    else
+        tls_.load_verify_file(options_.ca_file, error);
+    if (error)
+        return Error{Errc::invalid_input, "can't read the certificate authorities " + options_.ca_file};
     trusts_ = true;
     return {};
 }
@@ -189,7 +195,8 @@ asio::awaitable<Result<HttpAnswer>> HttpClient::Pool::send(HttpRequest request) 
 }
 
 asio::awaitable<Exchange> HttpClient::Pool::send_once(const HttpRequest& request, const std::string& head,
-                                                      Instant deadline, std::shared_ptr<ClientConnection> kept) {
+                                                      Instant deadline,
+                                                      std::shared_ptr<ClientConnection> kept) {
     const bool fresh = kept == nullptr;
     auto connection = fresh ? std::make_shared<ClientConnection>(io_) : std::move(kept);
     const Lease lease(*this, origin(request.url), connection);
@@ -201,7 +208,8 @@ asio::awaitable<Exchange> HttpClient::Pool::send_once(const HttpRequest& request
         }
     }
     if (fresh) {
-        const auto connect_deadline = std::min(deadline, std::chrono::steady_clock::now() + options_.connect_time_max);
+        const auto connect_deadline =
+            std::min(deadline, std::chrono::steady_clock::now() + options_.connect_time_max);
         auto connected = co_await connection->connect(request.url, tls_, connect_deadline);
         if (!connected) {
             Error error = connected.error();
@@ -236,7 +244,8 @@ std::shared_ptr<ClientConnection> HttpClient::Pool::take_idle(Origin& origin) {
 
 void HttpClient::Pool::give_back(Origin& origin, const std::shared_ptr<ClientConnection>& connection) {
     origin.busy.erase(connection);
-    const bool keep = connection->keep_alive() && !stopped_ && origin.idle.size() < options_.idle_per_origin_max;
+    const bool keep =
+        connection->keep_alive() && !stopped_ && origin.idle.size() < options_.idle_per_origin_max;
     if (keep) {
         connection->idle_since = std::chrono::steady_clock::now();
         origin.idle.push_back(connection);
@@ -293,7 +302,9 @@ Result<std::unique_ptr<HttpClient>> HttpClient::make(asio::any_io_executor io, H
 
 Result<void> HttpClient::prepare(const HttpUrl& url) { return url.tls ? pool_->trust() : Result<void>(); }
 
-asio::awaitable<Result<HttpAnswer>> HttpClient::send(HttpRequest request) { return pool_->send(std::move(request)); }
+asio::awaitable<Result<HttpAnswer>> HttpClient::send(HttpRequest request) {
+    return pool_->send(std::move(request));
+}
 
 std::size_t HttpClient::idle_connections() const noexcept { return pool_->idle_connections(); }
 

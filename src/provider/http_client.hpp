@@ -36,8 +36,8 @@ struct HttpUrl {
     std::string origin() const;
 };
 
-/// Parses an absolute http or https URL; its fragment is dropped. invalid_input: another scheme, no host, a name or
-/// password in it (which would end up in logs), a malformed URL. The detail doesn't repeat the URL.
+/// Parses an absolute http or https URL; its fragment is dropped. invalid_input: another scheme, no host, a
+/// name or password in it (which would end up in logs), a malformed URL. The detail doesn't repeat the URL.
 Result<HttpUrl> parse_url(std::string_view text);
 
 struct HttpRequest {
@@ -58,16 +58,16 @@ struct HttpAnswer {
 struct HttpClientOptions {
     std::size_t idle_per_origin_max = 16;
     std::size_t connections_per_origin_max = 64;   ///< further requests wait for one of them
-    Duration idle_time_max = std::chrono::seconds(20);   ///< below what servers allow, so that few die in use
+    Duration idle_time_max = std::chrono::seconds(20);  ///< below what servers allow, so that few die in use
     Duration connect_time_max = std::chrono::seconds(10);  ///< name, connection and TLS handshake
     std::size_t answer_bytes_max = limits::provider_answer_bytes_max;
-    std::string ca_file;         ///< PEM file of the only authorities to trust; empty: those of the system
+    std::string ca_file;  ///< PEM file of the only authorities to trust; empty: those of the system
 };
 
 static_assert(HttpClientOptions{}.idle_time_max < limits::http_header_time_max);
 
-/// Sends requests over pooled connections. All calls on the I/O thread; outlives its sends and is destroyed before
-/// its executor's context.
+/// Sends requests over pooled connections. All calls on the I/O thread; outlives its sends and is destroyed
+/// before its executor's context.
 class HttpClient {
   public:
     /// invalid_input: the CA file can't be read.
@@ -79,9 +79,9 @@ class HttpClient {
     Result<void> prepare(const HttpUrl& url);
 
     /// Sends `request` and gives the answer, whatever its status; redirects aren't followed. unavailable: no
-    /// connection, a certificate that doesn't fit, the connection ended early, a timeout; corrupt: an answer that is
-    /// not HTTP or too large. A kept connection that ends before any byte of the answer is replaced once, if the
-    /// request is repeatable. No detail holds headers, bodies or queries.
+    /// connection, a certificate that doesn't fit, the connection ended early, a timeout; corrupt: an answer
+    /// that is not HTTP or too large. A kept connection that ends before any byte of the answer is replaced
+    /// once, if the request is repeatable. No detail holds headers, bodies or queries.
     asio::awaitable<Result<HttpAnswer>> send(HttpRequest request);
 
     /// Connections kept open for later requests.

@@ -42,7 +42,8 @@ Result<std::size_t> AnswerReader::feed(std::string_view bytes) {
 Result<void> AnswerReader::end() {
     error_code error;
     if (basic_parser::got_some()) basic_parser::put_eof(error);
-    if (error || !basic_parser::is_done()) return Error{Errc::unavailable, "the connection ended inside the answer"};
+    if (error || !basic_parser::is_done())
+        return Error{Errc::unavailable, "the connection ended inside the answer"};
     return {};
 }
 

@@ -26,7 +26,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
     explicit ClientConnection(const asio::any_io_executor& io) : socket_(io), resolver_(io), timer_(io) {}
 
-    /// Resolves, connects and, for TLS, shakes hands and checks the certificate against the host. unavailable.
+    /// Resolves, connects and, for TLS, shakes hands and checks the certificate against the host.
+    /// unavailable.
     asio::awaitable<Result<void>> connect(const HttpUrl& url, asio::ssl::context& tls, Instant deadline);
     /// Writes head and body, reads the answer. Arguments live until it returns.
     asio::awaitable<Exchange> exchange(const std::string& head, const std::string& body, Instant deadline,

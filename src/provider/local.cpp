@@ -14,22 +14,27 @@ namespace {
 
 constexpr std::size_t kDimensions = 1024;
 constexpr std::size_t kHashTextsPerTurn = 64;  ///< about 5 ms
-constexpr std::size_t kMixTextsPerTurn = 4;    ///< about 30 ms
+constexpr std::size_t kMixTextsPerTurn = 8;    ///< 40 to 100 ms
 
 constexpr std::size_t kHashDimensions = kDimensions - UseLite::kDimensions;
-constexpr float kMeaningWeight = 1.3f;  ///< of the model's half; the hash has 1. Measured: docs/local-model.md
+constexpr float kMeaningWeight =
+    1.3f;  ///< of the model's half; the hash has 1. Measured: docs/local-model.md
 
 class LocalProvider : public Provider {
   public:
     LocalProvider(CpuPool& pool, ModelInfo model, EmbedTexts embed_texts, std::size_t texts_per_turn)
-        : pool_(pool), model_(std::move(model)), texts_per_turn_(texts_per_turn),
+        : pool_(pool),
+          model_(std::move(model)),
+          texts_per_turn_(texts_per_turn),
           embed_texts_(std::make_shared<const EmbedTexts>(std::move(embed_texts))) {}
 
     const ModelInfo& model() const noexcept override { return model_; }
 
     asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs) override {
-        if (auto why = reason_to_reject(inputs, model_)) co_return Failure{FailureKind::rejected, 0, *why, {}};
-        Embeddings embeddings = co_await embed_in_turns(pool_, embed_texts_, std::move(inputs), texts_per_turn_);
+        if (auto why = reason_to_reject(inputs, model_))
+            co_return Failure{FailureKind::rejected, 0, *why, {}};
+        Embeddings embeddings =
+            co_await embed_in_turns(pool_, embed_texts_, std::move(inputs), texts_per_turn_);
         co_return embeddings;
     }
 
@@ -62,8 +67,8 @@ std::int64_t embed_by_hash(std::span<const std::string> texts, std::span<std::ve
     return static_cast<std::int64_t>(words);
 }
 
-/// `text` with words that are all capitals in lower case: the model's pieces are those of ordinary writing, and
-/// "ERROR" falls apart into letters.
+/// `text` with words that are all capitals in lower case: the model's pieces are those of ordinary writing,
+/// and "ERROR" falls apart into letters.
 std::string without_shouting(std::string_view text) {
     auto is_upper = [](char c) { return c >= 'A' && c <= 'Z'; };
     auto is_lower = [](char c) { return c >= 'a' && c <= 'z'; };
@@ -105,11 +110,10 @@ std::int64_t embed_by_mix(const UseLite& model, std::span<const std::string> tex
 Result<std::unique_ptr<Provider>> make_local(CpuPool& pool, const std::filesystem::path& assets) {
     auto loaded = UseLite::load(assets);
     if (!loaded) return loaded.error();
-    auto embed_texts = [model = std::make_shared<const UseLite>(std::move(*loaded))](auto texts, auto vectors) {
-        return embed_by_mix(*model, texts, vectors);
-    };
-    return std::make_unique<LocalProvider>(pool, model_info("local-use-hash-1024", 110, 22), std::move(embed_texts),
-                                           kMixTextsPerTurn);
+    auto embed_texts = [model = std::make_shared<const UseLite>(std::move(*loaded))](
+                           auto texts, auto vectors) { return embed_by_mix(*model, texts, vectors); };
+    return std::make_unique<LocalProvider>(pool, model_info("local-use-hash-1024", 90, 22),
+                                           std::move(embed_texts), kMixTextsPerTurn);
 }
 
 std::unique_ptr<Provider> make_local_hash(CpuPool& pool) {

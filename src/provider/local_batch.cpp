@@ -11,12 +11,15 @@ namespace millrace::provider {
 
 namespace {
 
-/// One call under way. Its lanes, coroutines of the I/O thread, take turns off it; only `embed_texts` runs elsewhere,
-/// on a part of `inputs` and `vectors` of its own.
+/// One call under way. Its lanes, coroutines of the I/O thread, take turns off it; only `embed_texts` runs
+/// elsewhere, on a part of `inputs` and `vectors` of its own.
 struct Job {
     Job(const asio::any_io_executor& executor, std::shared_ptr<const EmbedTexts> work,
         std::vector<std::string> texts, std::size_t per_turn)
-        : embed_texts(std::move(work)), inputs(std::move(texts)), vectors(inputs.size()), texts_per_turn(per_turn),
+        : embed_texts(std::move(work)),
+          inputs(std::move(texts)),
+          vectors(inputs.size()),
+          texts_per_turn(per_turn),
           lane_ended(executor) {}
 
     bool has_turn() const { return !abandoned && !failure && next < inputs.size(); }

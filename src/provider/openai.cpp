@@ -1,13 +1,20 @@
 #include "provider/openai.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <random>
+#include <span>
 
 namespace millrace::provider {
 
 namespace {
 
 constexpr std::size_t kParseHereBytesMax = 128 * limits::kKiB;   ///< about a millisecond of parsing
+
+constexpr int kTooLarge = 413;
+
+/// Texts that the caller of `embed` gave; they live until it returns.
+using Texts = std::span<const std::string>;
 
 bool is_header_text(std::string_view text) noexcept {
     return std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7F; });
@@ -23,7 +30,11 @@ struct Try {
 class OpenAi final : public Provider {
   public:
     OpenAi(HttpClient& http, Clock& clock, OpenAiOptions options, HttpUrl url, CpuPool* pool)
-        : http_(http), clock_(clock), pool_(pool), options_(std::move(options)), url_(std::move(url)),
+        : http_(http),
+          clock_(clock),
+          pool_(pool),
+          options_(std::move(options)),
+          url_(std::move(url)),
           random_(options_.seed != 0 ? options_.seed : std::random_device()()) {
         model_ = known_model(options_.server.model);
         if (options_.dimensions != 0) model_.dimensions = options_.dimensions;
@@ -37,8 +48,9 @@ class OpenAi final : public Provider {
 
   private:
     std::optional<Failure> refuse(const std::vector<std::string>& inputs) const;
-    asio::awaitable<Try> try_once(const std::string& body, const std::vector<std::string>& inputs);
-    asio::awaitable<Outcome<Embeddings>> parse(std::string body, const std::vector<std::string>& inputs);
+    asio::awaitable<Outcome<Embeddings>> embed_part(Texts inputs);
+    asio::awaitable<Try> try_once(const std::string& body, Texts inputs);
+    asio::awaitable<Outcome<Embeddings>> parse(std::string body, Texts inputs);
     std::optional<Duration> wait_after(const Try& tried, int tries_done);
     double random() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
 
@@ -53,15 +65,38 @@ class OpenAi final : public Provider {
 
 std::optional<Failure> OpenAi::refuse(const std::vector<std::string>& inputs) const {
     std::string why;
-    if (inputs.empty()) why = "nothing to embed";
-    else if (inputs.size() > model_.inputs_per_request_max) why = "more inputs than one request may hold";
-    else if (std::ranges::any_of(inputs, &std::string::empty)) why = "an empty text can't be embedded";
+    if (inputs.empty())
+        why = "nothing to embed";
+    else if (inputs.size() > model_.inputs_per_request_max)
+        why = "more inputs than one request may hold";
+    else if (std::ranges::any_of(inputs, &std::string::empty))
+        why = "an empty text can't be embedded";
     if (why.empty()) return std::nullopt;
     return Failure{FailureKind::rejected, 0, why, std::nullopt};
 }
 
 asio::awaitable<Outcome<Embeddings>> OpenAi::embed(std::vector<std::string> inputs) {
     if (auto failure = refuse(inputs)) co_return *failure;
+    const Texts all(inputs);
+    Embeddings embeddings;
+    std::size_t piece = all.size();
+    for (std::size_t begin = 0; begin < all.size();) {
+        const Texts part = all.subspan(begin, std::min(piece, all.size() - begin));
+        auto result = co_await embed_part(part);
+        if (!result && result.error().status == kTooLarge && part.size() > 1) {
+            piece = (part.size() + 1) / 2;
+            model_.inputs_per_request_max = std::min(model_.inputs_per_request_max, piece);
+            continue;
+        }
+        if (!result) co_return std::move(result);
+        std::ranges::move(result->vectors, std::back_inserter(embeddings.vectors));
+        embeddings.usage.prompt_tokens += result->usage.prompt_tokens;
+        begin += part.size();
+    }
+    co_return embeddings;
+}
+
+asio::awaitable<Outcome<Embeddings>> OpenAi::embed_part(Texts inputs) {
     const std::string body = embeddings_body(options_.server, inputs, options_.dimensions);
     for (int tries = 1;; ++tries) {
         Try tried = co_await try_once(body, inputs);
@@ -71,7 +106,7 @@ asio::awaitable<Outcome<Embeddings>> OpenAi::embed(std::vector<std::string> inpu
     }
 }
 
-asio::awaitable<Try> OpenAi::try_once(const std::string& body, const std::vector<std::string>& inputs) {
+asio::awaitable<Try> OpenAi::try_once(const std::string& body, Texts inputs) {
     HttpRequest request;
     request.url = url_;
     request.headers = request_headers(options_.server);
@@ -100,11 +135,11 @@ asio::awaitable<Try> OpenAi::try_once(const std::string& body, const std::vector
     co_return tried;
 }
 
-asio::awaitable<Outcome<Embeddings>> OpenAi::parse(std::string body, const std::vector<std::string>& inputs) {
+asio::awaitable<Outcome<Embeddings>> OpenAi::parse(std::string body, Texts inputs) {
     const std::size_t dimensions = model_.dimensions;
     if (!pool_ || body.size() <= kParseHereBytesMax) co_return parse_embeddings(body, inputs, dimensions);
     auto parsed = std::make_shared<Outcome<Embeddings>>(Failure{FailureKind::transient, 0, {}, {}});
-    auto work = [&body, &inputs, dimensions, parsed] { *parsed = parse_embeddings(body, inputs, dimensions); };
+    auto work = [&body, inputs, dimensions, parsed] { *parsed = parse_embeddings(body, inputs, dimensions); };
     auto running = pool_->run(std::move(work));
     co_await std::move(running);
     co_return std::move(*parsed);
@@ -125,11 +160,13 @@ std::optional<Duration> OpenAi::wait_after(const Try& tried, int tries_done) {
 
 }  // namespace
 
-Result<std::unique_ptr<Provider>> make_openai(HttpClient& http, Clock& clock, OpenAiOptions options, CpuPool* pool) {
+Result<std::unique_ptr<Provider>> make_openai(HttpClient& http, Clock& clock, OpenAiOptions options,
+                                              CpuPool* pool) {
     const auto refused = [](std::string why) { return Error{Errc::invalid_input, std::move(why)}; };
     const OpenAiServer& server = options.server;
     if (server.model.empty()) return refused("a deployment needs a model");
-    if (!is_header_text(server.key)) return refused("the provider's key holds spaces or unprintable characters");
+    if (!is_header_text(server.key))
+        return refused("the provider's key holds spaces or unprintable characters");
     if (options.inputs_per_request_max == 0 || options.tokens_per_request_max == 0 || options.tries_max < 1 ||
         options.try_time_max <= Duration::zero()) {
         return refused("a limit of a deployment is 0");

@@ -91,7 +91,8 @@ FailureKind kind_for(int status, const ErrorBody& body) {
 
 std::string detail_for(int status, const ErrorBody& body) {
     std::string detail = "HTTP " + std::to_string(status);
-    const std::string& name = body.code.empty() || body.code == std::to_string(status) ? body.type : body.code;
+    const std::string& name =
+        body.code.empty() || body.code == std::to_string(status) ? body.type : body.code;
     if (!name.empty()) detail += " " + one_line(name);
     // Servers repeat parts of a wrong key in their message.
     if (!body.message.empty() && status != 401 && status != 403) detail += ": " + one_line(body.message);
@@ -102,13 +103,16 @@ std::optional<double> parse_number(std::string_view text) {
     while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
     while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
     double number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(number)) return std::nullopt;
+    const auto [end, error] =
+        std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(number))
+        return std::nullopt;
     return number;
 }
 
 Duration clamp_millis(double millis, Duration max) {
-    return Duration(static_cast<std::int64_t>(std::clamp(std::ceil(millis), 0.0, static_cast<double>(max.count()))));
+    return Duration(
+        static_cast<std::int64_t>(std::clamp(std::ceil(millis), 0.0, static_cast<double>(max.count()))));
 }
 
 std::optional<std::int64_t> parse_count(std::string_view text) {
@@ -124,8 +128,8 @@ double take_unit(std::string_view& text) {
         double millis;
     };
     // "ms" before "m": the longer name first.
-    static constexpr Unit units[] = {{"ms", 1},        {"us", 1e-3},   {"\xC2\xB5s", 1e-3}, {"\xCE\xBCs", 1e-3},
-                                     {"ns", 1e-6},     {"h", 3'600e3}, {"m", 60e3},         {"s", 1e3}};
+    static constexpr Unit units[] = {{"ms", 1},    {"us", 1e-3},   {"\xC2\xB5s", 1e-3}, {"\xCE\xBCs", 1e-3},
+                                     {"ns", 1e-6}, {"h", 3'600e3}, {"m", 60e3},         {"s", 1e3}};
     for (const Unit& unit : units) {
         if (!text.starts_with(unit.name)) continue;
         text.remove_prefix(unit.name.size());
@@ -174,7 +178,8 @@ std::optional<T> smaller(std::optional<T> a, std::optional<T> b) {
 
 Failure failure_for(const HttpAnswer& answer, TimePoint now) {
     const ErrorBody body = parse_error_body(answer.body);
-    Failure failure{kind_for(answer.status, body), answer.status, detail_for(answer.status, body), std::nullopt};
+    Failure failure{kind_for(answer.status, body), answer.status, detail_for(answer.status, body),
+                    std::nullopt};
     const bool waits = failure.kind == FailureKind::throttled || failure.kind == FailureKind::transient;
     if (waits) failure.retry_after = retry_after(answer, now);
     if (failure.kind == FailureKind::throttled && !failure.retry_after) {
@@ -229,14 +234,17 @@ std::optional<TimePoint> parse_http_date(std::string_view text) {
             minute = static_cast<int>(parse_count(word.substr(3, 2)).value_or(99));
             second = static_cast<int>(parse_count(word.substr(6, 2)).value_or(99));
         } else if (const auto number = parse_count(word)) {
-            if (day == 0) day = static_cast<int>(std::min<std::int64_t>(*number, 99));
-            else year = static_cast<int>(std::min<std::int64_t>(*number, 9999));
+            if (day == 0)
+                day = static_cast<int>(std::min<std::int64_t>(*number, 99));
+            else
+                year = static_cast<int>(std::min<std::int64_t>(*number, 9999));
         } else if (const auto found = std::ranges::find(months, word); found != months.end()) {
             month = static_cast<int>(found - months.begin()) + 1;
         }
     }
     if (year >= 0 && year < 100) year += year < 70 ? 2000 : 1900;
-    const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
+    const std::chrono::year_month_day date{std::chrono::year(year),
+                                           std::chrono::month(static_cast<unsigned>(month)),
                                            std::chrono::day(static_cast<unsigned>(day))};
     if (!date.ok() || year < 1970 || hour < 0 || hour > 23 || minute > 59 || second > 60) return std::nullopt;
     const auto time = std::chrono::hours(hour) + std::chrono::minutes(minute) + std::chrono::seconds(second);

@@ -22,8 +22,8 @@ namespace {
 constexpr std::string_view kAzureVersion = "2024-10-21";   // the last of the classic form's dated releases
 
 bool is_unreserved(char c) noexcept {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' ||
-           c == '_' || c == '~';
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
 }
 
 std::string percent_encode(std::string_view text) {
@@ -31,8 +31,10 @@ std::string percent_encode(std::string_view text) {
     std::string out;
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
-        if (is_unreserved(c)) out.push_back(c);
-        else out.append({'%', digits[byte >> 4], digits[byte & 15]});
+        if (is_unreserved(c))
+            out.push_back(c);
+        else
+            out.append({'%', digits[byte >> 4], digits[byte & 15]});
     }
     return out;
 }
@@ -50,10 +52,10 @@ std::string embeddings_path(const OpenAiServer& server, std::string path) {
     if (path.ends_with("/openai/v1")) return path + "/embeddings";
     if (path.find("/openai/deployments/") != std::string::npos) return path + "/embeddings";
     cut_suffix(path, "/openai");
+    if (server.api_version.empty()) return path + "/openai/v1/embeddings";
     const std::string& name = server.deployment.empty() ? server.model : server.deployment;
     return path + "/openai/deployments/" + percent_encode(name) + "/embeddings";
 }
-
 
 Failure garbage(std::string why) {
     return {FailureKind::transient, 200, "the answer makes no sense: " + std::move(why), std::nullopt};
@@ -62,10 +64,14 @@ Failure garbage(std::string why) {
 bool read_numbers(const json::array& numbers, std::vector<float>& vector) {
     vector.reserve(numbers.size());
     for (const json::value& number : numbers) {
-        if (const double* value = number.if_double()) vector.push_back(static_cast<float>(*value));
-        else if (const std::int64_t* whole = number.if_int64()) vector.push_back(static_cast<float>(*whole));
-        else if (const std::uint64_t* large = number.if_uint64()) vector.push_back(static_cast<float>(*large));
-        else return false;
+        if (const double* value = number.if_double())
+            vector.push_back(static_cast<float>(*value));
+        else if (const std::int64_t* whole = number.if_int64())
+            vector.push_back(static_cast<float>(*whole));
+        else if (const std::uint64_t* large = number.if_uint64())
+            vector.push_back(static_cast<float>(*large));
+        else
+            return false;
     }
     return true;
 }
@@ -74,7 +80,8 @@ bool read_numbers(const json::array& numbers, std::vector<float>& vector) {
 bool read_vector(const json::object& item, std::vector<float>& vector) {
     const json::value* embedding = item.if_contains("embedding");
     if (!embedding) return false;
-    if (const json::string* text = embedding->if_string()) return decode_vector({text->data(), text->size()}, vector);
+    if (const json::string* text = embedding->if_string())
+        return decode_vector({text->data(), text->size()}, vector);
     const json::array* numbers = embedding->if_array();
     return numbers && read_numbers(*numbers, vector);
 }
@@ -124,7 +131,8 @@ Outcome<Embeddings> read_data(const json::object& root, std::span<const std::str
     const json::array* items = data ? data->if_array() : nullptr;
     if (!items) return garbage("no data");
     if (items->size() != inputs.size()) {
-        return garbage(std::to_string(items->size()) + " vectors for " + std::to_string(inputs.size()) + " inputs");
+        return garbage(std::to_string(items->size()) + " vectors for " + std::to_string(inputs.size()) +
+                       " inputs");
     }
     std::vector<bool> taken(inputs.size());
     Embeddings result;
@@ -154,7 +162,8 @@ Result<HttpUrl> embeddings_url(const OpenAiServer& server) {
     path = embeddings_path(server, std::move(path));
     const bool classic = server.azure && path.find("/openai/deployments/") != std::string::npos;
     const bool versioned = query.find("api-version=") != std::string::npos;
-    const std::string_view version = server.api_version.empty() && classic ? kAzureVersion : server.api_version;
+    const std::string_view version =
+        server.api_version.empty() && classic ? kAzureVersion : server.api_version;
     if (server.azure && !versioned && !version.empty()) {
         query += (query.empty() ? "?api-version=" : "&api-version=") + percent_encode(version);
     }
@@ -173,15 +182,13 @@ ModelInfo known_model(std::string_view model) {
     return info;
 }
 
-bool takes_dimensions(const OpenAiServer& server) {
-    return server.model.starts_with("text-embedding-3") || server.deployment.starts_with("text-embedding-3");
-}
-
 HttpFields request_headers(const OpenAiServer& server) {
     HttpFields headers = {{"Content-Type", "application/json"}, {"Accept", "application/json"}};
     if (server.key.empty()) return headers;
-    if (server.azure) headers.emplace_back("api-key", server.key);
-    else headers.emplace_back("Authorization", "Bearer " + server.key);
+    if (server.azure)
+        headers.emplace_back("api-key", server.key);
+    else
+        headers.emplace_back("Authorization", "Bearer " + server.key);
     return headers;
 }
 
@@ -192,7 +199,9 @@ std::string embeddings_body(const OpenAiServer& server, std::span<const std::str
     json::object body(&memory);
     body["model"] = model;
     body["encoding_format"] = "base64";
-    if (dimensions != 0 && takes_dimensions(server)) body["dimensions"] = dimensions;
+    // Models of a fixed length refuse the parameter even if it names just that.
+    if (dimensions != 0 && dimensions != known_model(server.model).dimensions)
+        body["dimensions"] = dimensions;
     json::array texts(&memory);
     texts.reserve(inputs.size());
     for (const std::string& input : inputs) texts.emplace_back(input);
@@ -215,9 +224,12 @@ std::int64_t estimate_tokens(std::string_view text) noexcept {
     std::int64_t quarters = 0;
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x80) quarters += 1;
-        else if (byte >= 0xC2 && byte < 0xE0) quarters += 2;
-        else if (byte >= 0xE0) quarters += 4;
+        if (byte < 0x80)
+            quarters += 1;
+        else if (byte >= 0xC2 && byte < 0xE0)
+            quarters += 2;
+        else if (byte >= 0xE0)
+            quarters += 4;
     }
     return (quarters + 3) / 4;
 }

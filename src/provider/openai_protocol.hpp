@@ -1,4 +1,5 @@
-// The OpenAI REST API as pure functions: requests to bytes, answers to vectors or failures. No sockets, no clock.
+// The OpenAI REST API as pure functions: requests to bytes, answers to vectors or failures. No sockets, no
+// clock.
 #pragma once
 
 #include "base/clock.hpp"
@@ -17,33 +18,34 @@ namespace millrace::provider {
 
 /// A server and the model on it.
 struct OpenAiServer {
-    std::string endpoint;      ///< base URL; "/v1", "/openai/v1" or ".../deployments/NAME" in it is understood
-    std::string key;           ///< "" for servers that want none
-    std::string model;         ///< e.g. "text-embedding-3-small"
-    bool azure = false;        ///< the key goes into `api-key`, and the URL names a deployment
-    std::string deployment;    ///< Azure: name of the deployment; empty: `model`
-    std::string api_version;   ///< Azure: empty is 2024-10-21 for the classic form and none for /openai/v1
+    std::string endpoint;  ///< base URL; "/v1", "/openai/v1" or ".../deployments/NAME" in it is understood
+    std::string key;  ///< "" for servers that want none
+    std::string model;  ///< e.g. "text-embedding-3-small"
+    bool azure = false;  ///< the key goes into `api-key`, and the URL names a deployment
+    std::string deployment;  ///< Azure: name of the deployment; empty: `model`
+    std::string api_version;  ///< Azure: names the classic URL form; empty: the v1 form, which needs none
 };
 
 /// The URL that embeds, in the form that the endpoint asks for:
-///   OpenAI and compatible   {endpoint}/embeddings, with /v1 where the endpoint has no path
-///   Azure, classic          {endpoint}/openai/deployments/{deployment}/embeddings?api-version=...
-///   Azure, v1               {endpoint ending in /openai/v1}/embeddings
+///   OpenAI and compatible         {endpoint}/embeddings, with /v1 where the endpoint has no path
+///   Azure without a version       {endpoint}/openai/v1/embeddings
+///   Azure with a version          {endpoint}/openai/deployments/{deployment}/embeddings?api-version=...
+/// An endpoint that holds /openai/v1, /openai/deployments/NAME or /embeddings already is taken at its word.
 Result<HttpUrl> embeddings_url(const OpenAiServer& server);
 
 /// What is known of `model` by its name: dimensions 0 if nothing is.
 ModelInfo known_model(std::string_view model);
-/// True if the model takes a `dimensions` parameter.
-bool takes_dimensions(const OpenAiServer& server);
 
 /// The headers of a call: content type, accepted type and the key.
 HttpFields request_headers(const OpenAiServer& server);
 /// The body of an embeddings call; asks for base64, which is a quarter of the size of decimal text.
-std::string embeddings_body(const OpenAiServer& server, std::span<const std::string> inputs, std::size_t dimensions);
+std::string embeddings_body(const OpenAiServer& server, std::span<const std::string> inputs,
+                            std::size_t dimensions);
 
-/// Reads the body of a 200 answer to `inputs`, whatever their order in it, and scales every vector to unit length.
-/// `dimensions` 0 takes any length that all have in common. A body that breaks its form is a transient failure (the
-/// next answer may be whole); vectors of the wrong length are rejected, for the next will be no different.
+/// Reads the body of a 200 answer to `inputs`, whatever their order in it, and scales every vector to unit
+/// length. `dimensions` 0 takes any length that all have in common. A body that breaks its form is a
+/// transient failure (the next answer may be whole); vectors of the wrong length are rejected, for the next
+/// will be no different.
 Outcome<Embeddings> parse_embeddings(std::string_view body, std::span<const std::string> inputs,
                                      std::size_t dimensions);
 
@@ -66,7 +68,8 @@ std::optional<TimePoint> parse_http_date(std::string_view text);
 /// "6m0s", "1h2m3.5s", "250ms" as Go writes durations, or plain seconds "12", "0.5"; at most a day.
 std::optional<Duration> parse_reset(std::string_view text);
 
-/// What the answer's `x-ratelimit-*` headers say; the worse of the two where there is one for the project as well.
+/// What the answer's `x-ratelimit-*` headers say; the worse of the two where there is one for the project as
+/// well.
 struct RateHeaders {
     std::optional<std::int64_t> limit_requests;
     std::optional<std::int64_t> limit_tokens;
@@ -83,11 +86,11 @@ RateHeaders parse_rate_headers(const HttpAnswer& answer, TimePoint now);
 struct RetryInput {
     FailureKind kind;
     RetryAdvice advice = RetryAdvice::none;
-    std::optional<Duration> retry_after;   ///< as the provider asked
-    bool garbage = false;                  ///< it answered 200, so the tokens may be paid: not asked again here
+    std::optional<Duration> retry_after;  ///< as the provider asked
+    bool garbage = false;  ///< it answered 200, so the tokens may be paid: not asked again here
     int tries_done = 1;
     int tries_max = 3;
-    double random = 0.5;                   ///< in [0, 1)
+    double random = 0.5;  ///< in [0, 1)
 };
 std::optional<Duration> wait_before_retry(const RetryInput& input);
 /// Longer waits than this are the caller's business.

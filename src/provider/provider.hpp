@@ -21,7 +21,8 @@ enum class FailureKind {
     content_filtered,  ///< the provider's content policy refused the text
 };
 
-/// A failed call. `detail` is one line without secrets; `status` is the HTTP status or 0 where none was received.
+/// A failed call. `detail` is one line without secrets; `status` is the HTTP status or 0 where none was
+/// received.
 struct [[nodiscard]] Failure {
     FailureKind kind;
     int status = 0;
@@ -49,14 +50,14 @@ struct Embeddings {
 
 /// What a deployment computes and what one request to it may hold.
 struct ModelInfo {
-    std::string name;                        ///< with `dimensions` the identity of its vectors, e.g. for reuse
-    std::size_t dimensions = 0;              ///< length of every vector; 0: known after the first call
+    std::string name;  ///< with `dimensions` the identity of its vectors, e.g. for reuse
+    std::size_t dimensions = 0;  ///< length of every vector; 0: known after the first call
     std::size_t inputs_per_request_max = 1;  ///< a longer request is split by the caller
     std::size_t tokens_per_request_max = 0;
     std::size_t tokens_per_input_max = 0;
-    std::size_t chunk_tokens = 400;          ///< passage length that suits the model, in tokens of `encoding`
+    std::size_t chunk_tokens = 400;  ///< passage length that suits the model, in tokens of `encoding`
     std::size_t chunk_overlap_tokens = 50;
-    std::string encoding = "cl100k_base";    ///< token encoding that counts its input
+    std::string encoding = "cl100k_base";  ///< token encoding that counts its input
 };
 
 /// Computes embeddings. All calls on the I/O thread; implementations may do the work elsewhere.

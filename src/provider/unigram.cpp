@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <fstream>
 #include <limits>
 #include <stdexcept>
@@ -57,13 +58,17 @@ Result<Unigram> Unigram::load(const std::filesystem::path& path) {
     std::string line;
     for (std::size_t number = 1; std::getline(file, line); ++number) {
         const std::size_t tab = line.find('\t');
-        if (tab == std::string::npos || tab + 1 == line.size()) return corrupt(path, number, "is not score, tab, piece");
+        if (tab == std::string::npos || tab + 1 == line.size())
+            return corrupt(path, number, "is not score, tab, piece");
         double score = 0;
         const auto [end, error] = std::from_chars(line.data(), line.data() + tab, score);
-        if (error != std::errc() || end != line.data() + tab) return corrupt(path, number, "has no score");
-        if (number > kReserved) entries.push_back({line.substr(tab + 1), static_cast<std::int32_t>(number - 1)});
+        if (error != std::errc() || end != line.data() + tab || !std::isfinite(score))
+            return corrupt(path, number, "has no score");
+        if (number > kReserved)
+            entries.push_back({line.substr(tab + 1), static_cast<std::int32_t>(number - 1)});
         unigram.scores_.push_back(score);
-        if (number > std::numeric_limits<std::int16_t>::max()) return corrupt(path, number, "is one too many");
+        if (number > std::numeric_limits<std::int16_t>::max())
+            return corrupt(path, number, "is one too many");
     }
     if (entries.empty()) return corrupt(path, unigram.scores_.size(), "is the last, before the first piece");
     unigram.build(std::move(entries));
@@ -71,7 +76,9 @@ Result<Unigram> Unigram::load(const std::filesystem::path& path) {
 }
 
 void Unigram::build(std::vector<Entry> entries) {
-    auto before = [](const Entry& a, const Entry& b) { return std::tie(a.piece, a.id) < std::tie(b.piece, b.id); };
+    auto before = [](const Entry& a, const Entry& b) {
+        return std::tie(a.piece, a.id) < std::tie(b.piece, b.id);
+    };
     std::sort(entries.begin(), entries.end(), before);
     struct Range {
         std::size_t begin, end, depth;  ///< the entries that share the first `depth` bytes
@@ -107,7 +114,8 @@ void Unigram::leave(std::string_view text, std::size_t start, std::size_t next,
     const double before = arrivals[start].score;
     auto arrive = [&](std::size_t end, double score, std::int32_t piece) {
         Arrival& best = arrivals[end];
-        // A total of 0 counts as "nothing arrived yet" in the original, and of two equals the later start wins.
+        // A total of 0 counts as "nothing arrived yet" in the original, and of two equals the later start
+        // wins.
         if (best.score == 0 || score >= best.score) best = {score, static_cast<std::uint32_t>(start), piece};
     };
     bool covered = false;

@@ -39,14 +39,23 @@ std::vector<float> position_table(std::span<const float> timescales) {
 
 }  // namespace
 
-/// Buffers of one call, for texts of up to kPiecesMax pieces; a row per piece.
+/// Texts under way, one after the other, and buffers with a row per piece of theirs.
 struct UseLite::Workspace {
-    std::vector<float> input = std::vector<float>(kPiecesMax * kWidth);  ///< of the block at hand
-    std::vector<float> state = std::vector<float>(kPiecesMax * kWidth);  ///< its output
-    std::vector<float> normed = std::vector<float>(kPiecesMax * kWidth);
-    std::vector<float> wide = std::vector<float>(kPiecesMax * kFfnWidth);
-    std::vector<float> scores = std::vector<float>(kPiecesMax * kPiecesMax);
-    PackedMatrix packed;  ///< keys or values of one head
+    explicit Workspace(std::size_t rows_max)
+        : input(rows_max * kWidth),
+          state(rows_max * kWidth),
+          normed(rows_max * kWidth),
+          wide(rows_max * kFfnWidth),
+          scores(rows_max * kPiecesMax) {}
+
+    std::vector<std::size_t> lengths;  ///< of each text, in rows
+    std::size_t rows = 0;              ///< their sum
+    std::vector<float> input;          ///< of the block at hand
+    std::vector<float> state;          ///< its output
+    std::vector<float> normed;
+    std::vector<float> wide;
+    std::vector<float> scores;
+    PackedMatrix packed;               ///< keys or values of one head of one text
 };
 
 /// Takes tensors out of a file of weights and remembers the first that was not as expected.
@@ -124,44 +133,71 @@ std::vector<std::int32_t> UseLite::pieces(std::string_view text) const {
 std::size_t UseLite::embed(std::span<const std::string_view> texts,
                            std::span<const std::span<float>> vectors) const {
     assert(texts.size() == vectors.size());
-    Workspace work;
+    std::vector<std::vector<std::int32_t>> ids;
     std::size_t count = 0;
+    for (const std::string_view text : texts) count += ids.emplace_back(pieces(text)).size();
+
+    const std::size_t rows_max = std::min(count, kPiecesMax);
+    Workspace work(rows_max);
+    std::size_t first = 0;  // of the texts in `work`
     for (std::size_t i = 0; i < texts.size(); ++i) {
-        const auto ids = pieces(texts[i]);
-        embed_pieces(ids, vectors[i], work);
-        count += ids.size();
+        if (work.rows + ids[i].size() > rows_max) {
+            run(vectors.subspan(first, i - first), work);
+            first = i;
+        }
+        look_up(ids[i], work);
     }
+    run(vectors.subspan(first), work);
     return count;
 }
 
-void UseLite::embed_pieces(std::span<const std::int32_t> ids, std::span<float> vector, Workspace& work) const {
-    assert(!ids.empty() && vector.size() == kDimensions);
-    look_up(ids, work.input.data());
-    run_block(blocks_[0], &residual_, ids.size(), work);
+/// Computes the vectors of the texts in `work` and empties it.
+void UseLite::run(std::span<const std::span<float>> vectors, Workspace& work) const {
+    assert(vectors.size() == work.lengths.size());
+    run_block(blocks_[0], &residual_, work);
     std::swap(work.input, work.state);
-    run_block(blocks_[1], nullptr, ids.size(), work);
-    pool(ids.size(), vector, work);
+    run_block(blocks_[1], nullptr, work);
+    const float* state = work.state.data();
+    for (std::size_t i = 0; i < vectors.size(); ++i) {
+        pool(state, work.lengths[i], vectors[i]);
+        state += work.lengths[i] * kWidth;
+    }
+    work.lengths.clear();
+    work.rows = 0;
 }
 
-void UseLite::look_up(std::span<const std::int32_t> ids, float* rows) const {
-    for (std::size_t p = 0; p < ids.size(); ++p) {
-        const float* piece = embedding_.data() + static_cast<std::size_t>(ids[p]) * kEmbeddingWidth;
-        const float* position = positions_.data() + p * kEmbeddingWidth;
-        float* row = rows + p * kEmbeddingWidth;
+/// Appends a text to those in `work`.
+void UseLite::look_up(std::span<const std::int32_t> ids, Workspace& work) const {
+    assert(!ids.empty());
+    float* row = work.input.data() + work.rows * kEmbeddingWidth;
+    const float* position = positions_.data();
+    for (const std::int32_t id : ids) {
+        const float* piece = embedding_.data() + static_cast<std::size_t>(id) * kEmbeddingWidth;
         // Twice: the graph adds the embedding to its sum with the position.
         for (std::size_t i = 0; i < kEmbeddingWidth; ++i) row[i] = piece[i] + (piece[i] + position[i]);
+        row += kEmbeddingWidth;
+        position += kEmbeddingWidth;
     }
+    work.lengths.push_back(ids.size());
+    work.rows += ids.size();
 }
 
-void UseLite::run_block(const Block& block, const Dense* residual, std::size_t rows, Workspace& work) const {
+void UseLite::run_block(const Block& block, const Dense* residual, Workspace& work) const {
+    const std::size_t rows = work.rows;
     float* state = work.state.data();
     float* wide = work.wide.data();
     float* normed = work.normed.data();
     layer_norm(work.input.data(), rows, block.attention_norm.scale, block.attention_norm.bias, normed);
-    multiply(normed, block.width, rows, block.qkv.kernel, block.qkv.bias, Finish::store, wide, 3 * block.width);
-    attend(block.width, rows, work);
+    multiply(normed, block.width, rows, block.qkv.kernel, block.qkv.bias, Finish::store, wide,
+             3 * block.width);
+    std::size_t first = 0;
+    for (const std::size_t length : work.lengths) {
+        attend(block.width, first, length, work);
+        first += length;
+    }
     if (residual != nullptr) {
-        multiply(work.input.data(), block.width, rows, residual->kernel, residual->bias, Finish::store, state, kWidth);
+        multiply(work.input.data(), block.width, rows, residual->kernel, residual->bias, Finish::store, state,
+                 kWidth);
     } else {
         std::copy_n(work.input.begin(), rows * kWidth, state);
     }
@@ -172,33 +208,34 @@ void UseLite::run_block(const Block& block, const Dense* residual, std::size_t r
     multiply(wide, kFfnWidth, rows, block.ffn_out.kernel, block.ffn_out.bias, Finish::add, state, kWidth);
 }
 
-/// Scaled dot-product attention in `kHeads` heads over the queries, keys and values in `work.wide`, into
-/// `work.normed`. A. Vaswani et al., "Attention Is All You Need", 2017, section 3.2.
-void UseLite::attend(std::size_t width, std::size_t rows, Workspace& work) const {
+/// Scaled dot-product attention in `kHeads` heads among the `rows` rows of one text, from the queries, keys
+/// and values in `work.wide` into `work.normed`. A. Vaswani et al., "Attention Is All You Need", 2017,
+/// section 3.2.
+void UseLite::attend(std::size_t width, std::size_t first, std::size_t rows, Workspace& work) const {
     const std::size_t size = width / kHeads;
     const std::size_t stride = 3 * width;
     const float factor = 1 / std::sqrt(static_cast<float>(size));
     for (std::size_t head = 0; head < kHeads; ++head) {
-        const float* queries = work.wide.data() + head * size;
+        const float* queries = work.wide.data() + first * stride + head * size;
         const float* keys = queries + width;
         const float* values = keys + width;
+        float* result = work.normed.data() + first * width + head * size;
         work.packed.pack_transposed(keys, stride, size, rows);
         multiply(queries, stride, rows, work.packed, {}, Finish::store, work.scores.data(), kPiecesMax);
         softmax(work.scores.data(), rows, rows, kPiecesMax, factor);
         work.packed.pack(values, stride, rows, size);
-        multiply(work.scores.data(), kPiecesMax, rows, work.packed, {}, Finish::store,
-                 work.normed.data() + head * size, width);
+        multiply(work.scores.data(), kPiecesMax, rows, work.packed, {}, Finish::store, result, width);
     }
 }
 
-void UseLite::pool(std::size_t rows, std::span<float> vector, Workspace& work) const {
-    float* mean = work.normed.data();
-    std::fill_n(mean, kWidth, 0.0f);
+/// The text's vector from the mean of its rows.
+void UseLite::pool(const float* state, std::size_t rows, std::span<float> vector) const {
+    std::vector<float> mean(kWidth);
     for (std::size_t row = 0; row < rows; ++row) {
-        for (std::size_t i = 0; i < kWidth; ++i) mean[i] += work.state[row * kWidth + i];
+        for (std::size_t i = 0; i < kWidth; ++i) mean[i] += state[row * kWidth + i];
     }
-    for (std::size_t i = 0; i < kWidth; ++i) mean[i] /= static_cast<float>(rows);
-    multiply(mean, kWidth, 1, head_.kernel, head_.bias, Finish::store, vector.data(), kWidth);
+    for (float& x : mean) x /= static_cast<float>(rows);
+    multiply(mean.data(), kWidth, 1, head_.kernel, head_.bias, Finish::store, vector.data(), kWidth);
     for (float& x : vector) x = std::tanh(x);
     normalise(vector);
 }

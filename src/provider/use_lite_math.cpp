@@ -6,7 +6,8 @@
 #include <cmath>
 #include <cstdint>
 
-// Built for several instruction sets, picked at start. None of them fuses a multiplication and an addition by itself
+// Built for several instruction sets, picked at start. None of them fuses a multiplication and an addition by
+// itself
 // (-ffp-contract=off comes with -std=c++20), so all give the same bits.
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)  // whose runtime starts after the pick
 #define MILLRACE_CLONES [[gnu::target_clones("avx512f", "avx2", "default"), gnu::optimize("O3")]]
@@ -18,7 +19,8 @@ namespace millrace::provider {
 
 namespace {
 
-constexpr std::size_t kLanes = 16;  ///< sums that run side by side, so that a processor can do as many at once
+constexpr std::size_t kLanes =
+    16;  ///< sums that run side by side, so that a processor can do as many at once
 constexpr float kEpsilon = 1e-6f;
 
 using Lanes = std::array<float, kLanes>;
@@ -29,8 +31,8 @@ inline float sum_of(const Lanes& lanes) {
     return sum;
 }
 
-/// e^x for x <= 0, to about 2 units in the last place: 2^n · e^r with |r| <= ln(2)/2, e^r by its series. Below -87
-/// it stays at e^-87.
+/// e^x for x <= 0, to about 2 units in the last place: 2^n · e^r with |r| <= ln(2)/2, e^r by its series.
+/// Below -87 it stays at e^-87.
 inline float exp_of(float x) {
     constexpr float log2_e = 1.44269504f;
     constexpr float ln2_high = 0.693359375f;  // exact in few bits, so that n * ln2_high is exact as well
@@ -82,8 +84,8 @@ void softmax_row(float* values, std::size_t columns, float factor) {
 
 }  // namespace
 
-void layer_norm(const float* input, std::size_t rows, std::span<const float> scale, std::span<const float> bias,
-                float* output) {
+void layer_norm(const float* input, std::size_t rows, std::span<const float> scale,
+                std::span<const float> bias, float* output) {
     const std::size_t size = scale.size();
     for (std::size_t row = 0; row < rows; ++row) {
         norm_row(input + row * size, size, scale.data(), bias.data(), output + row * size);

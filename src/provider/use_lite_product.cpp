@@ -95,7 +95,8 @@ template <std::size_t R>
     __m256 sums[R][2];
     for (std::size_t r = 0; r < R; ++r) {
         for (std::size_t h = 0; h < 2; ++h) {
-            sums[r][h] = tile.bias != nullptr ? _mm256_loadu_ps(tile.bias + column + 8 * h) : _mm256_setzero_ps();
+            sums[r][h] =
+                tile.bias != nullptr ? _mm256_loadu_ps(tile.bias + column + 8 * h) : _mm256_setzero_ps();
         }
     }
     for (std::size_t k = 0; k < tile.inner; ++k) {
@@ -144,10 +145,14 @@ using RunRows = void (*)(const Tile&, std::size_t rows);
 RunRows rows_for_this_processor() {
 #ifdef __x86_64__
     if (__builtin_cpu_supports("avx512f")) {
-        return [](const Tile& tile, std::size_t rows) { run_all_avx512(tile, rows, std::make_index_sequence<12>()); };
+        return [](const Tile& tile, std::size_t rows) {
+            run_all_avx512(tile, rows, std::make_index_sequence<12>());
+        };
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        return [](const Tile& tile, std::size_t rows) { run_all_avx2(tile, rows, std::make_index_sequence<6>()); };
+        return [](const Tile& tile, std::size_t rows) {
+            run_all_avx2(tile, rows, std::make_index_sequence<6>());
+        };
     }
 #endif
     return [](const Tile& tile, std::size_t rows) { run_tiles(std::array<RunTile, 1>{run_row}, tile, rows); };

@@ -1,6 +1,6 @@
-// Matrix products in single precision whose every element is one chain of multiply-adds in the order of the inner
-// dimension: a row's result does not depend on the rows beside it, nor, among processors with FMA, on the machine.
-// A BLAS promises neither: it picks another order for another number of rows.
+// Matrix products in single precision whose every element is one chain of multiply-adds in the order of the
+// inner dimension: a row's result does not depend on the rows beside it, nor, among processors with FMA, on
+// the machine. A BLAS promises neither: it picks another order for another number of rows.
 #pragma once
 
 #include <cstddef>
@@ -41,9 +41,9 @@ class PackedMatrix {
 /// What happens to a sum before it is stored.
 enum class Finish { store, add, relu };
 
-/// `result` = `left` · `right` + `bias`, or with Finish::add that much more, or with Finish::relu no less than 0.
-/// `left` has `rows` rows of `right.inner()` floats, `left_stride` apart; `result` has as many, `result_stride` apart,
-/// of `right.panels()` * 32 floats. `bias` has a float per column, or is empty.
+/// `result` = `left` · `right` + `bias`, or with Finish::add that much more, or with Finish::relu no less
+/// than 0. `left` has `rows` rows of `right.inner()` floats, `left_stride` apart; `result` has as many,
+/// `result_stride` apart, of `right.panels()` * 32 floats. `bias` has a float per column, or is empty.
 void multiply(const float* left, std::size_t left_stride, std::size_t rows, const PackedMatrix& right,
               std::span<const float> bias, Finish finish, float* result, std::size_t result_stride);
 

@@ -62,7 +62,8 @@ Result<WeightsFile> WeightsFile::load(const std::filesystem::path& path) {
                              std::to_string(kVersion));
     }
     const std::uintmax_t data_from = sizeof header + header.tensors * sizeof(Row) + SHA256_DIGEST_LENGTH;
-    if (header.tensors > kTensorsMax || size < data_from || size > kFileBytesMax || (size - data_from) % 4 != 0) {
+    if (header.tensors > kTensorsMax || size < data_from || size > kFileBytesMax ||
+        (size - data_from) % 4 != 0) {
         return weights.error("cut off or damaged");
     }
     std::string table(header.tensors * sizeof(Row), '\0');
@@ -83,7 +84,8 @@ Result<void> WeightsFile::parse(std::string_view table, std::string_view digest)
         Row row;
         std::memcpy(&row, table.data(), sizeof row);
         const std::uint64_t count = std::uint64_t{row.rows} * row.columns;
-        if (row.first != next || count == 0 || count > data_.size() - next) return error("damaged or cut off");
+        if (row.first != next || count == 0 || count > data_.size() - next)
+            return error("damaged or cut off");
         const std::string name(row.name, strnlen(row.name, kNameBytes));
         tensors_[name] = {row.rows, row.columns, std::span<const float>(data_).subspan(next, count)};
         next += count;
@@ -91,7 +93,8 @@ Result<void> WeightsFile::parse(std::string_view table, std::string_view digest)
     if (next != data_.size()) return error("longer than its table says");
     unsigned char computed[SHA256_DIGEST_LENGTH];
     SHA256(reinterpret_cast<const unsigned char*>(data_.data()), data_.size() * 4, computed);
-    if (std::memcmp(computed, digest.data(), sizeof computed) != 0) return error("damaged: its checksum is wrong");
+    if (std::memcmp(computed, digest.data(), sizeof computed) != 0)
+        return error("damaged: its checksum is wrong");
     return {};
 }
 
@@ -99,7 +102,8 @@ Result<Tensor> WeightsFile::tensor(std::string_view name, std::uint32_t rows, st
     const auto found = tensors_.find(name);
     if (found == tensors_.end()) return error("holds no " + std::string(name));
     const Tensor& tensor = found->second;
-    if (tensor.rows != rows || tensor.columns != columns) return error(std::string(name) + " has another shape");
+    if (tensor.rows != rows || tensor.columns != columns)
+        return error(std::string(name) + " has another shape");
     return tensor;
 }
 

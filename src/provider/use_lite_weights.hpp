@@ -23,8 +23,8 @@ struct Tensor {
 /// A file of weights in memory.
 class WeightsFile {
   public:
-    /// Reads `path`. not_found: no such file. corrupt: not a file of weights, of another version, cut off, too long,
-    /// inconsistent, or its checksum is wrong. Throws MachineError if reading fails.
+    /// Reads `path`. not_found: no such file. corrupt: not a file of weights, of another version, cut off,
+    /// too long, inconsistent, or its checksum is wrong. Throws MachineError if reading fails.
     static Result<WeightsFile> load(const std::filesystem::path& path);
 
     /// The tensor called `name`. corrupt: there is none, or it is not `rows` by `columns`.

@@ -18,13 +18,15 @@ constexpr std::size_t kNameLength = 32;
 
 [[noreturn]] void fail(const std::string& what, const fs::path& path) {
     const int code = errno;
-    throw MachineError(what + " " + path.string() + ": " + std::strerror(code), code == ENOSPC || code == EDQUOT);
+    throw MachineError(what + " " + path.string() + ": " + std::strerror(code),
+                       code == ENOSPC || code == EDQUOT);
 }
 
 /// A file descriptor that closes itself.
 class File {
   public:
-    File(const fs::path& path, int flags) : path_(path), descriptor_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {
+    File(const fs::path& path, int flags)
+        : path_(path), descriptor_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {
         if (descriptor_ < 0) fail("cannot open", path);
     }
     ~File() { ::close(descriptor_); }
@@ -58,7 +60,8 @@ Blobs::Blobs(fs::path directory) : directory_(std::move(directory)) {
         char folder[3];
         std::snprintf(folder, sizeof folder, "%02x", i);
         fs::create_directories(directory_ / folder, error);
-        if (error) throw MachineError("cannot create " + (directory_ / folder).string() + ": " + error.message());
+        if (error)
+            throw MachineError("cannot create " + (directory_ / folder).string() + ": " + error.message());
         for (const auto& entry : fs::directory_iterator(directory_ / folder)) {
             if (entry.path().extension() == ".tmp") fs::remove(entry.path(), error);
         }

@@ -11,18 +11,19 @@
 
 namespace millrace::store {
 
-/// Files under `directory`/blobs, spread over 256 folders. Every function blocks on the disk: call it on the CPU pool
-/// or a database thread, any number at once. Throws MachineError where the disk fails.
+/// Files under `directory`, spread over 256 folders. Every function blocks on the disk: call it on the CPU
+/// pool or a database thread, any number at once. Throws MachineError where the disk fails.
 class Blobs {
   public:
     /// Creates the folders and removes temporary files that a crash left behind.
     explicit Blobs(std::filesystem::path directory);
 
-    /// Stores `bytes` under a fresh random name and returns it. Written to a temporary name, flushed, renamed, and the
-    /// folder flushed: when this returns it survives a power cut.
+    /// Stores `bytes` under a fresh random name and returns it. Written to a temporary name, flushed,
+    /// renamed, and the folder flushed: when this returns it survives a power cut.
     std::string put(std::string_view bytes);
 
-    /// The bytes of `name`; Errc::not_found if there is no such blob, Errc::invalid_input if it is not a blob name.
+    /// The bytes of `name`; Errc::not_found if there is no such blob, Errc::invalid_input if it is not a blob
+    /// name.
     Result<std::string> get(const std::string& name) const;
 
     /// Removes `name`; an absent one is no error.

@@ -50,7 +50,9 @@ std::int64_t Statement::integer(int column) const noexcept { return sqlite3_colu
 
 double Statement::real(int column) const noexcept { return sqlite3_column_double(handle_, column); }
 
-bool Statement::is_null(int column) const noexcept { return sqlite3_column_type(handle_, column) == SQLITE_NULL; }
+bool Statement::is_null(int column) const noexcept {
+    return sqlite3_column_type(handle_, column) == SQLITE_NULL;
+}
 
 std::string_view Statement::text(int column) const noexcept {
     const auto* bytes = static_cast<const char*>(sqlite3_column_blob(handle_, column));
@@ -66,13 +68,13 @@ void Statement::bind_one(int position, double value) {
 }
 
 void Statement::bind_one(int position, std::string_view text) {
-    check(sqlite3_bind_text64(handle_, position, non_null(text), text.size(), SQLITE_STATIC, SQLITE_UTF8), handle_,
-          "bind");
+    check(sqlite3_bind_text64(handle_, position, non_null(text), text.size(), SQLITE_STATIC, SQLITE_UTF8),
+          handle_, "bind");
 }
 
 void Statement::bind_one(int position, Blob blob) {
-    check(sqlite3_bind_blob64(handle_, position, non_null(blob.bytes), blob.bytes.size(), SQLITE_STATIC), handle_,
-          "bind");
+    check(sqlite3_bind_blob64(handle_, position, non_null(blob.bytes), blob.bytes.size(), SQLITE_STATIC),
+          handle_, "bind");
 }
 
 void Statement::bind_one(int position, std::nullopt_t) {
@@ -80,7 +82,8 @@ void Statement::bind_one(int position, std::nullopt_t) {
 }
 
 Connection::Connection(const std::string& path, Access access) {
-    const int flags = access == Access::read_write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+    const int flags =
+        access == Access::read_write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     const int code = sqlite3_open_v2(path.c_str(), &database_, flags | SQLITE_OPEN_NOMUTEX, nullptr);
     if (code != SQLITE_OK) {
         const std::string why = sqlite3_errmsg(database_);
@@ -114,15 +117,16 @@ Statement& Connection::prepare(std::string_view sql) {
         return *found->second;
     }
     sqlite3_stmt* handle = nullptr;
-    const int code = sqlite3_prepare_v3(database_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT,
-                                        &handle, nullptr);
+    const int code = sqlite3_prepare_v3(database_, sql.data(), static_cast<int>(sql.size()),
+                                        SQLITE_PREPARE_PERSISTENT, &handle, nullptr);
     if (code != SQLITE_OK) fail(database_, std::string(sql.substr(0, 120)));
     auto statement = std::make_unique<Statement>(handle);
     return *statements_.emplace(std::string(sql), std::move(statement)).first->second;
 }
 
 void Connection::execute(const std::string& sql) {
-    if (sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) fail(database_, sql.substr(0, 120));
+    if (sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
+        fail(database_, sql.substr(0, 120));
 }
 
 std::int64_t Connection::integer(std::string_view sql, std::int64_t otherwise) {

@@ -2,10 +2,11 @@
 
 #include "store/migrate.hpp"
 
-#include <boost/asio/post.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -33,13 +34,15 @@ class DirectoryLock {
         const std::string path = directory / "lock";
         const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (descriptor < 0) {
-            return Error{Errc::unavailable, "cannot write to the data directory " + directory.string() + ": " +
-                                                std::strerror(errno) + "; check its owner, its mode and the disk"};
+            return Error{Errc::unavailable, "cannot write to the data directory " + directory.string() +
+                                                ": " + std::strerror(errno) +
+                                                "; check its owner, its mode and the disk"};
         }
         auto lock = std::make_unique<DirectoryLock>(descriptor);
         if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-            return Error{Errc::conflict, "the data directory " + directory.string() +
-                                             " is in use by another server; stop it or choose another directory"};
+            return Error{Errc::conflict,
+                         "the data directory " + directory.string() +
+                             " is in use by another server; stop it or choose another directory"};
         }
         return lock;
     }
@@ -50,19 +53,46 @@ class DirectoryLock {
 
 using Jobs = std::deque<std::unique_ptr<Job>>;
 
+// While coroutines are resumed, what they ask for is gathered, so that the answers to one group lead to one
+// next group instead of a first command that the writer takes alone. Not for long: the writer should have
+// work meanwhile.
+constexpr std::size_t kGatheredMax = 64;
+
+/// The writes gathered on this thread for `owner`, as long as this lives.
+struct Gathered {
+    explicit Gathered(const void* the_owner) : owner(the_owner), outer(std::exchange(current, this)) {}
+    ~Gathered() { current = outer; }
+    Gathered(const Gathered&) = delete;
+
+    static thread_local Gathered* current;
+    const void* owner;
+    Gathered* outer;
+    Jobs jobs;
+};
+thread_local Gathered* Gathered::current = nullptr;
+
 }  // namespace
 
 class Database::Threads {
   public:
     Threads(asio::any_io_executor io, Options options, std::unique_ptr<DirectoryLock> lock,
             std::unique_ptr<Connection> writer)
-        : io_(std::move(io)), options_(std::move(options)), lock_(std::move(lock)), writer_(std::move(writer)) {
+        : io_(std::move(io)),
+          options_(std::move(options)),
+          lock_(std::move(lock)),
+          writer_(std::move(writer)) {
         for (unsigned i = 0; i < std::max(1u, options_.readers); ++i) {
             readers_.push_back(std::make_unique<Connection>(database_path(), Access::read_only));
         }
-        threads_.emplace_back([this] { write_loop(); });
+        threads_.emplace_back([this] {
+            ::pthread_setname_np(::pthread_self(), "store-writer");
+            write_loop();
+        });
         for (auto& reader : readers_) {
-            threads_.emplace_back([this, connection = reader.get()] { read_loop(*connection); });
+            threads_.emplace_back([this, connection = reader.get()] {
+                ::pthread_setname_np(::pthread_self(), "store-reader");
+                read_loop(*connection);
+            });
         }
     }
 
@@ -72,6 +102,11 @@ class Database::Threads {
     const std::filesystem::path& directory() const noexcept { return options_.directory; }
 
     void enqueue(std::unique_ptr<Job> job, bool writer) {
+        if (Gathered* const gathered = writer ? this_thread_gathers() : nullptr) {
+            gathered->jobs.push_back(std::move(job));
+            if (gathered->jobs.size() >= kGatheredMax) hand_over(gathered->jobs);
+            return;
+        }
         {
             const std::scoped_lock guard(mutex_);
             if (!stopping_) {
@@ -87,6 +122,10 @@ class Database::Threads {
     }
 
     void stop() {
+        if (Gathered* const gathered = this_thread_gathers()) {
+            hand_over(gathered->jobs);
+            gathered->owner = nullptr;
+        }
         {
             const std::scoped_lock guard(mutex_);
             stopping_ = true;
@@ -204,9 +243,36 @@ class Database::Threads {
     }
 
     void resume_all(Jobs jobs) {
-        asio::post(io_, [jobs = std::move(jobs)]() mutable {
-            for (auto& job : jobs) job->finish();
-        });
+        asio::post(io_, [this, jobs = std::move(jobs)]() mutable { finish_all(jobs); });
+    }
+
+    // A coroutine that is resumed here may stop or destroy this object: then `owner` is null afterwards.
+    void finish_all(Jobs& jobs) {
+        Gathered mine(this);
+        for (auto& job : jobs) job->finish();
+        if (mine.owner != nullptr && !mine.jobs.empty()) hand_over(mine.jobs);
+    }
+
+    Gathered* this_thread_gathers() const noexcept {
+        Gathered* const gathered = Gathered::current;
+        return gathered != nullptr && gathered->owner == this ? gathered : nullptr;
+    }
+
+    /// Moves `jobs` to the end of the writer's line.
+    void hand_over(Jobs& jobs) {
+        bool stopped = false;
+        {
+            const std::scoped_lock guard(mutex_);
+            stopped = stopping_;
+            if (!stopped) std::move(jobs.begin(), jobs.end(), std::back_inserter(writes_));
+        }
+        if (stopped) {
+            for (auto& job : jobs) job->fail(std::make_exception_ptr(MachineError("the database is closed")));
+            resume_all(std::exchange(jobs, {}));
+            return;
+        }
+        jobs.clear();
+        writes_ready_.notify_one();
     }
 
     void resume_one(std::unique_ptr<Job> job) {
@@ -241,8 +307,8 @@ Result<std::unique_ptr<Database>> Database::open(asio::any_io_executor io, Optio
     std::error_code error;
     std::filesystem::create_directories(options.directory, error);
     if (error) {
-        return Error{Errc::unavailable, "cannot create the data directory " + options.directory.string() + ": " +
-                                            error.message()};
+        return Error{Errc::unavailable, "cannot create the data directory " + options.directory.string() +
+                                            ": " + error.message()};
     }
     auto lock = DirectoryLock::take(options.directory);
     if (!lock) return lock.error();
@@ -251,7 +317,8 @@ Result<std::unique_ptr<Database>> Database::open(asio::any_io_executor io, Optio
         auto writer = std::make_unique<Connection>(path, Access::read_write);
         auto migrated = migrate(*writer);
         if (!migrated) return migrated.error();
-        auto threads = std::make_unique<Threads>(std::move(io), std::move(options), std::move(*lock), std::move(writer));
+        auto threads =
+            std::make_unique<Threads>(std::move(io), std::move(options), std::move(*lock), std::move(writer));
         return std::unique_ptr<Database>(new Database(std::move(threads)));
     } catch (const MachineError& broken) {
         return Error{Errc::unavailable, broken.what()};

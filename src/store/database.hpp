@@ -30,15 +30,16 @@ struct WriterStats {
 /// When the effect of a command counts as done.
 enum class Sync {
     durable,   ///< after the flush of its commit: the only choice before an acknowledgement
-    /// Once it is in the log file: it survives a crash of the process, and a crash of the machine only if a durable
-    /// command followed. A group of only such commands is not flushed.
+    /// Once it is in the log file: it survives a crash of the process, and a crash of the machine only if a
+    /// durable command followed. A group of only such commands is not flushed.
     written,
 };
 
 /// What a command may do when it meets trouble in the middle.
 enum class Undo {
-    savepoint,  ///< an error result or an exception undoes what this command wrote, not its neighbours in the group
-    none,       ///< the command promises to check before its first write; cheaper on the hot path
+    savepoint,  ///< an error result or an exception undoes what this command wrote, not its neighbours in the
+                ///< group
+    none,  ///< the command promises to check before its first write; cheaper on the hot path
 };
 
 /// One unit of work for a database thread; made by `Database::write` and `read`.
@@ -59,37 +60,40 @@ class Job {
 
 /// The database file `millrace.db` in a data directory, locked against a second server.
 ///
-/// `write` and `read` may be called from coroutines of one executor (the I/O thread); their `work` runs on a thread of
-/// the database and must touch nothing but its arguments and what it captured. Reads see one snapshot each; keep them
-/// short, for an open one pins the log. MachineError thrown by SQLite reaches the caller of the command it broke, and
-/// of every command of its group if the commit itself broke: then nothing of the group is stored.
+/// `write` and `read` may be called from coroutines of one executor (the I/O thread); their `work` runs on a
+/// thread of the database and must touch nothing but its arguments and what it captured. Reads see one
+/// snapshot each; keep them short, for an open one pins the log. MachineError thrown by SQLite reaches the
+/// caller of the command it broke, and of every command of its group if the commit itself broke: then nothing
+/// of the group is stored.
 class Database {
   public:
     struct Options {
         std::filesystem::path directory;  ///< created if absent
-        unsigned readers = 2;             ///< reader threads
+        unsigned readers = 2;  ///< reader threads
         /// Commands in one transaction at most: bounds the latency of the first of them.
         std::size_t group_commands_max = 4096;
     };
 
-    /// Opens or creates the database and brings it to this version's schema. Errors, each one line that says what to
-    /// do: directory not writable or full, locked by another server, not a database, written by a newer version.
+    /// Opens or creates the database and brings it to this version's schema. Errors, each one line that says
+    /// what to do: directory not writable or full, locked by another server, not a database, written by a
+    /// newer version.
     static Result<std::unique_ptr<Database>> open(boost::asio::any_io_executor io, Options options);
     ~Database();
     Database(const Database&) = delete;
 
-    /// Runs `Result<T> work(Connection&)` on the writer thread inside the group's transaction and returns its result
-    /// after the commit. An error result undoes its writes (Undo::savepoint). Commands run in the order of the calls.
+    /// Runs `Result<T> work(Connection&)` on the writer thread inside the group's transaction and returns its
+    /// result after the commit. An error result undoes its writes (Undo::savepoint). Commands run in the
+    /// order of the calls.
     template <class F>
     auto write(F work, Sync sync = Sync::durable, Undo undo = Undo::savepoint)
         -> boost::asio::awaitable<std::invoke_result_t<F&, Connection&>> {
-        co_return co_await submit(std::move(work), sync, undo, true);
+        return submit(std::move(work), sync, undo, true);
     }
 
     /// Runs `T work(Connection&)` on a reader thread inside one read transaction.
     template <class F>
     auto read(F work) -> boost::asio::awaitable<std::invoke_result_t<F&, Connection&>> {
-        co_return co_await submit(std::move(work), Sync::written, Undo::none, false);
+        return submit(std::move(work), Sync::written, Undo::none, false);
     }
 
     WriterStats stats() const noexcept;
@@ -119,6 +123,15 @@ inline constexpr bool is_result = false;
 template <class T>
 inline constexpr bool is_result<Result<T>> = true;
 
+/// What stands for a result beside an exception.
+template <class T>
+T no_result() {
+    if constexpr (std::default_initializable<T>)
+        return T();
+    else
+        return T(Error{Errc::unavailable, "the database is not available"});
+}
+
 template <class F, class T, class Handler>
 class TypedJob final : public Job {
   public:
@@ -147,7 +160,7 @@ class TypedJob final : public Job {
     // The handler may destroy this job's owner: everything needed is moved out first.
     void finish() override {
         Handler handler = std::move(handler_);
-        std::move(handler)(failure_, std::move(result_));
+        std::move(handler)(failure_, failure_ ? no_result<T>() : std::move(*result_));
     }
 
   private:
@@ -170,12 +183,9 @@ auto Database::submit(F work, Sync sync, Undo undo, bool writer)
         job->undo = undo;
         enqueue(std::move(job), writer);
     };
-    using Signature = void(std::exception_ptr, std::optional<T>);
-    auto pending = boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, Signature>(
+    using Signature = void(std::exception_ptr, T);
+    return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, Signature>(
         start, boost::asio::use_awaitable, std::move(work));
-    auto result = co_await std::move(pending);
-    assert(result.has_value());
-    co_return std::move(*result);
 }
 
 }  // namespace millrace::store

@@ -9,8 +9,8 @@ int schema_version() noexcept { return static_cast<int>(kMigrations.size()); }
 Result<void> migrate(Connection& connection) {
     const auto stored = static_cast<int>(connection.integer("PRAGMA user_version"));
     if (stored > schema_version()) {
-        return Error{Errc::conflict, "the database has schema " + std::to_string(stored) + ", this program knows " +
-                                         std::to_string(schema_version()) +
+        return Error{Errc::conflict, "the database has schema " + std::to_string(stored) +
+                                         ", this program knows " + std::to_string(schema_version()) +
                                          "; run the newer version that wrote it, or restore a backup"};
     }
     for (int next = stored; next < schema_version(); ++next) {

@@ -9,8 +9,8 @@ namespace millrace::store {
 /// The schema version that this program writes: how many migrations it knows.
 int schema_version() noexcept;
 
-/// Brings the database to `schema_version()`, each migration in a transaction of its own; `PRAGMA user_version` holds
-/// how many have run. A database of a newer version is left untouched: Errc::conflict.
+/// Brings the database to `schema_version()`, each migration in a transaction of its own; `PRAGMA
+/// user_version` holds how many have run. A database of a newer version is left untouched: Errc::conflict.
 Result<void> migrate(Connection& connection);
 
 }  // namespace millrace::store

@@ -46,7 +46,8 @@ void append_quoted(std::string& line, std::string_view text) {
 bool needs_quotes(std::string_view text) noexcept {
     if (text.empty()) return true;
     for (const char c : text)
-        if (c == ' ' || c == '"' || c == '=' || c == '\\' || is_control(static_cast<unsigned char>(c))) return true;
+        if (c == ' ' || c == '"' || c == '=' || c == '\\' || is_control(static_cast<unsigned char>(c)))
+            return true;
     return false;
 }
 
@@ -60,9 +61,12 @@ std::string text_line(std::string_view time, Level level, std::string_view messa
         line += ' ';
         line += field.name();
         line += '=';
-        if (field.number()) line += std::to_string(*field.number());
-        else if (needs_quotes(field.text())) append_quoted(line, field.text());
-        else line += field.text();
+        if (field.number())
+            line += std::to_string(*field.number());
+        else if (needs_quotes(field.text()))
+            append_quoted(line, field.text());
+        else
+            line += field.text();
     }
     return line;
 }
@@ -78,8 +82,10 @@ std::string json_line(std::string_view time, Level level, std::string_view messa
         line += ',';
         append_quoted(line, field.name());
         line += ':';
-        if (field.number()) line += std::to_string(*field.number());
-        else append_quoted(line, field.text());
+        if (field.number())
+            line += std::to_string(*field.number());
+        else
+            append_quoted(line, field.text());
     }
     line += '}';
     return line;
@@ -122,14 +128,16 @@ std::string_view to_string(Level level) noexcept { return kLevelNames[static_cas
 
 std::string format_line(Format format, std::string_view time, Level level, std::string_view message,
                         FieldList fields) {
-    return format == Format::json ? json_line(time, level, message, fields) : text_line(time, level, message, fields);
+    return format == Format::json ? json_line(time, level, message, fields)
+                                  : text_line(time, level, message, fields);
 }
 
 namespace {
 
 class Writer {
   public:
-    explicit Writer(const LogOptions& options) : format_(options.format), logger_("millrace", make_sink(options)) {
+    explicit Writer(const LogOptions& options)
+        : format_(options.format), logger_("millrace", make_sink(options)) {
         logger_.set_pattern("%v");
         logger_.set_level(spdlog_level(options.level));
         logger_.flush_on(spdlog::level::trace);
@@ -138,7 +146,8 @@ class Writer {
     bool enabled(Level level) const noexcept { return logger_.should_log(spdlog_level(level)); }
 
     void write(Level level, std::string_view message, FieldList fields) {
-        const std::string line = format_line(format_, to_rfc3339(SystemClock().now()), level, message, fields);
+        const std::string line =
+            format_line(format_, to_rfc3339(SystemClock().now()), level, message, fields);
         logger_.log(spdlog_level(level), spdlog::string_view_t(line.data(), line.size()));
     }
 
@@ -169,8 +178,10 @@ std::shared_ptr<Writer> current_writer() {
 }
 
 void log_where(Level level, std::string_view what, std::string_view where, std::string_view why) {
-    if (why.empty()) log(level, what, {{"at", where}});
-    else log(level, what, {{"at", where}, {"why", why}});
+    if (why.empty())
+        log(level, what, {{"at", where}});
+    else
+        log(level, what, {{"at", where}, {"why", why}});
 }
 
 }  // namespace

@@ -16,7 +16,8 @@ enum class Level : std::uint8_t { trace, debug, info, warning, error, off };
 std::optional<Level> level_named(std::string_view name) noexcept;
 std::string_view to_string(Level level) noexcept;
 
-/// A name and a value beside the message. Refers to text that it does not own; numbers are formatted in place.
+/// A name and a value beside the message. Refers to text that it does not own; numbers are formatted in
+/// place.
 class Field {
   public:
     Field(std::string_view name, std::string_view value) : name_(name), text_(value) {}
@@ -41,8 +42,8 @@ using FieldList = std::initializer_list<Field>;
 
 enum class Format : std::uint8_t { text, json };
 
-/// The line that an event becomes, without its line feed; control characters are escaped, so that a value from outside
-/// can't forge a second line. `time` is RFC 3339.
+/// The line that an event becomes, without its line feed; control characters are escaped, so that a value
+/// from outside can't forge a second line. `time` is RFC 3339.
 std::string format_line(Format format, std::string_view time, Level level, std::string_view message,
                         FieldList fields);
 
@@ -54,14 +55,14 @@ struct LogOptions {
     std::function<void(std::string_view line)> sink;
 };
 
-/// The one log of the process: standard error has no second owner, so this alone is not passed by reference. Until the
-/// first call: level info, as text. Any thread.
+/// The one log of the process: standard error has no second owner, so this alone is not passed by reference.
+/// Until the first call: level info, as text. Any thread.
 void configure_log(LogOptions options);
 
 bool log_enabled(Level level) noexcept;
 
-/// Writes an event if `level` is enabled. Callers give no secrets and no document content: ids, counts, reasons. Any
-/// thread.
+/// Writes an event if `level` is enabled. Callers give no secrets and no document content: ids, counts,
+/// reasons. Any thread.
 void log(Level level, std::string_view message, FieldList fields = {});
 
 /// `what` happened at `where` (a queue, a route, a file); `why` in one line without secrets, or empty.

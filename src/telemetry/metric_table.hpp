@@ -27,67 +27,70 @@ struct MetricRow {
 namespace metric {
 
 inline constexpr MetricRow documents_accepted{MetricKind::counter, "documents_accepted_total",
-    "Documents that were answered with 202.", "document_category"};
+                                              "Documents that were answered with 202.", "document_category"};
 inline constexpr MetricRow documents_processed{MetricKind::counter, "documents_processed_total",
-    "Documents that became searchable.", "document_category"};
+                                               "Documents that became searchable.", "document_category"};
 inline constexpr MetricRow documents_failed{MetricKind::counter, "documents_failed_total",
-    "Documents that ended in a dead-letter queue.", "reason,status"};
+                                            "Documents that ended in a dead-letter queue.", "reason,status"};
 inline constexpr MetricRow embedding_duration{MetricKind::histogram, "embedding_duration_seconds",
-    "Time of one embedding call, waiting for quota not included.", "document_category", Buckets::work_seconds};
-inline constexpr MetricRow chunks_embedded{MetricKind::counter, "chunks_embedded_total",
-    "Chunks that were given a vector by a provider call.", ""};
-inline constexpr MetricRow chunks_reused{MetricKind::counter, "chunks_reused_total",
-    "Chunks that took the vector of an equal text embedded before.", ""};
+                                              "Time of one embedding call, waiting for quota not included.",
+                                              "document_category", Buckets::work_seconds};
 inline constexpr MetricRow provider_calls{MetricKind::counter, "provider_calls_total",
-    "Calls to a model by deployment and outcome.", "deployment,outcome"};
+                                          "Calls to a model by deployment and outcome.",
+                                          "deployment,outcome"};
 inline constexpr MetricRow provider_tokens{MetricKind::counter, "provider_tokens_total",
-    "Tokens as reported by the provider.", "deployment,type"};
+                                           "Tokens as reported by the provider.", "deployment,type"};
 inline constexpr MetricRow provider_call_duration{MetricKind::histogram, "provider_call_duration_seconds",
-    "Time of one call to a model.", "deployment", Buckets::work_seconds};
+                                                  "Time of one call to a model.", "deployment",
+                                                  Buckets::work_seconds};
 inline constexpr MetricRow messages_settled{MetricKind::counter, "messages_settled_total",
-    "Deliveries by queue and how the handler settled them.", "queue,outcome"};
-inline constexpr MetricRow message_process_duration{MetricKind::histogram, "message_process_duration_seconds",
-    "Time a handler held one delivery.", "queue", Buckets::work_seconds};
+                                            "Deliveries by queue and how the handler settled them.",
+                                            "queue,outcome"};
+inline constexpr MetricRow stage_duration{MetricKind::histogram, "stage_duration_seconds",
+                                          "Time of one run of a stage of the document pipeline.", "stage",
+                                          Buckets::work_seconds};
 inline constexpr MetricRow queue_messages{MetricKind::gauge, "queue_messages",
-    "Messages in a queue by state.", "queue,state"};
-inline constexpr MetricRow queue_oldest_age{MetricKind::gauge, "queue_oldest_age_seconds",
+                                          "Messages in a queue by state.", "queue,state"};
+inline constexpr MetricRow queue_oldest_age{
+    MetricKind::gauge, "queue_oldest_age_seconds",
     "Age of the oldest message that is ready or locked; 0 without one.", "queue"};
 inline constexpr MetricRow queue_size{MetricKind::gauge, "queue_size_bytes",
-    "Bodies and properties that a queue holds.", "queue"};
+                                      "Bodies and properties that a queue holds.", "queue"};
 inline constexpr MetricRow store_commits{MetricKind::counter, "store_commits_total",
-    "Transactions committed and flushed.", ""};
+                                         "Transactions committed and flushed.", ""};
 inline constexpr MetricRow store_commands{MetricKind::counter, "store_commands_total",
-    "Write commands in committed transactions.", ""};
+                                          "Write commands in committed transactions.", ""};
 inline constexpr MetricRow store_waiting{MetricKind::gauge, "store_waiting_commands",
-    "Write commands that wait for the writer.", ""};
+                                         "Write commands that wait for the writer.", ""};
 inline constexpr MetricRow index_documents{MetricKind::gauge, "index_documents",
-    "Documents that search sees.", ""};
-inline constexpr MetricRow index_chunks{MetricKind::gauge, "index_chunks",
-    "Chunks that search sees.", ""};
+                                           "Documents that search sees.", ""};
+inline constexpr MetricRow index_chunks{MetricKind::gauge, "index_chunks", "Chunks that search sees.", ""};
 inline constexpr MetricRow index_vector_bytes{MetricKind::gauge, "index_vector_bytes",
-    "Memory held for vectors.", ""};
-inline constexpr MetricRow http_requests{MetricKind::histogram, "http_request_duration_seconds",
+                                              "Memory held for vectors.", ""};
+inline constexpr MetricRow http_requests{
+    MetricKind::histogram, "http_request_duration_seconds",
     "Time to answer a request by route and status; a long poll counts its wait.", "method,route,status",
     Buckets::request_seconds};
 inline constexpr MetricRow search_duration{MetricKind::histogram, "search_duration_seconds",
-    "Time of one search by mode, embedding of the query included.", "mode", Buckets::request_seconds};
+                                           "Time of one search by mode, embedding of the query included.",
+                                           "mode", Buckets::request_seconds};
 inline constexpr MetricRow http_connections{MetricKind::gauge, "http_connections",
-    "Open connections of the HTTP server.", ""};
+                                            "Open connections of the HTTP server.", ""};
 inline constexpr MetricRow process_start{MetricKind::gauge, "process_start_time_seconds",
-    "Start of the process, seconds since 1970.", ""};
+                                         "Start of the process, seconds since 1970.", ""};
 
 }  // namespace metric
 
 /// All rows, in the order in which the documentation shows them.
 inline constexpr std::array kMetricRows = {
-    &metric::documents_accepted, &metric::documents_processed, &metric::documents_failed,
-    &metric::embedding_duration, &metric::chunks_embedded, &metric::chunks_reused,
-    &metric::provider_calls, &metric::provider_tokens, &metric::provider_call_duration,
-    &metric::messages_settled, &metric::message_process_duration,
-    &metric::queue_messages, &metric::queue_oldest_age, &metric::queue_size,
-    &metric::store_commits, &metric::store_commands, &metric::store_waiting,
-    &metric::index_documents, &metric::index_chunks, &metric::index_vector_bytes,
-    &metric::http_requests, &metric::search_duration, &metric::http_connections, &metric::process_start,
+    &metric::documents_accepted,     &metric::documents_processed, &metric::documents_failed,
+    &metric::embedding_duration,     &metric::provider_calls,      &metric::provider_tokens,
+    &metric::provider_call_duration, &metric::messages_settled,    &metric::stage_duration,
+    &metric::queue_messages,         &metric::queue_oldest_age,    &metric::queue_size,
+    &metric::store_commits,          &metric::store_commands,      &metric::store_waiting,
+    &metric::index_documents,        &metric::index_chunks,        &metric::index_vector_bytes,
+    &metric::http_requests,          &metric::search_duration,     &metric::http_connections,
+    &metric::process_start,
 };
 
 }  // namespace millrace::telemetry

@@ -79,7 +79,8 @@ class Metrics::Registry {
         const std::string name(row.name);
         const std::string help(row.help);
         switch (row.kind) {
-            case MetricKind::counter: return &prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+            case MetricKind::counter:
+                return &prometheus::BuildCounter().Name(name).Help(help).Register(registry);
             case MetricKind::gauge: return &prometheus::BuildGauge().Name(name).Help(help).Register(registry);
             case MetricKind::histogram: break;
         }

@@ -14,9 +14,9 @@ namespace millrace::telemetry {
 /// Values for the label names of a row, in the row's order. Not owned.
 using LabelValues = std::initializer_list<std::string_view>;
 
-/// The metrics of one server. Any thread. The kind of call must fit the kind of the row, and the number of values its
-/// label names (asserted). A row keeps at most `label_sets_max` combinations of values; later ones are counted under
-/// the value "other", so that a caller who invents categories can't fill the memory.
+/// The metrics of one server. Any thread. The kind of call must fit the kind of the row, and the number of
+/// values its label names (asserted). A row keeps at most `label_sets_max` combinations of values; later ones
+/// are counted under the value "other", so that a caller who invents categories can't fill the memory.
 class Metrics {
   public:
     static constexpr std::size_t label_sets_max = 500;
@@ -34,7 +34,8 @@ class Metrics {
     /// Puts one value into a histogram.
     void observe(const MetricRow& row, LabelValues labels, double value);
 
-    /// What was counted so far: a counter's total, a gauge's value, a histogram's number of values; 0 if never touched.
+    /// What was counted so far: a counter's total, a gauge's value, a histogram's number of values; 0 if
+    /// never touched.
     double value(const MetricRow& row, LabelValues labels = {}) const;
 
     /// Everything in the Prometheus text format 0.0.4, ending with a line feed.

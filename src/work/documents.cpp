@@ -2,6 +2,7 @@
 
 #include "base/ids.hpp"
 #include "base/limits.hpp"
+#include "base/utf8.hpp"
 #include "telemetry/log.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -19,17 +20,16 @@ namespace {
 constexpr std::chrono::hours kAnswersKept{24};
 constexpr std::chrono::seconds kSweepAge{3600};
 
+/// A message body is JSON: only UTF-8 can travel in it, and only if it is small.
 bool is_inline_text(const NewDocument& document) {
-    return document.content_type.starts_with("text/plain") && document.content.size() < limits::claim_check_bytes_min;
+    return document.content.size() < limits::claim_check_bytes_min && is_utf8(document.content);
 }
 
-broker::Message ingestion_message(const NewDocument& document, const VersionRef& version, const std::string& blob) {
-    json::object body{{"documentId", version.document},
-                      {"title", document.title},
-                      {"category", document.category},
-                      {"uploadedAt", document.uploaded_at},
-                      {"contentType", document.content_type},
-                      {"fileName", document.file_name},
+broker::Message ingestion_message(const NewDocument& document, const VersionRef& version,
+                                  const std::string& blob) {
+    json::object body{{"documentId", version.document},       {"title", document.title},
+                      {"category", document.category},        {"uploadedAt", document.uploaded_at},
+                      {"contentType", document.content_type}, {"fileName", document.file_name},
                       {"generation", version.generation}};
     if (blob.empty()) {
         body["content"] = document.content;
@@ -37,7 +37,8 @@ broker::Message ingestion_message(const NewDocument& document, const VersionRef&
         body["contentRef"] = blob;
     }
     broker::Message message;
-    message.message_id = sha256_hex(version.document).substr(0, 40) + "/" + std::to_string(version.generation);
+    message.message_id =
+        sha256_hex(version.document).substr(0, 40) + "/" + std::to_string(version.generation);
     message.subject = version.document;
     message.content_type = "application/json";
     message.properties["generation"] = version.generation;
@@ -48,18 +49,23 @@ broker::Message ingestion_message(const NewDocument& document, const VersionRef&
 void insert_rows(store::Connection& connection, const NewDocument& document, const Accepted& accepted,
                  std::int64_t now) {
     connection
-        .prepare("INSERT INTO document (id, title, category, metadata, uploaded_at, status, generation, operation, "
-                 "created_at, updated_at) VALUES (?, ?, ?, ?, ?, 'accepted', ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-                 "title=excluded.title, category=excluded.category, metadata=excluded.metadata, "
-                 "uploaded_at=excluded.uploaded_at, status='accepted', generation=excluded.generation, error='', "
-                 "operation=excluded.operation, updated_at=excluded.updated_at")
+        .prepare(
+            "INSERT INTO document (id, title, category, metadata, uploaded_at, status, generation, "
+            "operation, "
+            "created_at, updated_at) VALUES (?, ?, ?, ?, ?, 'accepted', ?, ?, ?, ?) ON CONFLICT (id) DO "
+            "UPDATE SET "
+            "title=excluded.title, category=excluded.category, metadata=excluded.metadata, "
+            "uploaded_at=excluded.uploaded_at, status='accepted', generation=excluded.generation, error='', "
+            "operation=excluded.operation, updated_at=excluded.updated_at")
         .bind(accepted.id, document.title, document.category,
               document.metadata.empty() ? std::string_view("{}") : std::string_view(document.metadata),
               document.uploaded_at, accepted.generation, accepted.operation, now, now)
         .run();
     connection
-        .prepare("INSERT INTO operation (id, kind, subject, generation, status, created_at, updated_at) VALUES (?, "
-                 "'document', ?, ?, 'accepted', ?, ?)")
+        .prepare(
+            "INSERT INTO operation (id, kind, subject, generation, status, created_at, updated_at) VALUES "
+            "(?, "
+            "'document', ?, ?, 'accepted', ?, ?)")
         .bind(accepted.operation, accepted.id, accepted.generation, now, now)
         .run();
 }
@@ -67,7 +73,9 @@ void insert_rows(store::Connection& connection, const NewDocument& document, con
 Result<void> insert_answer(store::Connection& connection, const Idempotency& idempotency,
                            const std::vector<Accepted>& accepted, std::int64_t now) {
     connection
-        .prepare("INSERT OR IGNORE INTO idempotency (key, fingerprint, status, answer, stored) VALUES (?, ?, ?, ?, ?)")
+        .prepare(
+            "INSERT OR IGNORE INTO idempotency (key, fingerprint, status, answer, stored) VALUES (?, ?, ?, "
+            "?, ?)")
         .bind(idempotency.key, idempotency.fingerprint, idempotency.status, idempotency.answer(accepted), now)
         .run();
     if (connection.changes() == 1) return {};
@@ -109,8 +117,8 @@ asio::awaitable<Documents::Prepared> Documents::prepare(NewDocument document) {
     co_return prepared;
 }
 
-asio::awaitable<Result<std::vector<Accepted>>> Documents::accept(std::vector<NewDocument> documents,
-                                                                 std::shared_ptr<const Idempotency> idempotency) {
+asio::awaitable<Result<std::vector<Accepted>>> Documents::accept(
+    std::vector<NewDocument> documents, std::shared_ptr<const Idempotency> idempotency) {
     auto prepared = std::make_shared<std::vector<Prepared>>();
     std::vector<broker::Message> messages;
     std::vector<Accepted> accepted;
@@ -120,8 +128,8 @@ asio::awaitable<Result<std::vector<Accepted>>> Documents::accept(std::vector<New
         accepted.push_back(one.accepted);
         prepared->push_back(std::move(one));
     }
-    auto rows = [prepared, idempotency, accepted, now = to_millis(clock_.now())](
-                    store::Connection& connection) -> Result<void> {
+    auto rows = [prepared, idempotency, accepted,
+                 now = to_millis(clock_.now())](store::Connection& connection) -> Result<void> {
         for (const auto& one : *prepared) {
             insert_rows(connection, one.document, one.accepted, now);
             const VersionRef version{one.accepted.id, one.accepted.generation};
@@ -152,9 +160,11 @@ asio::awaitable<void> Documents::start() {
 
 asio::awaitable<std::optional<StoredAnswer>> Documents::stored_answer(std::string key) {
     const std::int64_t oldest = to_millis(clock_.now() - kAnswersKept);
-    auto look_up = [key = std::move(key), oldest](store::Connection& connection) -> std::optional<StoredAnswer> {
-        auto& row = connection.prepare("SELECT fingerprint, status, answer FROM idempotency WHERE key=? AND stored>?")
-                        .bind(key, oldest);
+    auto look_up = [key = std::move(key),
+                    oldest](store::Connection& connection) -> std::optional<StoredAnswer> {
+        auto& row =
+            connection.prepare("SELECT fingerprint, status, answer FROM idempotency WHERE key=? AND stored>?")
+                .bind(key, oldest);
         if (!row.step()) return std::nullopt;
         return StoredAnswer{row.string(0), static_cast<unsigned>(row.integer(1)), row.string(2)};
     };
@@ -180,10 +190,12 @@ asio::awaitable<Result<DocumentView>> Documents::find(std::string id) {
 asio::awaitable<std::vector<DocumentView>> Documents::list(DocumentFilter filter) {
     auto look_up = [&filter](store::Connection& connection) {
         std::vector<std::string> ids;
-        auto& rows = connection
-                         .prepare("SELECT id FROM document WHERE (?1='' OR category=?1) AND (?2='' OR status=?2) AND "
-                                  "id>?3 ORDER BY id LIMIT ?4")
-                         .bind(filter.category, filter.status, filter.after, filter.items_max);
+        auto& rows =
+            connection
+                .prepare(
+                    "SELECT id FROM document WHERE (?1='' OR category=?1) AND (?2='' OR status=?2) AND "
+                    "id>?3 ORDER BY id LIMIT ?4")
+                .bind(filter.category, filter.status, filter.after, filter.items_max);
         while (rows.step()) ids.push_back(rows.string(0));
         std::vector<DocumentView> views;
         for (const auto& id : ids) {

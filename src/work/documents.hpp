@@ -68,14 +68,15 @@ struct DocumentFilter {
 /// Accepts documents and answers what became of them. All calls on the I/O thread.
 class Documents {
   public:
-    Documents(store::Database& database, store::Blobs& blobs, CpuPool& pool, broker::Broker& broker, Clock& clock);
+    Documents(store::Database& database, store::Blobs& blobs, CpuPool& pool, broker::Broker& broker,
+              Clock& clock);
 
     /// Learns the newest generation and sweeps stray files. Await it before the first `accept`.
     asio::awaitable<void> start();
 
-    /// Accepts all or none: document rows, operation rows, messages and the idempotent answer are one transaction,
-    /// durable when this answers. A known id becomes a new generation beside the old one. conflict: the same key is
-    /// being used by another request; over_limit: the queue is full.
+    /// Accepts all or none: document rows, operation rows, messages and the idempotent answer are one
+    /// transaction, durable when this answers. A known id becomes a new generation beside the old one.
+    /// conflict: the same key is being used by another request; over_limit: the queue is full.
     asio::awaitable<Result<std::vector<Accepted>>> accept(std::vector<NewDocument> documents,
                                                           std::shared_ptr<const Idempotency> idempotency);
 
@@ -86,7 +87,8 @@ class Documents {
     asio::awaitable<Result<DocumentView>> find(std::string id);
     asio::awaitable<std::vector<DocumentView>> list(DocumentFilter filter);
 
-    /// Removes the files of blobs whose rows are gone. Never fails: a file that stays is swept at the next start.
+    /// Removes the files of blobs whose rows are gone. Never fails: a file that stays is swept at the next
+    /// start.
     asio::awaitable<void> remove_blobs(std::vector<std::string> names);
     /// Larger than every generation given before, in this process and earlier ones.
     std::int64_t next_generation();

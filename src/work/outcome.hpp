@@ -1,8 +1,8 @@
 // What a handler answers: a closed set, so that nothing unknown can count as success.
 #pragma once
 
-#include "broker/message.hpp"
 #include "base/error.hpp"
+#include "broker/message.hpp"
 #include "store/connection.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -64,8 +64,8 @@ inline constexpr char unexpected_exception[] = "UnexpectedException";
 inline constexpr char delivery_count_exceeded[] = "MaxDeliveryCountExceeded";
 }  // namespace reason
 
-/// How long to wait before attempt `attempt` + 1 (from 1): exponential from `first`, at most `most`, full jitter by
-/// `random` in [0, 1).
+/// How long to wait before attempt `attempt` + 1 (from 1): exponential from `first`, at most `most`, full
+/// jitter by `random` in [0, 1).
 constexpr Duration backoff(int attempt, double random, Duration first = std::chrono::seconds(1),
                            Duration most = std::chrono::seconds(60)) {
     const int doublings = attempt < 1 ? 0 : (attempt > 20 ? 20 : attempt - 1);

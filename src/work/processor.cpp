@@ -50,14 +50,22 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
   public:
     Loop(asio::any_io_executor io, broker::MessageSource& source, Clock& clock, Complete complete,
          ProcessorOptions options, Handler handler)
-        : io_(io), source_(source), clock_(clock), complete_(std::move(complete)), options_(std::move(options)),
-          handler_(std::move(handler)), slot_free_(io), stopped_(io), random_(std::random_device{}()) {}
+        : io_(io),
+          source_(source),
+          clock_(clock),
+          complete_(std::move(complete)),
+          options_(std::move(options)),
+          handler_(std::move(handler)),
+          slot_free_(io),
+          stopped_(io),
+          random_(std::random_device{}()) {}
 
     void start() {
         const std::size_t receivers = options_.sessions ? options_.concurrency : 1;
         for (std::size_t i = 0; i < receivers; ++i) {
             loops_ += 1;
-            spawn(io_, options_.sessions ? receive_sessions(shared_from_this()) : receive(shared_from_this()));
+            spawn(io_,
+                  options_.sessions ? receive_sessions(shared_from_this()) : receive(shared_from_this()));
         }
     }
 

@@ -31,16 +31,17 @@ struct ProcessorStats {
     std::size_t running = 0;
 };
 
-/// Completes the delivery behind `lock` with what `done` holds. The embedded engine does all of it in one transaction.
+/// Completes the delivery behind `lock` with what `done` holds. The embedded engine does all of it in one
+/// transaction.
 using Complete = std::function<asio::awaitable<Result<void>>(broker::LockRef lock, Done done)>;
 
-/// `with` and follow-ups first, then complete: for an engine that has no transaction over all three. A crash in
-/// between repeats the first two, so they must bear repetition. `rows` runs `Done::with`.
+/// `with` and follow-ups first, then complete: for an engine that has no transaction over all three. A crash
+/// in between repeats the first two, so they must bear repetition. `rows` runs `Done::with`.
 Complete complete_in_steps(broker::MessageSource& source,
                            std::function<asio::awaitable<Result<void>>(decltype(Done::with))> rows);
 
-/// Runs `handler` for the messages of one queue, `concurrency` at once. Locks are renewed until a handler returns.
-/// All calls on the I/O thread.
+/// Runs `handler` for the messages of one queue, `concurrency` at once. Locks are renewed until a handler
+/// returns. All calls on the I/O thread.
 class Processor {
   public:
     /// `source` and `clock` must outlive the processor.
@@ -49,8 +50,8 @@ class Processor {
     ~Processor();
 
     void start();
-    /// Takes no more messages and waits until running handlers have settled, at most `drain`; what still runs then
-    /// keeps its lock until that ends by itself and is delivered again. A second stop is harmless.
+    /// Takes no more messages and waits until running handlers have settled, at most `drain`; what still runs
+    /// then keeps its lock until that ends by itself and is delivered again. A second stop is harmless.
     asio::awaitable<void> stop(Duration drain);
 
     ProcessorStats stats() const noexcept;

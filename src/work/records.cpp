@@ -14,7 +14,8 @@ namespace {
 constexpr std::string_view kStatusWords[] = {"accepted", "running", "succeeded", "failed"};
 
 constexpr std::string_view kDocumentColumns =
-    "id, title, category, metadata, uploaded_at, status, generation, live, chunks, error, operation, created_at, "
+    "id, title, category, metadata, uploaded_at, status, generation, live, chunks, error, operation, "
+    "created_at, "
     "updated_at";
 
 Status status_of(std::string_view word) { return parse_status(word).value_or(Status::failed); }
@@ -70,11 +71,13 @@ std::optional<DocumentView> find_document(store::Connection& connection, std::st
 }
 
 std::optional<OperationView> find_operation(store::Connection& connection, std::string_view id) {
-    auto& row = connection
-                    .prepare("SELECT id, kind, subject, generation, status, stage, done, total, wait_reason, attempts, "
-                             "result, error, prompt_tokens, completion_tokens, created_at, updated_at FROM operation "
-                             "WHERE id=?")
-                    .bind(id);
+    auto& row =
+        connection
+            .prepare(
+                "SELECT id, kind, subject, generation, status, stage, done, total, wait_reason, attempts, "
+                "result, error, prompt_tokens, completion_tokens, created_at, updated_at FROM operation "
+                "WHERE id=?")
+            .bind(id);
     if (!row.step()) return std::nullopt;
     OperationView view;
     view.id = row.string(0);
@@ -101,17 +104,21 @@ void adopt(store::Connection& connection, const VersionRef& version, std::string
            std::string_view category, std::string_view uploaded_at, TimePoint now) {
     const std::string operation = "op_" + to_hex(random_uuid());
     connection
-        .prepare("INSERT INTO document (id, title, category, uploaded_at, status, generation, operation, created_at, "
-                 "updated_at) VALUES (?1, ?2, ?3, ?4, 'accepted', ?5, ?6, ?7, ?7) ON CONFLICT (id) DO UPDATE SET "
-                 "title=excluded.title, category=excluded.category, uploaded_at=excluded.uploaded_at, "
-                 "status='accepted', error='', generation=excluded.generation, operation=excluded.operation, "
-                 "updated_at=excluded.updated_at WHERE excluded.generation > document.generation")
+        .prepare(
+            "INSERT INTO document (id, title, category, uploaded_at, status, generation, operation, "
+            "created_at, "
+            "updated_at) VALUES (?1, ?2, ?3, ?4, 'accepted', ?5, ?6, ?7, ?7) ON CONFLICT (id) DO UPDATE SET "
+            "title=excluded.title, category=excluded.category, uploaded_at=excluded.uploaded_at, "
+            "status='accepted', error='', generation=excluded.generation, operation=excluded.operation, "
+            "updated_at=excluded.updated_at WHERE excluded.generation > document.generation")
         .bind(version.document, title, category, uploaded_at, version.generation, operation, to_millis(now))
         .run();
     if (connection.changes() == 0) return;
     connection
-        .prepare("INSERT INTO operation (id, kind, subject, generation, status, created_at, updated_at) VALUES (?1, "
-                 "'document', ?2, ?3, 'accepted', ?4, ?4)")
+        .prepare(
+            "INSERT INTO operation (id, kind, subject, generation, status, created_at, updated_at) VALUES "
+            "(?1, "
+            "'document', ?2, ?3, 'accepted', ?4, ?4)")
         .bind(operation, version.document, version.generation, to_millis(now))
         .run();
 }
@@ -123,23 +130,29 @@ bool is_newest(store::Connection& connection, const VersionRef& version) {
     return newest;
 }
 
-void set_stage(store::Connection& connection, const VersionRef& version, std::string_view stage, TimePoint now) {
+void set_stage(store::Connection& connection, const VersionRef& version, std::string_view stage,
+               TimePoint now) {
     connection
-        .prepare("UPDATE operation SET status='running', stage=?, wait_reason='', updated_at=? WHERE subject=? AND "
-                 "generation=? AND status <> 'succeeded'")
+        .prepare(
+            "UPDATE operation SET status='running', stage=?, wait_reason='', updated_at=? WHERE subject=? "
+            "AND "
+            "generation=? AND status <> 'succeeded'")
         .bind(stage, to_millis(now), version.document, version.generation)
         .run();
     connection
-        .prepare("UPDATE document SET status='running', error='', updated_at=? WHERE id=? AND generation=? AND "
-                 "status <> 'succeeded' AND status <> 'running'")
+        .prepare(
+            "UPDATE document SET status='running', error='', updated_at=? WHERE id=? AND generation=? AND "
+            "status <> 'succeeded' AND status <> 'running'")
         .bind(to_millis(now), version.document, version.generation)
         .run();
 }
 
-void set_progress(store::Connection& connection, const VersionRef& version, std::int64_t done, std::int64_t total,
-                  TimePoint now) {
+void set_progress(store::Connection& connection, const VersionRef& version, std::int64_t done,
+                  std::int64_t total, TimePoint now) {
     connection
-        .prepare("UPDATE operation SET done=?, total=?, wait_reason='', updated_at=? WHERE subject=? AND generation=?")
+        .prepare(
+            "UPDATE operation SET done=?, total=?, wait_reason='', updated_at=? WHERE subject=? AND "
+            "generation=?")
         .bind(done, total, to_millis(now), version.document, version.generation)
         .run();
 }
@@ -147,8 +160,9 @@ void set_progress(store::Connection& connection, const VersionRef& version, std:
 void add_tokens(store::Connection& connection, const VersionRef& version, std::int64_t prompt,
                 std::int64_t completion) {
     connection
-        .prepare("UPDATE operation SET prompt_tokens=prompt_tokens+?, completion_tokens=completion_tokens+? WHERE "
-                 "subject=? AND generation=?")
+        .prepare(
+            "UPDATE operation SET prompt_tokens=prompt_tokens+?, completion_tokens=completion_tokens+? WHERE "
+            "subject=? AND generation=?")
         .bind(prompt, completion, version.document, version.generation)
         .run();
 }
@@ -157,16 +171,20 @@ void add_attempt(store::Connection& connection, const VersionRef& version, std::
                  std::string_view error, TimePoint now) {
     json::object attempt{{"at", to_rfc3339(now)}, {"stage", stage}, {"error", error}};
     connection
-        .prepare("UPDATE operation SET attempts=json_insert(attempts, '$[#]', json(?)), wait_reason=?, updated_at=? "
-                 "WHERE subject=? AND generation=? AND json_array_length(attempts) < ?")
-        .bind(json::serialize(attempt), error, to_millis(now), version.document, version.generation, kAttemptsMax)
+        .prepare(
+            "UPDATE operation SET attempts=json_insert(attempts, '$[#]', json(?)), wait_reason=?, "
+            "updated_at=? "
+            "WHERE subject=? AND generation=? AND json_array_length(attempts) < ?")
+        .bind(json::serialize(attempt), error, to_millis(now), version.document, version.generation,
+              kAttemptsMax)
         .run();
 }
 
 void set_live(store::Connection& connection, const VersionRef& version) {
     connection
-        .prepare("UPDATE document SET live=?2, chunks=coalesce((SELECT total FROM operation WHERE subject=?1 AND "
-                 "generation=?2), 0) WHERE id=?1 AND live <= ?2")
+        .prepare(
+            "UPDATE document SET live=?2, chunks=coalesce((SELECT total FROM operation WHERE subject=?1 AND "
+            "generation=?2), 0) WHERE id=?1 AND live <= ?2")
         .bind(version.document, version.generation)
         .run();
 }
@@ -192,36 +210,45 @@ bool finish_part(store::Connection& connection, const VersionRef& version, Part 
         .bind(static_cast<int>(part), to_millis(now), version.document, version.generation)
         .run();
     connection
-        .prepare("UPDATE operation SET status='succeeded', stage='ready', wait_reason='', error='' WHERE subject=? AND "
-                 "generation=? AND parts=? AND status <> 'succeeded'")
+        .prepare(
+            "UPDATE operation SET status='succeeded', stage='ready', wait_reason='', error='' WHERE "
+            "subject=? AND "
+            "generation=? AND parts=? AND status <> 'succeeded'")
         .bind(version.document, version.generation, kAllParts)
         .run();
     if (connection.changes() == 0) return false;
-    connection.prepare("UPDATE document SET status='succeeded', error='', updated_at=? WHERE id=? AND generation=?")
+    connection
+        .prepare("UPDATE document SET status='succeeded', error='', updated_at=? WHERE id=? AND generation=?")
         .bind(to_millis(now), version.document, version.generation)
         .run();
     return true;
 }
 
-void fail(store::Connection& connection, const VersionRef& version, std::string_view stage, std::string_view error,
-          TimePoint now) {
+void fail(store::Connection& connection, const VersionRef& version, std::string_view stage,
+          std::string_view error, TimePoint now) {
     add_attempt(connection, version, stage, error, now);
     connection
-        .prepare("UPDATE operation SET status='failed', stage=?, wait_reason='', error=?, updated_at=? WHERE subject=? "
-                 "AND generation=? AND status <> 'succeeded'")
+        .prepare(
+            "UPDATE operation SET status='failed', stage=?, wait_reason='', error=?, updated_at=? WHERE "
+            "subject=? "
+            "AND generation=? AND status <> 'succeeded'")
         .bind(stage, error, to_millis(now), version.document, version.generation)
         .run();
     connection
-        .prepare("UPDATE document SET status='failed', error=?, updated_at=? WHERE id=? AND generation=? AND status <> "
-                 "'succeeded'")
+        .prepare(
+            "UPDATE document SET status='failed', error=?, updated_at=? WHERE id=? AND generation=? AND "
+            "status <> "
+            "'succeeded'")
         .bind(error, to_millis(now), version.document, version.generation)
         .run();
 }
 
 void supersede(store::Connection& connection, const VersionRef& version, TimePoint now) {
     connection
-        .prepare("UPDATE operation SET status='succeeded', stage='superseded', wait_reason='', updated_at=?, "
-                 "result='{\"superseded\":true}' WHERE subject=? AND generation=? AND status IN ('accepted', 'running')")
+        .prepare(
+            "UPDATE operation SET status='succeeded', stage='superseded', wait_reason='', updated_at=?, "
+            "result='{\"superseded\":true}' WHERE subject=? AND generation=? AND status IN ('accepted', "
+            "'running')")
         .bind(to_millis(now), version.document, version.generation)
         .run();
 }

@@ -1,5 +1,5 @@
-// The rows of documents and operations: what was accepted and how far it is. Functions on a connection run on a
-// database thread, inside somebody's transaction.
+// The rows of documents and operations: what was accepted and how far it is. Functions on a connection run on
+// a database thread, inside somebody's transaction.
 #pragma once
 
 #include "base/clock.hpp"
@@ -13,7 +13,8 @@
 
 namespace millrace::work {
 
-/// Life of a document's newest version, and of an operation. The words are stored and sent: do not change them.
+/// Life of a document's newest version, and of an operation. The words are stored and sent: do not change
+/// them.
 enum class Status { accepted, running, succeeded, failed };
 std::string_view to_string(Status status) noexcept;
 std::optional<Status> parse_status(std::string_view word) noexcept;
@@ -23,14 +24,14 @@ struct DocumentView {
     std::string id;
     std::string title;
     std::string category;
-    std::string metadata;        ///< JSON object
-    std::string uploaded_at;     ///< as the sender gave it
+    std::string metadata;  ///< JSON object
+    std::string uploaded_at;  ///< as the sender gave it
     Status status = Status::accepted;
-    std::int64_t generation = 0; ///< newest accepted version
-    std::int64_t live = 0;       ///< version that search sees; 0: none
-    std::int64_t chunks = 0;     ///< of the live version
-    std::string error;           ///< "Reason: description" when failed
-    std::string operation;       ///< operation of the newest version
+    std::int64_t generation = 0;  ///< newest accepted version
+    std::int64_t live = 0;  ///< version that search sees; 0: none
+    std::int64_t chunks = 0;  ///< of the live version
+    std::string error;  ///< "Reason: description" when failed
+    std::string operation;  ///< operation of the newest version
     TimePoint created_at{};
     TimePoint updated_at{};
 };
@@ -38,16 +39,16 @@ struct DocumentView {
 /// An operation as a caller sees it.
 struct OperationView {
     std::string id;
-    std::string kind;            ///< document, task, batch
-    std::string subject;         ///< document id
+    std::string kind;  ///< document, task, batch
+    std::string subject;  ///< document id
     std::int64_t generation = 0;
     Status status = Status::accepted;
-    std::string stage;           ///< extract, chunk, embed, index, metadata, ready
-    std::int64_t done = 0;       ///< chunks embedded, of `total`
+    std::string stage;  ///< extract, chunk, embed, index, metadata, ready
+    std::int64_t done = 0;  ///< chunks embedded, of `total`
     std::int64_t total = 0;
     std::string wait_reason;
-    std::string attempts;        ///< JSON array of {at, stage, error}, oldest first
-    std::string result;          ///< JSON or empty
+    std::string attempts;  ///< JSON array of {at, stage, error}, oldest first
+    std::string result;  ///< JSON or empty
     std::string error;
     std::int64_t prompt_tokens = 0;
     std::int64_t completion_tokens = 0;
@@ -75,19 +76,22 @@ namespace records {
 std::optional<DocumentView> find_document(store::Connection& connection, std::string_view id);
 std::optional<OperationView> find_operation(store::Connection& connection, std::string_view id);
 
-/// Makes rows for a version that came through a queue instead of the door, unless this or a newer one is known.
+/// Makes rows for a version that came through a queue instead of the door, unless this or a newer one is
+/// known.
 void adopt(store::Connection& connection, const VersionRef& version, std::string_view title,
            std::string_view category, std::string_view uploaded_at, TimePoint now);
 
 /// True if `version` is still the newest of its document: work for any other version is dropped.
 bool is_newest(store::Connection& connection, const VersionRef& version);
 
-/// Notes that `version` has reached `stage`; running from now on. Nothing if it is not the newest or has ended.
-void set_stage(store::Connection& connection, const VersionRef& version, std::string_view stage, TimePoint now);
+/// Notes that `version` has reached `stage`; running from now on. Nothing if it is not the newest or has
+/// ended.
+void set_stage(store::Connection& connection, const VersionRef& version, std::string_view stage,
+               TimePoint now);
 
 /// Notes `done` of `total` chunks.
-void set_progress(store::Connection& connection, const VersionRef& version, std::int64_t done, std::int64_t total,
-                  TimePoint now);
+void set_progress(store::Connection& connection, const VersionRef& version, std::int64_t done,
+                  std::int64_t total, TimePoint now);
 
 /// Adds to the tokens that the version has cost.
 void add_tokens(store::Connection& connection, const VersionRef& version, std::int64_t prompt,
@@ -110,14 +114,14 @@ void merge_metadata(store::Connection& connection, const VersionRef& version, st
 bool finish_part(store::Connection& connection, const VersionRef& version, Part part, TimePoint now);
 
 /// Ends the version as failed. Nothing if it has succeeded.
-void fail(store::Connection& connection, const VersionRef& version, std::string_view stage, std::string_view error,
-          TimePoint now);
+void fail(store::Connection& connection, const VersionRef& version, std::string_view stage,
+          std::string_view error, TimePoint now);
 
 /// Ends an operation whose version was replaced by a newer one before it was done.
 void supersede(store::Connection& connection, const VersionRef& version, TimePoint now);
 
-/// Notes the blobs of a version, and forgets them again; `forget_blobs` answers their names (for `Blobs::remove`
-/// after the commit) for all versions up to `version`.
+/// Notes the blobs of a version, and forgets them again; `forget_blobs` answers their names (for
+/// `Blobs::remove` after the commit) for all versions up to `version`.
 void add_blob(store::Connection& connection, const VersionRef& version, std::string_view name);
 std::vector<std::string> forget_blobs(store::Connection& connection, const VersionRef& version);
 

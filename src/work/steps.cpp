@@ -3,8 +3,10 @@
 namespace millrace::work {
 
 asio::awaitable<Result<std::string>> Steps::run(std::string name, Work work) {
-    auto look_up = [message = message_id_, name](store::Connection& connection) -> std::optional<std::string> {
-        auto& query = connection.prepare("SELECT result FROM step WHERE message=? AND name=?").bind(message, name);
+    auto look_up = [message = message_id_,
+                    name](store::Connection& connection) -> std::optional<std::string> {
+        auto& query =
+            connection.prepare("SELECT result FROM step WHERE message=? AND name=?").bind(message, name);
         if (!query.step()) return std::nullopt;
         return query.string(0);
     };

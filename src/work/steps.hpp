@@ -22,15 +22,16 @@ namespace asio = boost::asio;
 /// Different steps may run at once; awaiting several of them is fan-out and fan-in.
 class Steps {
   public:
-    /// `database` and `clock` must outlive the object. `message_id` is the same on every delivery of a message.
+    /// `database` and `clock` must outlive the object. `message_id` is the same on every delivery of a
+    /// message.
     Steps(store::Database& database, const Clock& clock, std::string message_id)
         : database_(database), clock_(clock), message_id_(std::move(message_id)) {}
 
     using Work = std::function<asio::awaitable<Result<std::string>>()>;
 
-    /// The remembered result of step `name`; if there is none, what `work` answers, stored durably before it is
-    /// returned. An error is returned as it is and not remembered. A crash inside `work` is the one case that runs it
-    /// again.
+    /// The remembered result of step `name`; if there is none, what `work` answers, stored durably before it
+    /// is returned. An error is returned as it is and not remembered. A crash inside `work` is the one case
+    /// that runs it again.
     asio::awaitable<Result<std::string>> run(std::string name, Work work);
 
     /// Forgets steps stored before `before`; answers how many.

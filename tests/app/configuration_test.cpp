@@ -30,22 +30,30 @@ TEST(Configuration, WithoutAFileIsTheEmbeddedDefault) {
 }
 
 TEST(Configuration, EveryMistakeGetsALineThatSaysWhereWhatAndWhatToDo) {
-    struct { const char* text; const char* message; } cases[] = {
-        {"[server]\nlistne = \"x\"", "millrace.toml:2: server.listne: unknown key (did you mean \"listen\"?)"},
+    struct {
+        const char* text;
+        const char* message;
+    } cases[] = {
+        {"[server]\nlistne = \"x\"",
+         "millrace.toml:2: server.listne: unknown key (did you mean \"listen\"?)"},
         {"[sever]\nlisten = \"x\"", "millrace.toml:1: unknown section [sever] (did you mean \"server\"?)"},
         {"listen = \"x\"", "\"listen\" stands outside a section"},
-        {"[server]\nlisten = 8080", "millrace.toml:2: server.listen: expected text in quotes (host:port), found the "
-                                    "number 8080"},
-        {"[server]\ndrain_seconds = \"60s\"", "server.drain_seconds: expected a whole number of seconds, found the text "
-                                              "\"60s\""},
+        {"[server]\nlisten = 8080",
+         "millrace.toml:2: server.listen: expected text in quotes (host:port), found the "
+         "number 8080"},
+        {"[server]\ndrain_seconds = \"60s\"",
+         "server.drain_seconds: expected a whole number of seconds, found the text "
+         "\"60s\""},
         {"[server]\ndrain_seconds = -1", "must be from 0 to 3600 seconds, found the number -1"},
         {"[server]\ndrain_seconds = [1]", "found a list"},
         {"[server]\nlisten = \"8080\"", "\"8080\" is no address; write host:port, e.g. 127.0.0.1:8080"},
         {"[server]\nlisten = \"0.0.0.0:8080\"", "set server.api_keys_file"},
         {"[[queues]]\nname = \"a\"\nlock_seconds = 4", "queues.lock_seconds: must be from 5 to 300 seconds"},
         {"[[queues]]\nname = \"a\"\nmax_delivery_count = 0", "must be from 1 to 2000"},
-        {"[[queues]]\nname = \"a\"\nduplicate_detection_seconds = 5", "must be 0 (off) or from 20 to 604800 seconds"},
-        {"[[queues]]\nname = \"a\"\nrequires_session = \"yes\"", "expected true or false, found the text \"yes\""},
+        {"[[queues]]\nname = \"a\"\nduplicate_detection_seconds = 5",
+         "must be 0 (off) or from 20 to 604800 seconds"},
+        {"[[queues]]\nname = \"a\"\nrequires_session = \"yes\"",
+         "expected true or false, found the text \"yes\""},
         {"[[queues]]\nlock_seconds = 60", "millrace.toml:1: queues needs a \"name\""},
         {"[[queues]]\nname = \"a\"\n[[queues]]\nname = \"a\"", "\"a\" is defined twice"},
         {"[queues]\nname = \"a\"", "queues is a list; write [[queues]]"},
@@ -58,26 +66,28 @@ TEST(Configuration, EveryMistakeGetsALineThatSaysWhereWhatAndWhatToDo) {
         {"[[tasks]]\ntype = \"summarize\"", "[tasks] is not in this version"},
         {"[index]\nkeyword_weight = 2", "must be from 0 to 1"},
         {"[[subscriptions]]\ntopic = \"t\"\nname = \"s\"", "there is no topic \"t\""},
-        {"[[workers]]\nqueue = \"q\"\nhandler = \"embed-index\"\ndeployment = \"x\"", "there is no deployment \"x\""},
+        {"[[workers]]\nqueue = \"q\"\nhandler = \"embed-index\"\ndeployment = \"x\"",
+         "there is no deployment \"x\""},
         {"[[deployments]]\nname = \"a\"\nprovider = \"openai\"", "deployments.a: needs a model"},
         {"[[deployments]]\nname = \"a\"\nprovider = \"azure-openai\"\nmodel = \"m\"", "needs the endpoint"},
         {"[[deployments]]\nname = \"a\"\nendpoint = \"http://x\"", "provider \"local\" has no endpoint"},
         {"[server", "millrace.toml:1:"},
         {"[server]\nlisten = \"a\xff\"", "millrace.toml:2:"},
     };
-    for (const auto& [text, message] : cases)
-        EXPECT_THAT(only_problem(text), HasSubstr(message)) << text;
+    for (const auto& [text, message] : cases) EXPECT_THAT(only_problem(text), HasSubstr(message)) << text;
 }
 
 TEST(Configuration, ASecretInTheFileIsRefusedAndNotRepeated) {
     const std::string problem = only_problem("[[deployments]]\nname = \"a\"\nkey = \"sk-123456\"");
-    EXPECT_THAT(problem, AllOf(HasSubstr("millrace.toml:3: deployments.key"), HasSubstr("key_file"),
-                               HasSubstr("MILLRACE_DEPLOYMENTS__NAME__KEY"), testing::Not(HasSubstr("sk-123456"))));
+    EXPECT_THAT(problem,
+                AllOf(HasSubstr("millrace.toml:3: deployments.key"), HasSubstr("key_file"),
+                      HasSubstr("MILLRACE_DEPLOYMENTS__NAME__KEY"), testing::Not(HasSubstr("sk-123456"))));
 }
 
 TEST(Configuration, TheEnvironmentOverridesTheFile) {
-    const std::string text = "[server]\nlisten = \"127.0.0.1:1\"\n[[deployments]]\nname = \"my-model\"\n"
-                             "provider = \"openai\"\nmodel = \"m\"\n";
+    const std::string text =
+        "[server]\nlisten = \"127.0.0.1:1\"\n[[deployments]]\nname = \"my-model\"\n"
+        "provider = \"openai\"\nmodel = \"m\"\n";
     const Environment environment = {{"MILLRACE_SERVER__LISTEN", "127.0.0.1:2"},
                                      {"MILLRACE_SERVER__DRAIN_SECONDS", "7"},
                                      {"MILLRACE_DEPLOYMENTS__MY_MODEL__KEY", "sk-1"},
@@ -99,10 +109,17 @@ TEST(Configuration, TheEnvironmentOverridesTheFile) {
 }
 
 TEST(Configuration, WrongVariablesAreNamed) {
-    struct { const char* name; const char* value; const char* message; } cases[] = {
-        {"MILLRACE_SERVER__LISTNE", "x", "MILLRACE_SERVER__LISTNE: server.listne: unknown key (did you mean \"listen\"?)"},
-        {"MILLRACE_SERVER__DRAIN_SECONDS", "soon", "expected a whole number of seconds, found the text \"soon\""},
-        {"MILLRACE_DEPLOYMENTS__KEY", "k", "\"deployments\" is a list; write MILLRACE_DEPLOYMENTS__NAME__KEY"},
+    struct {
+        const char* name;
+        const char* value;
+        const char* message;
+    } cases[] = {
+        {"MILLRACE_SERVER__LISTNE", "x",
+         "MILLRACE_SERVER__LISTNE: server.listne: unknown key (did you mean \"listen\"?)"},
+        {"MILLRACE_SERVER__DRAIN_SECONDS", "soon",
+         "expected a whole number of seconds, found the text \"soon\""},
+        {"MILLRACE_DEPLOYMENTS__KEY", "k",
+         "\"deployments\" is a list; write MILLRACE_DEPLOYMENTS__NAME__KEY"},
         {"MILLRACE_DEPLOYMENTS__GPT__KEY", "k", "no entry is called \"gpt\""},
         {"MILLRACE_DEPLOYMENTS__5__NAME", "k", "there are 0 entries"},
         {"MILLRACE_SEVER__LISTEN", "k", "unknown section [sever] (did you mean \"server\"?)"},
@@ -113,7 +130,8 @@ TEST(Configuration, WrongVariablesAreNamed) {
 
 TEST(Configuration, EntriesBecomeEntityOptions) {
     const auto loaded = parse_configuration(
-        "[[queues]]\nname = \"a\"\nlock_seconds = 30\nduplicate_detection_seconds = 60\nttl_seconds = 5\nmax_bytes = 9",
+        "[[queues]]\nname = \"a\"\nlock_seconds = 30\nduplicate_detection_seconds = 60\nttl_seconds = "
+        "5\nmax_bytes = 9",
         "millrace.toml", {});
     ASSERT_EQ(loaded.configuration.queues.size(), 1u);
     const auto options = entity_options(loaded.configuration.queues[0]);
@@ -125,8 +143,9 @@ TEST(Configuration, EntriesBecomeEntityOptions) {
 }
 
 TEST(Configuration, WhatIsPrintedReadsBackAsTheSame) {
-    const std::string text = "[server]\nlisten = \"127.0.0.1:9\"\n[[queues]]\nname = \"say \\\"a\\\"\"\n"
-                             "[index]\nkeyword_weight = 0.25\n[[watch]]\npath = \"/in\"\n";
+    const std::string text =
+        "[server]\nlisten = \"127.0.0.1:9\"\n[[queues]]\nname = \"say \\\"a\\\"\"\n"
+        "[index]\nkeyword_weight = 0.25\n[[watch]]\npath = \"/in\"\n";
     const auto first = parse_configuration(text, "millrace.toml", {});
     const std::string printed = print_toml(first.configuration);
     const auto second = parse_configuration(printed, "printed.toml", {});
@@ -135,7 +154,8 @@ TEST(Configuration, WhatIsPrintedReadsBackAsTheSame) {
 }
 
 TEST(Configuration, SecretsAreNeverPrinted) {
-    const auto loaded = parse_configuration("[[deployments]]\nname = \"a\"", "f", {{"MILLRACE_DEPLOYMENTS__A__KEY", "sk-1"}});
+    const auto loaded =
+        parse_configuration("[[deployments]]\nname = \"a\"", "f", {{"MILLRACE_DEPLOYMENTS__A__KEY", "sk-1"}});
     EXPECT_THAT(print_toml(loaded.configuration), AllOf(HasSubstr("(set)"), testing::Not(HasSubstr("sk-1"))));
     EXPECT_THAT(print_json(loaded.configuration), AllOf(HasSubstr("(set)"), testing::Not(HasSubstr("sk-1"))));
 }
@@ -150,9 +170,19 @@ TEST(Configuration, TheDocumentationHoldsTheTable) {
 }
 
 TEST(Configuration, AddressesAreHostAndPort) {
-    struct { const char* text; const char* host; int port; } cases[] = {
-        {"127.0.0.1:8080", "127.0.0.1", 8080}, {"[::1]:1", "::1", 1}, {"localhost:0", "localhost", 0},
-        {"127.0.0.1", nullptr, 0}, {":80", nullptr, 0}, {"a:99999", nullptr, 0}, {"::1:80", nullptr, 0}, {"a:b", nullptr, 0},
+    struct {
+        const char* text;
+        const char* host;
+        int port;
+    } cases[] = {
+        {"127.0.0.1:8080", "127.0.0.1", 8080},
+        {"[::1]:1", "::1", 1},
+        {"localhost:0", "localhost", 0},
+        {"127.0.0.1", nullptr, 0},
+        {":80", nullptr, 0},
+        {"a:99999", nullptr, 0},
+        {"::1:80", nullptr, 0},
+        {"a:b", nullptr, 0},
     };
     for (const auto& [text, host, port] : cases) {
         const auto address = parse_address(text);
@@ -186,7 +216,8 @@ TEST_F(KeyFile, HoldsOneKeyPerLine) {
 
 TEST_F(KeyFile, ThatOthersCanReadIsWarnedAbout) {
     const auto path = write("alpha\n");
-    std::filesystem::permissions(path, std::filesystem::perms::others_read, std::filesystem::perm_options::add);
+    std::filesystem::permissions(path, std::filesystem::perms::others_read,
+                                 std::filesystem::perm_options::add);
     ASSERT_TRUE(read_api_keys(path, warnings_).has_value());
     ASSERT_EQ(warnings_.size(), 1u);
     EXPECT_THAT(warnings_[0], HasSubstr("chmod 600"));
@@ -194,7 +225,8 @@ TEST_F(KeyFile, ThatOthersCanReadIsWarnedAbout) {
 
 TEST_F(KeyFile, WithoutAKeyIsAnError) {
     EXPECT_THAT(read_api_keys(write("# none\n"), warnings_).error().detail, HasSubstr("holds no key"));
-    EXPECT_THAT(read_api_keys("/nowhere/keys", warnings_).error().detail, HasSubstr("can't read /nowhere/keys"));
+    EXPECT_THAT(read_api_keys("/nowhere/keys", warnings_).error().detail,
+                HasSubstr("can't read /nowhere/keys"));
 }
 
 }  // namespace

@@ -22,7 +22,8 @@ TEST(Metrics, AreServedAsPrometheusText) {
     EXPECT_THAT(text, HasSubstr("# TYPE documents_processed_total counter\n"
                                 "documents_processed_total{document_category=\"manuals\"} 2\n"));
     EXPECT_THAT(text, HasSubstr("queue_messages{queue=\"embed-queue\",state=\"active\"} 7\n"));
-    EXPECT_THAT(text, HasSubstr("embedding_duration_seconds_bucket{document_category=\"manuals\",le=\"+Inf\"} 1\n"));
+    EXPECT_THAT(
+        text, HasSubstr("embedding_duration_seconds_bucket{document_category=\"manuals\",le=\"+Inf\"} 1\n"));
     EXPECT_TRUE(text.ends_with('\n'));
 }
 

@@ -10,9 +10,17 @@ namespace {
 constexpr std::array<std::string_view, 4> kKnown = {"listen", "data_dir", "api_keys_file", "log_level"};
 
 TEST(Nearest, FindsTheWordThatWasMeant) {
-    struct { std::string_view written, meant; } cases[] = {
-        {"listne", "listen"},     {"dataDir", "data_dir"},   {"data-dir", "data_dir"}, {"api_key_file", "api_keys_file"},
-        {"loglevel", "log_level"}, {"LISTEN", "listen"},     {"colour", ""},           {"", ""},
+    struct {
+        std::string_view written, meant;
+    } cases[] = {
+        {"listne", "listen"},
+        {"dataDir", "data_dir"},
+        {"data-dir", "data_dir"},
+        {"api_key_file", "api_keys_file"},
+        {"loglevel", "log_level"},
+        {"LISTEN", "listen"},
+        {"colour", ""},
+        {"", ""},
         {"x", ""},
     };
     for (const auto& [written, meant] : cases) EXPECT_EQ(nearest(written, kKnown), meant) << written;

@@ -75,7 +75,8 @@ TEST(Codec, RefusesBytesThatBreakTheGrammar) {
     std::mt19937 random(3);
     for (int i = 0; i < 20'000; ++i) {
         std::string bytes = good;
-        for (int change = 0; change < 3; ++change) bytes[random() % bytes.size()] = static_cast<char>(random());
+        for (int change = 0; change < 3; ++change)
+            bytes[random() % bytes.size()] = static_cast<char>(random());
         Message into;
         Origin origin;
         (void)decode_properties(bytes, into, origin).has_value();
@@ -161,11 +162,13 @@ TEST(Entity, ChecksNamesAndOptionsAgainstTheLimitsOfServiceBus) {
         {"q", with(queue, [](auto& o) { o.forward_dead_letters_to = "q"; }), false},
         {"q", with(queue, [](auto& o) { o.forward_to = "r", o.requires_session = true; }), false},
         {"t", with(topic, [](auto& o) { o.requires_session = true; }), false},
-        {"t/Subscriptions/s", with(subscription, [](auto& o) { o.duplicate_window = std::chrono::minutes(1); }), false},
+        {"t/Subscriptions/s",
+         with(subscription, [](auto& o) { o.duplicate_window = std::chrono::minutes(1); }), false},
     };
     for (const Case& one : cases) {
         const auto checked = check_entity(one.name, one.options);
-        EXPECT_EQ(checked.has_value(), one.good) << one.name << ": " << (checked ? "accepted" : checked.error().detail);
+        EXPECT_EQ(checked.has_value(), one.good)
+            << one.name << ": " << (checked ? "accepted" : checked.error().detail);
         EXPECT_TRUE(checked || checked.error().code == Errc::invalid_input);
     }
 }

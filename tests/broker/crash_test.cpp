@@ -57,7 +57,8 @@ TEST(Crash, AMessageThatEndsTheProcessIsDeadLetteredAfterItsDeliveries) {
     const auto dead = loop.await(broker->receive(dead_letter_queue_of("q"), ReceiveOptions())).value();
     ASSERT_EQ(dead.size(), 1u);
     EXPECT_EQ(dead[0].message.message_id, "p");
-    EXPECT_EQ(dead[0].message.properties.at(kDeadLetterReason), Value(std::string("MaxDeliveryCountExceeded")));
+    EXPECT_EQ(dead[0].message.properties.at(kDeadLetterReason),
+              Value(std::string("MaxDeliveryCountExceeded")));
     loop.await(broker->stop());
 }
 

@@ -9,7 +9,9 @@ class Embedded final : public Subject {
     Loop& loop() override { return broker_.loop; }
     MessageSource& source() override { return *broker_.broker; }
     Clock& clock() override { return broker_.clock; }
-    void create(const std::string& name, const EntityOptions& options) override { broker_.put(name, options); }
+    void create(const std::string& name, const EntityOptions& options) override {
+        broker_.put(name, options);
+    }
     void pass(Duration time) override { broker_.pass(time); }
 
   private:
@@ -21,7 +23,9 @@ std::unique_ptr<Subject> make_embedded() { return std::make_unique<Embedded>(Bro
 std::unique_ptr<Subject> make_strict() { return std::make_unique<Embedded>(Broker::Options{true}); }
 
 const auto engines = testing::Values(make_embedded, make_strict);
-std::string name_of(const testing::TestParamInfo<MakeSubject>& engine) { return engine.index == 0 ? "Plain" : "Strict"; }
+std::string name_of(const testing::TestParamInfo<MakeSubject>& engine) {
+    return engine.index == 0 ? "Plain" : "Strict";
+}
 
 INSTANTIATE_TEST_SUITE_P(Embedded, MessageSourceContract, engines, name_of);
 INSTANTIATE_TEST_SUITE_P(Embedded, SessionContract, engines, name_of);

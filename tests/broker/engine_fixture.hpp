@@ -52,7 +52,9 @@ class EmbeddedTest : public testing::Test {
         return peeked ? std::move(*peeked) : std::vector<Delivery>();
     }
     Result<void> complete(const Delivery& one) { return loop.await(broker().complete(lock_of(one))); }
-    Result<void> abandon(const Delivery& one) { return loop.await(broker().abandon(lock_of(one), Properties())); }
+    Result<void> abandon(const Delivery& one) {
+        return loop.await(broker().abandon(lock_of(one), Properties()));
+    }
     Result<void> dead_letter(const Delivery& one, const std::string& reason) {
         return loop.await(broker().dead_letter(lock_of(one), reason, "", Properties()));
     }

@@ -1,7 +1,7 @@
 // What only the embedded broker has: transactions with other rows, counts, administration, its own clockwork.
 #include "tests/broker/engine_fixture.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
+#include <future>
 
 namespace millrace::broker::test {
 namespace {
@@ -11,7 +11,9 @@ using With = std::function<Result<void>(store::Connection&)>;
 
 With insert_step(const std::string& name) {
     return [name](store::Connection& connection) -> Result<void> {
-        connection.prepare("INSERT INTO step(message,name,result,stored) VALUES('m',?,'r',0)").bind(name).run();
+        connection.prepare("INSERT INTO step(message,name,result,stored) VALUES('m',?,'r',0)")
+            .bind(name)
+            .run();
         return {};
     };
 }
@@ -34,7 +36,8 @@ TEST_F(Engine, ASendAndItsRowsAreOneTransaction) {
     EXPECT_EQ(stored("SELECT count(*) FROM step"), 1);
     EXPECT_THAT(bodies(peek("q")), ElementsAre("a"));
     EXPECT_THAT(send_texts("q", {"c"}), ElementsAre(2)) << "a refused send uses no number";
-    EXPECT_EQ(broker().counts("q")->bytes, static_cast<std::uint64_t>(stored("SELECT sum(bytes) FROM message")));
+    EXPECT_EQ(broker().counts("q")->bytes,
+              static_cast<std::uint64_t>(stored("SELECT sum(bytes) FROM message")));
 }
 
 TEST_F(Engine, ACompletionItsFollowUpsAndItsRowsAreOneTransaction) {
@@ -43,13 +46,16 @@ TEST_F(Engine, ACompletionItsFollowUpsAndItsRowsAreOneTransaction) {
     under_test.put("log");
     send_texts("in", {"work"});
     const Delivery one = receive_one("in");
-    std::vector<std::pair<std::string, Message>> follow_ups{{"out", text_message("next")}, {"log", text_message("done")}};
-    EXPECT_EQ(error_of(loop.await(broker().complete_with(lock_of(one), follow_ups, refuse_after(insert_step("x"))))),
+    std::vector<std::pair<std::string, Message>> follow_ups{{"out", text_message("next")},
+                                                            {"log", text_message("done")}};
+    EXPECT_EQ(error_of(loop.await(
+                  broker().complete_with(lock_of(one), follow_ups, refuse_after(insert_step("x"))))),
               Errc::conflict);
     EXPECT_THAT(peek("out"), IsEmpty());
     EXPECT_EQ(stored("SELECT count(*) FROM step"), 0);
     follow_ups.emplace_back("nowhere", text_message("lost"));
-    EXPECT_EQ(error_of(loop.await(broker().complete_with(lock_of(one), follow_ups, nullptr))), Errc::not_found);
+    EXPECT_EQ(error_of(loop.await(broker().complete_with(lock_of(one), follow_ups, nullptr))),
+              Errc::not_found);
     EXPECT_THAT(peek("out"), IsEmpty());
     EXPECT_EQ(broker().counts("in")->locked, 1u) << "the lock is still held";
     follow_ups.pop_back();
@@ -58,7 +64,8 @@ TEST_F(Engine, ACompletionItsFollowUpsAndItsRowsAreOneTransaction) {
     EXPECT_THAT(bodies(receive("log")), ElementsAre("done"));
     EXPECT_THAT(peek("in"), IsEmpty());
     EXPECT_EQ(stored("SELECT count(*) FROM step"), 1);
-    EXPECT_EQ(error_of(loop.await(broker().complete_with(lock_of(one), follow_ups, nullptr))), Errc::conflict);
+    EXPECT_EQ(error_of(loop.await(broker().complete_with(lock_of(one), follow_ups, nullptr))),
+              Errc::conflict);
     EXPECT_EQ(broker().counts("out")->active, 0u);
 }
 
@@ -82,7 +89,8 @@ TEST_F(Engine, CountsWhatAnEntityHolds) {
     under_test.put("q");
     Message later = text_message("later");
     later.scheduled_at = now() + minutes(1);
-    send("q", {text_message("a"), text_message("b"), text_message("c"), text_message("d"), text_message("e"), later});
+    send("q", {text_message("a"), text_message("b"), text_message("c"), text_message("d"), text_message("e"),
+               later});
     under_test.pass(seconds(3));
     const auto got = receive("q", 4);
     EXPECT_TRUE(complete(got[0]));
@@ -111,7 +119,8 @@ TEST_F(Engine, RedrivesDeadLettersThatMatch) {
     options.duplicate_window = minutes(10);
     options.time_to_live = minutes(10);
     under_test.put("q", options);
-    send("q", {text_message("1", "a"), text_message("2", "b"), text_message("3", "c"), text_message("4", "d")});
+    send("q",
+         {text_message("1", "a"), text_message("2", "b"), text_message("3", "c"), text_message("4", "d")});
     for (const auto& one : receive("q")) EXPECT_TRUE(dead_letter(one, one.sequence == 3 ? "odd" : "usual"));
     DeadLetterFilter filter;
     filter.reason = "usual";
@@ -143,14 +152,19 @@ TEST_F(Engine, RedrivesAtTheGivenPace) {
     send_texts("q", {"1", "2", "3", "4", "5"});
     for (const auto& one : receive("q")) EXPECT_TRUE(dead_letter(one, "r"));
     auto redriving = loop.begin(broker().redrive("q", DeadLetterFilter(), 2.0, false));
-    std::size_t expected = 1;
-    for (; !redriving.done(); ++expected) {
-        while (under_test.clock.sleepers() == 0 && !redriving.done()) loop.io().run_one();
-        EXPECT_EQ(peek("q").size(), expected);
-        under_test.clock.advance(Duration(500));
+    for (std::size_t moved = 1; moved <= 5; ++moved) {
+        while (peek("q").size() < moved) {
+        }
+        if (moved == 5) break;
+        while (under_test.clock.sleepers() == 0) loop.io().run_one();
+        under_test.clock.advance(Duration(499));
+        loop.settle();
+        EXPECT_EQ(under_test.clock.sleepers(), 1u) << "it is not time for the next one";
+        EXPECT_EQ(peek("q").size(), moved);
+        under_test.clock.advance(Duration(1));
+        loop.settle();
     }
     EXPECT_EQ(loop.finish(redriving)->moved, 5u);
-    EXPECT_EQ(expected, 6u);
 }
 
 TEST_F(Engine, DropsDeadLettersThatMatch) {
@@ -287,9 +301,20 @@ TEST_F(Engine, DoesByItselfWhatIsDueOnceItIsStarted) {
 TEST_F(Engine, AReceiverCancelledWhileItsDeliveryIsWrittenGivesItBackUncounted) {
     under_test.put("q");
     send_texts("q", {"a"});
+    // The writer stands still meanwhile.
+    std::promise<void> gate;
+    auto wait_for_gate = [opened = gate.get_future().share()](store::Connection&) {
+        opened.wait();
+        return true;
+    };
+    auto standing = loop.begin(under_test.database->write(std::move(wait_for_gate)));
     auto receiving = loop.begin(broker().receive("q", ReceiveOptions()));
-    loop.io().poll_one();  // the delivery is being written now
+    loop.settle();
+    EXPECT_EQ(broker().counts("q")->active, 0u) << "the delivery waits to be written";
     receiving.cancel();
+    loop.settle();
+    gate.set_value();
+    loop.finish(standing);
     try {
         EXPECT_THAT(loop.finish(receiving).value(), IsEmpty());
     } catch (const boost::system::system_error&) {

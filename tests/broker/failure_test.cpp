@@ -4,7 +4,7 @@
 namespace millrace::broker::test {
 namespace {
 
-class FullDisk : public EmbeddedTest {
+class BrokenMachine : public EmbeddedTest {
   protected:
     void SetUp() override {
         under_test.put("q");
@@ -13,9 +13,14 @@ class FullDisk : public EmbeddedTest {
     /// From now on no page can be added to the database.
     void fill() { set("PRAGMA max_page_count=1"); }
     void free() { set("PRAGMA max_page_count=1073741823"); }
-    void set(std::string pragma) {
-        auto work = [pragma](store::Connection& connection) -> Result<void> {
-            connection.integer(pragma);
+    /// Every `what` (e.g. "UPDATE ON message") fails until `mend`.
+    void break_every(const std::string& what) {
+        set("CREATE TRIGGER broken BEFORE " + what + " BEGIN SELECT RAISE(FAIL, 'broken by the test'); END");
+    }
+    void mend() { set("DROP TRIGGER broken"); }
+    void set(std::string sql) {
+        auto work = [sql](store::Connection& connection) -> Result<void> {
+            connection.execute(sql);
             return {};
         };
         EXPECT_TRUE(loop.await(under_test.database->write(std::move(work))));
@@ -24,9 +29,10 @@ class FullDisk : public EmbeddedTest {
     static Message large(const std::string& id = {}) { return text_message(std::string(500'000, 'x'), id); }
 
     void expect_memory_like_disk() {
-        EXPECT_EQ(broker().counts("q")->bytes,
-                  static_cast<std::uint64_t>(stored("SELECT coalesce(sum(bytes),0) FROM message WHERE entity IN "
-                                                    "(SELECT id FROM entity WHERE name LIKE 'q%')")));
+        EXPECT_EQ(
+            broker().counts("q")->bytes,
+            static_cast<std::uint64_t>(stored("SELECT coalesce(sum(bytes),0) FROM message WHERE entity IN "
+                                              "(SELECT id FROM entity WHERE name LIKE 'q%')")));
         const auto before = describe();
         under_test.crash();
         EXPECT_EQ(describe(), before);
@@ -35,7 +41,8 @@ class FullDisk : public EmbeddedTest {
         std::vector<std::string> lines;
         for (const std::string queue : {"q", "other", "q/$DeadLetterQueue"}) {
             for (const auto& one : peek(queue)) {
-                lines.push_back(queue + " " + one.message.message_id + " " + std::to_string(one.delivery_count) + " " +
+                lines.push_back(queue + " " + one.message.message_id + " " +
+                                std::to_string(one.delivery_count) + " " +
                                 std::to_string(static_cast<int>(one.state)));
             }
         }
@@ -43,7 +50,7 @@ class FullDisk : public EmbeddedTest {
     }
 };
 
-TEST_F(FullDisk, AFailedSendLeavesNothingAndTheNextGoesOn) {
+TEST_F(BrokenMachine, AFailedSendLeavesNothingAndTheNextGoesOn) {
     send("q", {text_message("a", "a")});
     fill();
     EXPECT_THROW(loop.await(broker().send("q", {large("b"), large("c")})), MachineError);
@@ -53,7 +60,7 @@ TEST_F(FullDisk, AFailedSendLeavesNothingAndTheNextGoesOn) {
     expect_memory_like_disk();
 }
 
-TEST_F(FullDisk, AFailureReachesEveryCommandOfItsGroupAndEachIsUndone) {
+TEST_F(BrokenMachine, AFailureReachesEveryCommandOfItsGroupAndEachIsUndone) {
     send("q", {text_message("a", "a"), text_message("b", "b"), text_message("c", "c")});
     const auto got = receive("q", 2);
     fill();
@@ -82,7 +89,7 @@ TEST_F(FullDisk, AFailureReachesEveryCommandOfItsGroupAndEachIsUndone) {
     expect_memory_like_disk();
 }
 
-TEST_F(FullDisk, AMessageIdWhoseSendFailedIsNoDuplicate) {
+TEST_F(BrokenMachine, AMessageIdWhoseSendFailedIsNoDuplicate) {
     EntityOptions options;
     options.duplicate_window = minutes(1);
     under_test.put("unique", options);
@@ -97,7 +104,7 @@ TEST_F(FullDisk, AMessageIdWhoseSendFailedIsNoDuplicate) {
     EXPECT_THAT(send("unique", {text_message("again", "same")}), ElementsAre(0));
 }
 
-TEST_F(FullDisk, WhatIsDueIsTriedAgain) {
+TEST_F(BrokenMachine, WhatIsDueIsTriedAgain) {
     EntityOptions options;
     options.time_to_live = minutes(1);
     options.dead_letter_on_expiration = true;
@@ -107,10 +114,10 @@ TEST_F(FullDisk, WhatIsDueIsTriedAgain) {
     later.scheduled_at = now() + minutes(1);
     send("q", {text_message("exhausted", "exhausted"), text_message("expired", "expired"), later});
     receive_one("q");
-    set("PRAGMA query_only=1");
+    break_every("UPDATE ON message");
     under_test.pass(minutes(1));
     EXPECT_EQ(broker().counts("q")->dead_lettered, 0u);
-    set("PRAGMA query_only=0");
+    mend();
     under_test.pass(seconds(1));
     under_test.pass(seconds(1));
     EXPECT_EQ(broker().counts("q")->dead_lettered, 2u);
@@ -118,12 +125,14 @@ TEST_F(FullDisk, WhatIsDueIsTriedAgain) {
     expect_memory_like_disk();
 }
 
-TEST_F(FullDisk, AnEntityThatCouldNotBeRemovedIsStillThere) {
+TEST_F(BrokenMachine, AnEntityThatCouldNotBeRemovedIsStillThere) {
     send("q", {text_message("a", "a")});
-    set("PRAGMA query_only=1");
+    break_every("DELETE ON entity");
     EXPECT_THROW(loop.await(broker().remove_entity("q")), MachineError);
+    mend();
+    break_every("INSERT ON entity");
     EXPECT_THROW(loop.await(broker().put_entity("new", EntityOptions())), MachineError);
-    set("PRAGMA query_only=0");
+    mend();
     EXPECT_THAT(bodies(receive("q")), ElementsAre("a"));
     under_test.put("new");
     expect_memory_like_disk();

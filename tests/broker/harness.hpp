@@ -63,8 +63,10 @@ class Loop {
     Pending<T> begin(asio::awaitable<T> work) {
         Pending<T> pending;
         auto on_end = [state = pending.state_](std::exception_ptr failure, T value) {
-            if (failure) state->failure = failure;
-            else state->value.emplace(std::move(value));
+            if (failure)
+                state->failure = failure;
+            else
+                state->value.emplace(std::move(value));
         };
         auto token = asio::bind_cancellation_slot(pending.state_->cancel.slot(), std::move(on_end));
         asio::co_spawn(io_, std::move(work), std::move(token));
@@ -88,7 +90,8 @@ class Loop {
 
     /// Runs what can run now, without waiting.
     void settle() {
-        while (io_.poll_one() != 0) {}
+        while (io_.poll_one() != 0) {
+        }
     }
 
   private:

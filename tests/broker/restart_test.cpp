@@ -8,8 +8,10 @@ namespace {
 class Restart : public EmbeddedTest, public testing::WithParamInterface<bool> {
   protected:
     void restart() {
-        if (GetParam()) under_test.crash();
-        else under_test.restart();
+        if (GetParam())
+            under_test.crash();
+        else
+            under_test.restart();
     }
 };
 
@@ -47,8 +49,8 @@ TEST_P(Restart, KeepsEveryState) {
     later.scheduled_at = now() + minutes(5);
     Message brief = text_message("brief");
     brief.time_to_live = minutes(10);
-    const auto numbers = send("q", {text_message("deferred"), text_message("postponed"), text_message("dead"), brief,
-                                    later});
+    const auto numbers =
+        send("q", {text_message("deferred"), text_message("postponed"), text_message("dead"), brief, later});
     const auto got = receive("q", 3);
     EXPECT_TRUE(loop.await(broker().defer(lock_of(got[0]), Properties())));
     EXPECT_TRUE(loop.await(broker().postpone(lock_of(got[1]), minutes(2), false)));
@@ -73,6 +75,18 @@ TEST_P(Restart, KeepsEveryState) {
     const Delivery dead = receive_one(dead_letter_queue_of("q"));
     EXPECT_EQ(reason(dead), "why");
     EXPECT_EQ(dead.dead_letter_source, "q");
+}
+
+TEST_P(Restart, APostponedMessageThatExpiredIsReadyAsADeadLetter) {
+    EntityOptions options;
+    options.dead_letter_on_expiration = true;
+    options.time_to_live = minutes(1);
+    under_test.put("q", options);
+    send_texts("q", {"a"});
+    EXPECT_TRUE(loop.await(broker().postpone(lock_of(receive_one("q")), hours(1), false)));
+    under_test.pass(minutes(1));
+    restart();
+    EXPECT_EQ(reason(receive_one(dead_letter_queue_of("q"))), "TTLExpiredException");
 }
 
 TEST_P(Restart, KeepsTheOptionsOfEntities) {
@@ -149,7 +163,8 @@ TEST_P(Restart, ADeferredMessageIsNotExhaustedByTheDeliveryThatDeferredIt) {
     restart();
     EXPECT_TRUE(loop.await(broker().receive_deferred("q", numbers, ReceiveOptions())));
     restart();
-    EXPECT_EQ(error_of(loop.await(broker().receive_deferred("q", numbers, ReceiveOptions()))), Errc::not_found);
+    EXPECT_EQ(error_of(loop.await(broker().receive_deferred("q", numbers, ReceiveOptions()))),
+              Errc::not_found);
     EXPECT_EQ(reason(receive_one(dead_letter_queue_of("q"))), "MaxDeliveryCountExceeded");
 }
 

@@ -24,9 +24,9 @@ TEST(Slots, FindsWhatWasInsertedAndNothingElse) {
     add(slots, 100'000, Phase::deferred);
     EXPECT_EQ(slots.find(5)->id, 50);
     EXPECT_EQ(slots.find(100'000)->id, 1'000'000);
-    for (const std::int64_t absent : {std::int64_t{0}, std::int64_t{4}, std::int64_t{6}, std::int64_t{99'999},
-                                      std::int64_t{-1}, std::numeric_limits<std::int64_t>::min(),
-                                      std::numeric_limits<std::int64_t>::max()}) {
+    for (const std::int64_t absent :
+         {std::int64_t{0}, std::int64_t{4}, std::int64_t{6}, std::int64_t{99'999}, std::int64_t{-1},
+          std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()}) {
         EXPECT_EQ(slots.find(absent), nullptr) << absent;
     }
     slots.erase(5);

@@ -12,14 +12,18 @@ using provider::FailureKind;
 std::string show(const work::Outcome& outcome) {
     if (std::holds_alternative<work::Done>(outcome)) return "done";
     if (const auto* retry = std::get_if<work::RetryAfter>(&outcome)) {
-        return "retry after " + std::to_string(retry->delay.count()) + (retry->spends_delivery ? ", spent" : ", free");
+        return "retry after " + std::to_string(retry->delay.count()) +
+               (retry->spends_delivery ? ", spent" : ", free");
     }
     const auto& dead = std::get<work::DeadLetter>(outcome);
     return dead.reason + ": " + dead.description;
 }
 
 TEST(Outcomes, EveryProviderErrorGetsItsOutcome) {
-    struct Case { Failure failure; std::string outcome; };
+    struct Case {
+        Failure failure;
+        std::string outcome;
+    };
     const Duration asked = std::chrono::seconds(7);
     const Case cases[] = {
         {{FailureKind::throttled, 429, "slow down", asked}, "retry after 7000, free"},
@@ -34,11 +38,14 @@ TEST(Outcomes, EveryProviderErrorGetsItsOutcome) {
 }
 
 TEST(Outcomes, StoresThatAreBusyAreTriedAgainAndBadInputIsNot) {
-    struct Case { Errc code; std::string outcome; };
+    struct Case {
+        Errc code;
+        std::string outcome;
+    };
     const Case cases[] = {
-        {Errc::unavailable, "retry after 501, free"},     {Errc::over_limit, "retry after 501, free"},
-        {Errc::conflict, "retry after 501, spent"},       {Errc::invalid_input, "MalformedPayload: why"},
-        {Errc::corrupt, "MalformedPayload: why"},         {Errc::not_found, "MalformedPayload: why"},
+        {Errc::unavailable, "retry after 501, free"}, {Errc::over_limit, "retry after 501, free"},
+        {Errc::conflict, "retry after 501, spent"},   {Errc::invalid_input, "MalformedPayload: why"},
+        {Errc::corrupt, "MalformedPayload: why"},     {Errc::not_found, "MalformedPayload: why"},
     };
     for (const auto& one : cases) EXPECT_EQ(show(outcome_for(Error{one.code, "why"}, 0, 0.5)), one.outcome);
 }

@@ -1,5 +1,5 @@
-#include "base/limits.hpp"
 #include "handlers/payload.hpp"
+#include "base/limits.hpp"
 
 #include <gtest/gtest.h>
 
@@ -20,7 +20,10 @@ TEST(Payload, ReadsKeysInEveryCaseStyle) {
 }
 
 TEST(Payload, SaysWhatIsWrongWithABody) {
-    struct Case { const char* body; const char* detail; };
+    struct Case {
+        const char* body;
+        const char* detail;
+    };
     const Case cases[] = {
         {"", ""},
         {"null", ""},

@@ -19,7 +19,8 @@ using work::Status;
 std::string paragraphs(const std::string& middle) {
     auto paragraph = [](const std::string& topic) {
         std::string text = "# About " + topic + "\n\n";
-        for (int i = 0; i < 12; ++i) text += "The " + topic + " stands here in sentence " + std::to_string(i) + ". ";
+        for (int i = 0; i < 12; ++i)
+            text += "The " + topic + " stands here in sentence " + std::to_string(i) + ". ";
         return text + "\n\n";
     };
     return paragraph("mill") + paragraph(middle) + paragraph("river");
@@ -50,18 +51,29 @@ class PipelineTest : public testing::Test {
             ASSERT_TRUE(test::run(io, broker->put_entity(name, options)));
         }
         broker->start();
-        services.reset(new Services{io.get_executor(), *database, *blobs, pool, clock, *index, provider, *documents,
-                                    *operations, nullptr, {}});
+        services.reset(new Services{io.get_executor(),
+                                    *database,
+                                    *blobs,
+                                    pool,
+                                    clock,
+                                    *index,
+                                    provider,
+                                    *documents,
+                                    *operations,
+                                    nullptr,
+                                    {}});
     }
 
     void start() {
         for (const auto& row : kHandlers) {
             work::ProcessorOptions options;
             options.queue = row.queue.empty() ? "inline" : std::string(row.queue);
-            auto complete = [this](broker::LockRef lock, work::Done done) { return finish(std::move(lock), std::move(done)); };
+            auto complete = [this](broker::LockRef lock, work::Done done) {
+                return finish(std::move(lock), std::move(done));
+            };
             auto handler = make_stage_handler(*services, std::string(row.stage), row.run);
-            processors.push_back(std::make_unique<work::Processor>(io.get_executor(), *broker, clock, complete,
-                                                                   options, std::move(handler)));
+            processors.push_back(std::make_unique<work::Processor>(io.get_executor(), *broker, clock,
+                                                                   complete, options, std::move(handler)));
             processors.back()->start();
         }
     }
@@ -84,10 +96,12 @@ class PipelineTest : public testing::Test {
         if (completions == fail_completion) co_return Error{Errc::unavailable, "failed on purpose"};
         std::vector<std::pair<std::string, broker::Message>> follow_ups;
         for (auto& one : done.follow_ups) follow_ups.emplace_back(one.entity, std::move(one.message));
-        co_return co_await broker->complete_with(std::move(lock), std::move(follow_ups), std::move(done.with));
+        co_return co_await broker->complete_with(std::move(lock), std::move(follow_ups),
+                                                 std::move(done.with));
     }
 
-    std::string accept(const std::string& id, const std::string& content, const std::string& type = "text/markdown") {
+    std::string accept(const std::string& id, const std::string& content,
+                       const std::string& type = "text/markdown") {
         std::vector<NewDocument> one(1);
         one[0].id = id;
         one[0].content = content;
@@ -107,7 +121,9 @@ class PipelineTest : public testing::Test {
         return view;
     }
 
-    OperationView ingest(const std::string& id, const std::string& content) { return wait(accept(id, content)); }
+    OperationView ingest(const std::string& id, const std::string& content) {
+        return wait(accept(id, content));
+    }
 
     std::vector<index::SearchHit> search(const std::string& query) {
         index::SearchRequest request;
@@ -190,7 +206,8 @@ TEST_F(PipelineTest, AChangedParagraphEmbedsOnlyItsOwnPassages) {
 
 TEST_F(PipelineTest, TheNewestOfSeveralVersionsWins) {
     std::vector<std::string> accepted;
-    for (const char* topic : {"one", "two", "three", "four"}) accepted.push_back(accept("doc", paragraphs(topic)));
+    for (const char* topic : {"one", "two", "three", "four"})
+        accepted.push_back(accept("doc", paragraphs(topic)));
     for (const auto& operation : accepted) EXPECT_EQ(wait(operation).status, Status::succeeded);
     const auto hits = search("stands here in sentence");
     ASSERT_FALSE(hits.empty());
@@ -232,7 +249,8 @@ TEST_F(PipelineTest, ARedriveGoesOnWhereItFailed) {
 }
 
 TEST_F(PipelineTest, AProviderThatStaysDownEndsInTheDeadLetterQueueAndTheOperationSaysSo) {
-    for (int i = 0; i < 3; ++i) provider.failures.push_back({provider::FailureKind::transient, 500, "down", Duration(1)});
+    for (int i = 0; i < 3; ++i)
+        provider.failures.push_back({provider::FailureKind::transient, 500, "down", Duration(1)});
     const std::string operation = accept("doc", paragraphs("wheel"));
     test::run_until(io, [&] { return broker->counts(work::queue::embed)->dead_lettered == 1; });
     DeadLetterWatch watch(*services, *broker, {work::queue::embed});
@@ -242,8 +260,20 @@ TEST_F(PipelineTest, AProviderThatStaysDownEndsInTheDeadLetterQueueAndTheOperati
     EXPECT_NE(view.error.find("MaxDeliveryCountExceeded"), std::string::npos) << view.error;
 }
 
+TEST_F(PipelineTest, TextInAnotherCharsetIsReadAsItsSenderSays) {
+    const std::string text = "Das M\xfchlrad dreht sich am Bach, weil das Wasser der M\xfchle es treibt.";
+    EXPECT_EQ(wait(accept("latin", text, "text/plain; charset=iso-8859-1")).status, Status::succeeded);
+    const auto hits = search("M\u00fchlrad");
+    ASSERT_FALSE(hits.empty());
+    EXPECT_NE(hits.front().text.find("M\u00fchlrad"), std::string::npos) << hits.front().text;
+}
+
 TEST_F(PipelineTest, BadContentBecomesADeadLetterWithItsReason) {
-    struct Case { std::string content; const char* type; const char* reason; };
+    struct Case {
+        std::string content;
+        const char* type;
+        const char* reason;
+    };
     const Case cases[] = {
         {"   \n ", "text/plain", "MalformedPayload"},
         {"%PDF-1.7 cut", "application/pdf", "MalformedPayload"},
@@ -257,12 +287,14 @@ TEST_F(PipelineTest, BadContentBecomesADeadLetterWithItsReason) {
         EXPECT_TRUE(view.error.starts_with(one.reason)) << view.error;
         EXPECT_EQ(view.error.find('\n'), std::string::npos) << view.error;
     }
-    test::run_until(io, [&] { return broker->counts(work::queue::ingestion)->dead_lettered == std::size(cases); });
+    test::run_until(
+        io, [&] { return broker->counts(work::queue::ingestion)->dead_lettered == std::size(cases); });
 }
 
 TEST_F(PipelineTest, MessagesFromOtherProducersAreAdopted) {
     std::vector<broker::Message> messages(1);
-    messages[0].body = R"({"DocumentId":"foreign","Title":"Theirs","Content":"The mill race turns the wheel.","Category":"c"})";
+    messages[0].body =
+        R"({"DocumentId":"foreign","Title":"Theirs","Content":"The mill race turns the wheel.","Category":"c"})";
     ASSERT_TRUE(test::run(io, broker->send(work::queue::ingestion, messages)));
     test::run_until(io, [&] { return broker->counts(work::queue::index)->completed_total == 1; });
     const auto document = *test::run(io, documents->find("foreign"));
@@ -272,8 +304,12 @@ TEST_F(PipelineTest, MessagesFromOtherProducersAreAdopted) {
 }
 
 TEST_F(PipelineTest, MalformedMessagesAreDeadLetteredAtOnce) {
-    struct Case { const char* body; const char* reason; };
-    const Case cases[] = {{"", "NullPayload"}, {"null", "NullPayload"}, {"{", "MalformedPayload"}, {"{}", "MalformedPayload"}};
+    struct Case {
+        const char* body;
+        const char* reason;
+    };
+    const Case cases[] = {
+        {"", "NullPayload"}, {"null", "NullPayload"}, {"{", "MalformedPayload"}, {"{}", "MalformedPayload"}};
     std::uint64_t dead = 0;
     for (const auto& one : cases) {
         std::vector<broker::Message> messages(1);
@@ -281,9 +317,11 @@ TEST_F(PipelineTest, MalformedMessagesAreDeadLetteredAtOnce) {
         ASSERT_TRUE(test::run(io, broker->send(work::queue::ingestion, messages)));
         dead += 1;
         test::run_until(io, [&] { return broker->counts(work::queue::ingestion)->dead_lettered == dead; });
-        auto letters = test::run(io, broker->peek(broker::dead_letter_queue_of(work::queue::ingestion), 1, 10));
+        auto letters =
+            test::run(io, broker->peek(broker::dead_letter_queue_of(work::queue::ingestion), 1, 10));
         auto& last = letters->back();
-        EXPECT_EQ(std::get<std::string>(last.message.properties[broker::kDeadLetterReason]), one.reason) << one.body;
+        EXPECT_EQ(std::get<std::string>(last.message.properties[broker::kDeadLetterReason]), one.reason)
+            << one.body;
         EXPECT_EQ(last.delivery_count, 1) << "handed out more than once";
     }
 }
@@ -306,9 +344,11 @@ TEST_F(PipelineTest, ADeletedDocumentLeavesNothingEvenWhileItIsUnderWay) {
     ASSERT_TRUE(test::run(io, index->remove("doc", with)));
     test::run_until(io, [&] {
         const auto counts = broker->counts();
-        return std::all_of(counts.begin(), counts.end(), [](const auto& c) { return c.active + c.locked == 0; });
+        return std::all_of(counts.begin(), counts.end(),
+                           [](const auto& c) { return c.active + c.locked == 0; });
     });
-    for (const char* table : {"document", "operation", "version", "chunk", "chunk_vector", "blob"}) EXPECT_EQ(rows(table), 0) << table;
+    for (const char* table : {"document", "operation", "version", "chunk", "chunk_vector", "blob"})
+        EXPECT_EQ(rows(table), 0) << table;
     EXPECT_FALSE(test::run(io, operations->find(operation)));
     EXPECT_TRUE(search("wheel").empty());
 }
@@ -331,7 +371,9 @@ TEST_F(PipelineTest, ALostCompletionAtAnyStepRepeatsTheStepWithoutASecondEffect)
         EXPECT_EQ(wait(operation).status, Status::succeeded) << "step " << step;
         const auto document = *test::run(io, documents->find(id));
         auto mine = [&](store::Connection& c) {
-            auto& row = c.prepare("SELECT count(*) FROM chunk c JOIN version v ON v.id=c.version WHERE v.document=?").bind(id);
+            auto& row =
+                c.prepare("SELECT count(*) FROM chunk c JOIN version v ON v.id=c.version WHERE v.document=?")
+                    .bind(id);
             row.step();
             const auto count = row.integer(0);
             row.reset();

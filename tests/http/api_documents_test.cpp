@@ -8,7 +8,8 @@ using testing::StartsWith;
 
 class Documents : public ApiTest {};
 
-constexpr char kNote[] = R"({"id":"a/b","title":"Note","content":"some text","category":"notes","uploadedAt":"2026-11-21T08:15:30Z","metadata":{"page":1}})";
+constexpr char kNote[] =
+    R"({"id":"a/b","title":"Note","content":"some text","category":"notes","uploadedAt":"2026-11-21T08:15:30Z","metadata":{"page":1}})";
 
 TEST_F(Documents, AreAcceptedWithTheAddressesOfWhatWasMade) {
     const auto answer = post_json("/v1/documents", kNote);
@@ -17,7 +18,8 @@ TEST_F(Documents, AreAcceptedWithTheAddressesOfWhatWasMade) {
     const std::string operation = text_of(answer, "operation");
     const std::string origin = "http://127.0.0.1:" + std::to_string(server_->port());
     EXPECT_EQ(text_of(answer, "statusUrl"), origin + "/v1/operations/" + operation);
-    EXPECT_EQ(provider::find_field(answer.headers, "Operation-Location"), origin + "/v1/operations/" + operation);
+    EXPECT_EQ(provider::find_field(answer.headers, "Operation-Location"),
+              origin + "/v1/operations/" + operation);
     EXPECT_EQ(provider::find_field(answer.headers, "Location"), origin + "/v1/documents/a%2Fb");
     EXPECT_EQ(provider::find_field(answer.headers, "Retry-After"), "1");
     EXPECT_EQ(queued(), 1u);
@@ -39,15 +41,23 @@ TEST_F(Documents, AreFoundByAnIdWithSlashesEncodedOrNot) {
 }
 
 TEST_F(Documents, ComeInEveryForm) {
-    const std::string form = "--xyz\r\nContent-Disposition: form-data; name=\"category\"\r\n\r\nmanuals\r\n"
-                             "--xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"C:\\\\a\\\\one.md\"\r\n"
-                             "Content-Type: text/markdown\r\n\r\n# One\r\n--xyz\r\n"
-                             "Content-Disposition: form-data; name=\"file\"; filename=\"two.pdf\"\r\n"
-                             "Content-Type: application/octet-stream\r\n\r\n%PDF\r\n\r\n-\r\n--xyz--\r\n";
-    struct { const char* type; std::string body; std::size_t count; bool list; } cases[] = {
+    const std::string form =
+        "--xyz\r\nContent-Disposition: form-data; name=\"category\"\r\n\r\nmanuals\r\n"
+        "--xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"C:\\\\a\\\\one.md\"\r\n"
+        "Content-Type: text/markdown\r\n\r\n# One\r\n--xyz\r\n"
+        "Content-Disposition: form-data; name=\"file\"; filename=\"two.pdf\"\r\n"
+        "Content-Type: application/octet-stream\r\n\r\n%PDF\r\n\r\n-\r\n--xyz--\r\n";
+    struct {
+        const char* type;
+        std::string body;
+        std::size_t count;
+        bool list;
+    } cases[] = {
         {"application/json", R"({"title":"t","content":"c"})", 1, false},
-        {"application/json; charset=utf-8", R"([{"title":"t","content":"c"},{"Title":"t","Content":"c","uploaded_at":"2026-11-21"}])", 2, true},
-        {"application/x-ndjson", "{\"title\":\"t\",\"content\":\"c\"}\r\n\n{\"title\":\"u\",\"content\":\"d\"}", 2, true},
+        {"application/json; charset=utf-8",
+         R"([{"title":"t","content":"c"},{"Title":"t","Content":"c","uploaded_at":"2026-11-21"}])", 2, true},
+        {"application/x-ndjson",
+         "{\"title\":\"t\",\"content\":\"c\"}\r\n\n{\"title\":\"u\",\"content\":\"d\"}", 2, true},
         {"multipart/form-data; boundary=xyz", form, 2, true},
         {"text/plain", "plain", 1, false},
         {"application/pdf", "%PDF-1.7", 1, false},
@@ -65,19 +75,21 @@ TEST_F(Documents, ComeInEveryForm) {
 }
 
 TEST_F(Documents, OfAFormKeepNameTypeAndBytes) {
-    const std::string form = "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"two.txt\"\r\n\r\nline\r\n"
-                             "--not the end\r\n\r\n--b--";
+    const std::string form =
+        "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"two.txt\"\r\n\r\nline\r\n"
+        "--not the end \xff\r\n\r\n--b--";
     send("POST", "/v1/documents", form, {{"Content-Type", "multipart/form-data; boundary=\"b\""}});
     const auto messages = receive("document-ingestion", 1);
     ASSERT_EQ(messages.size(), 1u);
     const auto body = boost::json::parse(messages[0].message.body);
     EXPECT_EQ(body.at("fileName"), "two.txt");
-    EXPECT_EQ(blobs_->get(std::string(body.at("contentRef").as_string())).value(), "line\r\n--not the end\r\n");
+    EXPECT_EQ(blobs_->get(std::string(body.at("contentRef").as_string())).value(),
+              "line\r\n--not the end \xff\r\n");
 }
 
 TEST_F(Documents, AsRawBodiesTakeTheirNamesFromTheQuery) {
-    const auto answer = send("POST", "/v1/documents?id=x%2Fy&title=My+title&category=c&filename=a.txt", "text",
-                             {{"Content-Type", "text/plain"}});
+    const auto answer = send("POST", "/v1/documents?id=x%2Fy&title=My+title&category=c&filename=a.txt",
+                             "text", {{"Content-Type", "text/plain"}});
     ASSERT_EQ(answer.status, 202) << answer.body;
     const auto document = body_of(get("/v1/documents/x%2Fy"));
     EXPECT_EQ(document.at("title"), "My title");
@@ -86,27 +98,40 @@ TEST_F(Documents, AsRawBodiesTakeTheirNamesFromTheQuery) {
 
 TEST_F(Documents, ThatAreWrongAreRefusedWithOneLineThatSaysWhy) {
     const std::string long_id = std::string(1000, 'i');
-    struct { int status; const char* words; const char* type; std::string body; } cases[] = {
-        {400, "malformed JSON at line 2, column 14", "application/json", "{\"title\":\"t\",\n\"content\":\"c\" oops}"},
+    struct {
+        int status;
+        const char* words;
+        const char* type;
+        std::string body;
+    } cases[] = {
+        {400, "malformed JSON at line 2, column 15", "application/json",
+         "{\"title\":\"t\",\n\"content\":\"c\" oops}"},
         {400, "malformed JSON: it ends in the middle", "application/json", "{\"title\":"},
         {400, "malformed JSON: it ends in the middle", "application/json", ""},
         {400, "text after the end", "application/json", "{} {}"},
-        {400, "malformed JSON at line 1, column 12", "application/json", "{\"title\":\"a\xff\",\"content\":\"c\"}"},
+        {400, "malformed JSON at line 1, column 12", "application/json",
+         "{\"title\":\"a\xff\",\"content\":\"c\"}"},
         {400, "expected an object, found text", "application/json", "\"t\""},
         {400, "expected an object, found null", "application/json", "null"},
         {400, "title: expected text, found a number", "application/json", R"({"title":1,"content":"c"})"},
         {400, "content: expected text, found a list", "application/json", R"({"title":"t","content":["c"]})"},
-        {400, "metadata: expected an object, found text", "application/json", R"({"title":"t","content":"c","metadata":"m"})"},
+        {400, "metadata: expected an object, found text", "application/json",
+         R"({"title":"t","content":"c","metadata":"m"})"},
         {400, "title is missing", "application/json", R"({"content":"c"})"},
         {400, "content is missing", "application/json", R"({"title":"t"})"},
         {400, "content is missing", "application/json", R"({"title":"t","content":null})"},
         {400, "content is empty", "application/json", R"({"title":"t","content":""})"},
-        {400, "unknown field \"contnet\" (did you mean \"content\"?)", "application/json", R"({"title":"t","contnet":"c"})"},
-        {400, "uploadedAt is no RFC 3339 date", "application/json", R"({"title":"t","content":"c","uploadedAt":"yesterday"})"},
-        {400, "id is longer than 256 bytes", "application/json", R"({"title":"t","content":"c","id":")" + long_id + "\"}"},
-        {400, "id holds a control character", "application/json", R"({"title":"t","content":"c","id":"a\u0000b"})"},
+        {400, "unknown field \"contnet\" (did you mean \"content\"?)", "application/json",
+         R"({"title":"t","contnet":"c"})"},
+        {400, "uploadedAt is no RFC 3339 date", "application/json",
+         R"({"title":"t","content":"c","uploadedAt":"yesterday"})"},
+        {400, "id is longer than 256 bytes", "application/json",
+         R"({"title":"t","content":"c","id":")" + long_id + "\"}"},
+        {400, "id holds a control character", "application/json",
+         R"({"title":"t","content":"c","id":"a\u0000b"})"},
         {400, "id is empty", "application/json", R"({"title":"t","content":"c","id":""})"},
-        {400, "documents[1]: title is missing", "application/json", R"([{"title":"t","content":"c"},{"content":"c"}])"},
+        {400, "documents[1]: title is missing", "application/json",
+         R"([{"title":"t","content":"c"},{"content":"c"}])"},
         {400, "documents[0]: expected an object, found a number", "application/json", "[1]"},
         {400, "the list is empty", "application/json", "[]"},
         {400, "line 2: malformed JSON", "application/x-ndjson", "{\"title\":\"t\",\"content\":\"c\"}\n{"},
@@ -114,13 +139,18 @@ TEST_F(Documents, ThatAreWrongAreRefusedWithOneLineThatSaysWhy) {
         {400, "the body is empty", "text/plain", ""},
         {400, "needs a boundary", "multipart/form-data", "x"},
         {400, "does not hold its boundary", "multipart/form-data; boundary=b", "x"},
-        {400, "ends before its closing delimiter", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\nhi"},
-        {400, "the form holds no file", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=f\r\n\r\nhi\r\n--b--"},
-        {400, "file \"x\": is empty", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\n\r\n--b--"},
-        {400, "unknown form field \"colour\"", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\nhi\r\n--b\r\nContent-Disposition: form-data; name=colour\r\n\r\nred\r\n--b--"},
+        {400, "ends before its closing delimiter", "multipart/form-data; boundary=b",
+         "--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\nhi"},
+        {400, "the form holds no file", "multipart/form-data; boundary=b",
+         "--b\r\nContent-Disposition: form-data; name=f\r\n\r\nhi\r\n--b--"},
+        {400, "file \"x\": is empty", "multipart/form-data; boundary=b",
+         "--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\n\r\n--b--"},
+        {400, "unknown form field \"colour\"", "multipart/form-data; boundary=b",
+         "--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\nhi\r\n--b\r\nContent-Disposition: "
+         "form-data; name=colour\r\n\r\nred\r\n--b--"},
         {415, "Content-Type \"image/png\" is not supported", "image/png", "x"},
         {415, "curl -d sends this by default", "application/x-www-form-urlencoded", "{}"},
-        {413, "too many values", "application/json", "[" + std::string(3'000'000, '[') },
+        {413, "too many values", "application/json", "[" + std::string(3'000'000, '[')},
     };
     cases[std::size(cases) - 1].body = [] {
         std::string numbers = "[0";
@@ -134,8 +164,9 @@ TEST_F(Documents, ThatAreWrongAreRefusedWithOneLineThatSaysWhy) {
 
 TEST_F(Documents, WithoutAContentTypeAreRefused) {
     expect_problem(send("POST", "/v1/documents", "x"), 415, "no Content-Type");
-    expect_problem(send("POST", "/v1/documents", "x", {{"Content-Type", "text/plain"}, {"Content-Encoding", "gzip"}}),
-                   415, "Content-Encoding \"gzip\"");
+    expect_problem(
+        send("POST", "/v1/documents", "x", {{"Content-Type", "text/plain"}, {"Content-Encoding", "gzip"}}),
+        415, "Content-Encoding \"gzip\"");
 }
 
 TEST_F(Documents, DeepNestingIsRefused) {
@@ -145,7 +176,8 @@ TEST_F(Documents, DeepNestingIsRefused) {
 
 TEST_F(Documents, OfMoreThan32MiBAreRefusedAndTheServerGoesOn) {
     const std::string body(33 * limits::kMiB, 'x');
-    expect_problem(send("POST", "/v1/documents", body, {{"Content-Type", "text/plain"}}), 413, "larger than 33554432");
+    expect_problem(send("POST", "/v1/documents", body, {{"Content-Type", "text/plain"}}), 413,
+                   "larger than 33554432");
     EXPECT_EQ(post_json("/v1/documents", kNote).status, 202);
 }
 
@@ -157,8 +189,9 @@ TEST_F(Documents, WithUnknownParametersAreRefused) {
 TEST_F(Documents, OneBadDocumentRefusesAllOfItsList) {
     std::string lines;
     for (int i = 0; i < 5; ++i) lines += "{\"title\":\"t\",\"content\":\"c\"}\n";
-    expect_problem(send("POST", "/v1/documents", lines + "{\"title\":7}", {{"Content-Type", "application/x-ndjson"}}), 400,
-                   "line 6: title: expected text, found a number");
+    expect_problem(
+        send("POST", "/v1/documents", lines + "{\"title\":7}", {{"Content-Type", "application/x-ndjson"}}),
+        400, "line 6: title: expected text, found a number");
     EXPECT_EQ(queued(), 0u);
 }
 
@@ -186,9 +219,11 @@ TEST_F(Documents, AnIdempotencyKeyIsGoodFor24Hours) {
 
 TEST_F(Documents, AnIdempotencyKeyWithOtherContentIsRefused) {
     post_json("/v1/documents", kNote, {{"Idempotency-Key", "k"}});
-    expect_problem(post_json("/v1/documents", R"({"title":"t","content":"other"})", {{"Idempotency-Key", "k"}}), 422,
-                   "used for another request");
-    expect_problem(post_json("/v1/documents", kNote, {{"Idempotency-Key", std::string(300, 'k')}}), 400, "255");
+    expect_problem(
+        post_json("/v1/documents", R"({"title":"t","content":"other"})", {{"Idempotency-Key", "k"}}), 422,
+        "used for another request");
+    expect_problem(post_json("/v1/documents", kNote, {{"Idempotency-Key", std::string(300, 'k')}}), 400,
+                   "255");
     EXPECT_EQ(queued(), 1u);
 }
 
@@ -212,7 +247,8 @@ TEST_F(Documents, ThatAreDeletedLeaveNoTrace) {
     publish("a/b", "notes", {"some text"});
     EXPECT_EQ(send("DELETE", "/v1/documents/a%2Fb").status, 204);
     EXPECT_EQ(get("/v1/documents/a%2Fb").status, 404);
-    EXPECT_EQ(body_of(post_json("/v1/search", R"({"query":"some text"})")).at("results").as_array().size(), 0u);
+    EXPECT_EQ(body_of(post_json("/v1/search", R"({"query":"some text"})")).at("results").as_array().size(),
+              0u);
     expect_problem(send("DELETE", "/v1/documents/a%2Fb"), 404, "no document");
 }
 
@@ -236,7 +272,8 @@ TEST_F(Documents, ALongPollAnswersWhenTheOperationEnds) {
     const auto generation = test::run(io_, documents_->find("a/b"))->generation;
     auto finish = [&]() -> asio::awaitable<void> {
         auto write = [&](store::Connection& connection) -> Result<void> {
-            work::records::fail(connection, {"a/b", generation}, "extract", "MalformedPayload: x", clock_.now());
+            work::records::fail(connection, {"a/b", generation}, "extract", "MalformedPayload: x",
+                                clock_.now());
             return {};
         };
         (void)co_await database_->write(write);

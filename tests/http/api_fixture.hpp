@@ -1,4 +1,5 @@
-// A whole server in the process of a test, without workers: what comes in stays where the test can look at it.
+// A whole server in the process of a test, without workers: what comes in stays where the test can look at
+// it.
 #pragma once
 
 #include "http/api.hpp"
@@ -7,10 +8,10 @@
 #include "tests/support/run.hpp"
 #include "tests/support/temporary_directory.hpp"
 
-#include <boost/json/parse.hpp>
-#include <boost/json/value.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
 
 #include <cmath>
 
@@ -21,7 +22,8 @@ class LetterModel final : public provider::Provider {
   public:
     const provider::ModelInfo& model() const noexcept override { return info_; }
 
-    boost::asio::awaitable<provider::Outcome<provider::Embeddings>> embed(std::vector<std::string> inputs) override {
+    boost::asio::awaitable<provider::Outcome<provider::Embeddings>> embed(
+        std::vector<std::string> inputs) override {
         if (failure) co_return *failure;
         provider::Embeddings embeddings;
         for (const std::string& input : inputs) embeddings.vectors.push_back(vector_of(input));
@@ -62,7 +64,8 @@ class ApiTest : public testing::Test {
         documents_.emplace(*database_, *blobs_, pool_, *broker_, clock_);
         test::run(io_, documents_->start());
         operations_.emplace(io_.get_executor(), *database_, clock_);
-        const ApiParts parts{*database_, *broker_, model_, *index_, *documents_, *operations_, pool_, metrics_, clock_};
+        const ApiParts parts{*database_,   *broker_, model_,   *index_, *documents_,
+                             *operations_, pool_,    metrics_, clock_};
         api_ = std::make_unique<Api>(io_.get_executor(), parts, std::move(options));
         ServerOptions server_options;
         server_options.port = 0;
@@ -76,7 +79,8 @@ class ApiTest : public testing::Test {
         test::run(io_, server_->stop(Duration(100)));
         api_->stop();
         test::run(io_, broker_->stop());
-        client_.reset(), server_.reset(), api_.reset(), operations_.reset(), documents_.reset(), blobs_.reset();
+        client_.reset(), server_.reset(), api_.reset(), operations_.reset(), documents_.reset(),
+            blobs_.reset();
         index_.reset(), broker_.reset();
         database_->stop();
         database_.reset();
@@ -91,7 +95,8 @@ class ApiTest : public testing::Test {
                               provider::HttpFields headers = {}) {
         provider::HttpRequest request;
         request.method = std::move(method);
-        request.url = provider::parse_url("http://127.0.0.1:" + std::to_string(server_->port()) + "/").value();
+        request.url =
+            provider::parse_url("http://127.0.0.1:" + std::to_string(server_->port()) + "/").value();
         request.url.target = target;
         request.headers = std::move(headers);
         request.body = std::move(body);
@@ -103,7 +108,8 @@ class ApiTest : public testing::Test {
 
     provider::HttpAnswer get(const std::string& target) { return send("GET", target); }
 
-    provider::HttpAnswer post_json(const std::string& target, std::string body, provider::HttpFields headers = {}) {
+    provider::HttpAnswer post_json(const std::string& target, std::string body,
+                                   provider::HttpFields headers = {}) {
         headers.emplace_back("Content-Type", "application/json");
         return send("POST", target, std::move(body), std::move(headers));
     }
@@ -139,7 +145,8 @@ class ApiTest : public testing::Test {
     }
 
     /// Puts a document into the index as the pipeline would.
-    void publish(const std::string& id, const std::string& category, const std::vector<std::string>& passages) {
+    void publish(const std::string& id, const std::string& category,
+                 const std::vector<std::string>& passages) {
         const index::DocumentVersion version{id, 1, "Title of " + id, category};
         std::vector<index::ChunkText> chunks;
         std::vector<std::pair<std::uint32_t, std::vector<float>>> vectors;

@@ -10,7 +10,12 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 TEST(Router, TakesPathsApart) {
-    struct { const char* pattern; std::vector<std::string> segments; bool fits; std::vector<std::string> arguments; } cases[] = {
+    struct {
+        const char* pattern;
+        std::vector<std::string> segments;
+        bool fits;
+        std::vector<std::string> arguments;
+    } cases[] = {
         {"/", {}, true, {}},
         {"/", {"x"}, false, {}},
         {"/v1/queues/{q}", {"v1", "queues", "a/b"}, true, {"a/b"}},
@@ -24,7 +29,7 @@ TEST(Router, TakesPathsApart) {
     for (const auto& [pattern, segments, fits, arguments] : cases) {
         std::vector<std::string> got;
         EXPECT_EQ(match(pattern, segments, got), fits) << pattern;
-        if (fits) EXPECT_EQ(got, arguments) << pattern;
+        EXPECT_TRUE(!fits || got == arguments) << pattern;
     }
 }
 
@@ -65,7 +70,10 @@ TEST_F(ApiRoutes, UnknownPathsAndMethodsAreProblems) {
 
 TEST_F(ApiRoutes, AskForAKeyWhereKeysAreConfigured) {
     restart({.api_keys = {"alpha", "beta"}});
-    struct { provider::HttpFields headers; int status; } cases[] = {
+    struct {
+        provider::HttpFields headers;
+        int status;
+    } cases[] = {
         {{}, 401},
         {{{"Authorization", "Bearer alpha"}}, 200},
         {{{"authorization", "bearer beta"}}, 200},
@@ -75,11 +83,13 @@ TEST_F(ApiRoutes, AskForAKeyWhereKeysAreConfigured) {
         {{{"Authorization", "Bearer "}}, 401},
         {{{"api-key", ""}}, 401},
     };
-    for (const auto& [headers, status] : cases) EXPECT_EQ(send("GET", "/v1/queues", "", headers).status, status);
+    for (const auto& [headers, status] : cases)
+        EXPECT_EQ(send("GET", "/v1/queues", "", headers).status, status);
     const auto answer = get("/v1/queues");
     expect_problem(answer, 401, "an API key is needed");
     EXPECT_THAT(std::string(provider::find_field(answer.headers, "WWW-Authenticate")), HasSubstr("Bearer"));
-    for (const char* path : {"/", "/metrics", "/v1/nothing", "/v1/documents/a"}) EXPECT_EQ(get(path).status, 401) << path;
+    for (const char* path : {"/", "/metrics", "/v1/nothing", "/v1/documents/a"})
+        EXPECT_EQ(get(path).status, 401) << path;
     for (const char* path : {"/healthz", "/readyz"}) EXPECT_NE(get(path).status, 401) << path;
 }
 
@@ -105,10 +115,12 @@ TEST_F(ApiRoutes, HealthTurnsRedWhenWorkIsStuck) {
 TEST_F(ApiRoutes, MetricsTellWhatHappened) {
     post_json("/v1/documents", R"({"title":"t","content":"c","category":"notes"})");
     const auto answer = get("/metrics");
-    EXPECT_EQ(provider::find_field(answer.headers, "Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+    EXPECT_EQ(provider::find_field(answer.headers, "Content-Type"),
+              "text/plain; version=0.0.4; charset=utf-8");
     EXPECT_THAT(answer.body, HasSubstr("documents_accepted_total{document_category=\"notes\"} 1\n"));
     EXPECT_THAT(answer.body, HasSubstr("queue_messages{queue=\"document-ingestion\",state=\"active\"} 1\n"));
-    EXPECT_THAT(answer.body, HasSubstr("http_request_duration_seconds_count{method=\"POST\",route=\"/v1/documents\",status=\"202\"} 1\n"));
+    EXPECT_THAT(answer.body, HasSubstr("http_request_duration_seconds_count{method=\"POST\",route=\"/v1/"
+                                       "documents\",status=\"202\"} 1\n"));
     EXPECT_THAT(answer.body, HasSubstr("store_commits_total"));
     EXPECT_TRUE(answer.body.ends_with('\n'));
 }
@@ -126,7 +138,8 @@ TEST_F(ApiRoutes, SearchAnswersPassages) {
     publish("fruit", "food", {"apples and pears", "bananas"});
     publish("metal", "work", {"iron and steel"});
     for (const char* mode : {"hybrid", "vector", "keyword"}) {
-        const auto answer = post_json("/v1/search", R"({"query":"apples","mode":")" + std::string(mode) + "\",\"top\":5}");
+        const auto answer =
+            post_json("/v1/search", R"({"query":"apples","mode":")" + std::string(mode) + "\",\"top\":5}");
         ASSERT_EQ(answer.status, 200) << answer.body;
         const auto body = body_of(answer);
         ASSERT_FALSE(body.at("results").as_array().empty()) << mode;
@@ -138,34 +151,42 @@ TEST_F(ApiRoutes, SearchAnswersPassages) {
         EXPECT_TRUE(best.at("score").is_number());
         EXPECT_TRUE(body.at("tookMs").is_number());
     }
-    const auto filtered = post_json("/v1/search", R"({"query":"and","filter":{"category":"work"}})");
-    for (const auto& hit : body_of(filtered).at("results").as_array()) EXPECT_EQ(hit.at("category"), "work");
-    const auto one = post_json("/v1/search", R"({"query":"apples bananas","chunksPerDocument":1,"mode":"vector"})");
+    const auto filtered = body_of(post_json("/v1/search", R"({"query":"and","filter":{"category":"work"}})"));
+    EXPECT_EQ(filtered.at("results").as_array().size(), 1u);
+    for (const auto& hit : filtered.at("results").as_array()) EXPECT_EQ(hit.at("category"), "work");
+    const auto one =
+        post_json("/v1/search", R"({"query":"apples bananas","chunksPerDocument":1,"mode":"vector"})");
     EXPECT_EQ(body_of(one).at("results").as_array().size(), 2u);
 }
 
 TEST_F(ApiRoutes, SearchesThatAreWrongAreRefused) {
-    struct { const char* body; const char* words; } cases[] = {
+    struct {
+        const char* body;
+        const char* words;
+    } cases[] = {
         {"{}", "query is missing"},
         {R"({"query":"  "})", "query is missing or empty"},
         {R"({"query":5})", "query: expected text, found a number"},
         {R"({"query":"x","top":0})", "top must be from 1 to 1000"},
         {R"({"query":"x","top":1.5})", "top: expected a whole number"},
         {R"({"query":"x","mode":"fast"})", "mode must be hybrid, vector or keyword"},
-        {R"({"query":"x","filter":{"categroy":"c"}})", "filter.unknown field \"categroy\" (did you mean \"category\"?)"},
+        {R"({"query":"x","filter":{"categroy":"c"}})",
+         "filter.unknown field \"categroy\" (did you mean \"category\"?)"},
         {R"({"query":"x","tops":3})", "did you mean \"top\"?"},
         {"[", "malformed JSON"},
         {"[]", "expected an object, found a list"},
     };
     for (const auto& [body, words] : cases) expect_problem(post_json("/v1/search", body), 400, words);
     const std::string long_query(9000, 'q');
-    expect_problem(post_json("/v1/search", "{\"query\":\"" + long_query + "\"}"), 400, "longer than 8192 bytes");
+    expect_problem(post_json("/v1/search", "{\"query\":\"" + long_query + "\"}"), 400,
+                   "longer than 8192 bytes");
     expect_problem(send("POST", "/v1/search", "{}"), 415, "application/json");
 }
 
 TEST_F(ApiRoutes, SearchDoesWithoutTheModelWhereItCan) {
     publish("fruit", "food", {"apples and pears"});
-    model_.failure = provider::Failure{provider::FailureKind::throttled, 429, "slow down", std::chrono::seconds(3)};
+    model_.failure =
+        provider::Failure{provider::FailureKind::throttled, 429, "slow down", std::chrono::seconds(3)};
     const auto hybrid = body_of(post_json("/v1/search", R"({"query":"apples"})"));
     EXPECT_EQ(hybrid.at("mode"), "keyword");
     EXPECT_THAT(std::string(hybrid.at("warning").as_string()), HasSubstr("slow down"));
@@ -173,7 +194,8 @@ TEST_F(ApiRoutes, SearchDoesWithoutTheModelWhereItCan) {
     const auto vector = post_json("/v1/search", R"({"query":"apples","mode":"vector"})");
     expect_problem(vector, 429, "slow down");
     EXPECT_EQ(provider::find_field(vector.headers, "Retry-After"), "3");
-    EXPECT_EQ(body_of(post_json("/v1/search", R"({"query":"apples","mode":"keyword"})")).at("mode"), "keyword");
+    EXPECT_EQ(body_of(post_json("/v1/search", R"({"query":"apples","mode":"keyword"})")).at("mode"),
+              "keyword");
 }
 
 class Queues : public ApiTest {
@@ -191,7 +213,8 @@ class Queues : public ApiTest {
 
     void dead_letter_all(const std::string& reason) {
         for (const auto& delivery : receive("embed-queue", 100))
-            test::run(io_, broker_->dead_letter({"embed-queue", delivery.lock_token}, reason, "why", {})).value();
+            test::run(io_, broker_->dead_letter({"embed-queue", delivery.lock_token}, reason, "why", {}))
+                .value();
     }
 
     std::int64_t number(const provider::HttpAnswer& answer, std::string_view member) {
@@ -225,7 +248,8 @@ TEST_F(Queues, ShowTheirMessages) {
     const auto rest = body_of(get("/v1/queues/embed-queue/messages?limit=2&from=" + std::to_string(next)));
     EXPECT_EQ(rest.at("messages").as_array().size(), 1u);
     EXPECT_TRUE(rest.at("next").is_null());
-    EXPECT_EQ(body_of(get("/v1/queues/embed-queue/messages?state=scheduled")).at("messages").as_array().size(), 0u);
+    EXPECT_EQ(
+        body_of(get("/v1/queues/embed-queue/messages?state=scheduled")).at("messages").as_array().size(), 0u);
     expect_problem(get("/v1/queues/embed-queue/messages?state=lost"), 400, "?state must be");
     expect_problem(get("/v1/queues/none/messages"), 404, "none");
 }

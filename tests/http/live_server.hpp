@@ -86,7 +86,8 @@ class RawSocket {
 
     /// Everything until the peer closes; `was_reset` tells how it did.
     std::string read_to_end() {
-        while (fill()) {}
+        while (fill()) {
+        }
         return std::exchange(buffer_, {});
     }
 

@@ -1,5 +1,8 @@
 #include "http/server_target.hpp"
 
+#include "base/utf8.hpp"
+
+#include "base/utf8.hpp"
 #include "http/server_answer.hpp"
 
 #include <gtest/gtest.h>
@@ -21,7 +24,9 @@ TEST(Target, IsTakenApartIntoSegmentsAndQuery) {
         {"/d/a%2fb/", "/d/a%2Fb/", {"d", "a/b", ""}, {}},
         {"/d/a%252Fb", "/d/a%2Fb", {"d", "a%2Fb"}, {}},
         {"//x", "//x", {"", "x"}, {}},
-        {"/%E2%82%AC?q=%C3%A4+b&q=c&empty=&bare&&=v", "/\xE2\x82\xAC", {"\xE2\x82\xAC"},
+        {"/%E2%82%AC?q=%C3%A4+b&q=c&empty=&bare&&=v",
+         "/\xE2\x82\xAC",
+         {"\xE2\x82\xAC"},
          {{"q", "\xC3\xA4 b"}, {"q", "c"}, {"empty", ""}, {"bare", ""}, {"", "v"}}},
         {"/a+b?c=d=e?f", "/a+b", {"a+b"}, {{"c", "d=e?f"}}},
         {"http://host:80/p?q=1", "/p", {"p"}, {{"q", "1"}}},
@@ -37,8 +42,8 @@ TEST(Target, IsTakenApartIntoSegmentsAndQuery) {
 }
 
 TEST(Target, IsRefusedWhenBroken) {
-    for (const char* target : {"", "a", "host:443", "/%", "/%2", "/%G0", "/%0A", "/%7F", "/%C3", "/%C0%80", "/?%ZZ",
-                               "/?a=%80", "/%ED%A0%80", "ftp://x/"}) {
+    for (const char* target : {"", "a", "host:443", "/%", "/%2", "/%G0", "/%0A", "/%7F", "/%C3", "/%C0%80",
+                               "/?%ZZ", "/?a=%80", "/%ED%A0%80", "ftp://x/"}) {
         EXPECT_FALSE(parse_target(target)) << target;
     }
 }
@@ -81,6 +86,13 @@ TEST(Answer, PutsAProblemIntoOneLineOfUtf8) {
     const Response response = problem(400, "two\nlines \xFF");
     EXPECT_EQ(response.body,
               R"({"type":"about:blank","title":"Bad Request","status":400,"detail":"two lines ?"})");
+}
+
+TEST(Answer, DatesAreThoseOfHttp) {
+    HttpDate date;
+    EXPECT_EQ(date.at(from_millis(784'111'777'999)), "Sun, 06 Nov 1994 08:49:37 GMT");
+    EXPECT_EQ(date.at(from_millis(784'111'777'000)), "Sun, 06 Nov 1994 08:49:37 GMT");
+    EXPECT_EQ(date.at(from_millis(1'800'000'000'000)), "Fri, 15 Jan 2027 08:00:00 GMT");
 }
 
 TEST(Answer, HasNoLengthWhereThereIsNoContent) {

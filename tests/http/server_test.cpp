@@ -14,8 +14,8 @@ namespace {
 
 /// Says what it was asked: method, path, size and first bytes of the body.
 asio::awaitable<Response> describe(Request request) {
-    co_return json_answer(200, request.method + " " + request.path + " " + std::to_string(request.body.size()) + " " +
-                                   request.body.substr(0, 16));
+    co_return json_answer(200, request.method + " " + request.path + " " +
+                                   std::to_string(request.body.size()) + " " + request.body.substr(0, 16));
 }
 
 std::string chunked(std::string_view path, std::string_view chunks) {
@@ -63,7 +63,8 @@ TEST(Server, KeepsAnHttp10ConnectionOnlyIfAsked) {
 
 TEST(Server, TakesARequestByteByByte) {
     LiveServer server(describe);
-    for (const std::string& request : {post("/one", "body"), chunked("/one", "2;x=y\r\nbo\r\n2\r\ndy\r\n0\r\nA: b\r\n\r\n")}) {
+    for (const std::string& request :
+         {post("/one", "body"), chunked("/one", "2;x=y\r\nbo\r\n2\r\ndy\r\n0\r\nA: b\r\n\r\n")}) {
         RawSocket client(server.port());
         for (const char byte : request) ASSERT_TRUE(client.send({&byte, 1}));
         EXPECT_EQ(body_of(client.read_answer()), "POST /one 4 body");
@@ -166,13 +167,17 @@ TEST(Server, RefusesWhatIsNoRequest) {
         {"an authority", "CONNECT example.org:443 HTTP/1.1\r\n" + host + "\r\n", 400},
         {"another coding", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip\r\n\r\n", 501},
         {"codings in a row", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip, chunked\r\n\r\n", 501},
-        {"two lengths", "POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400},
+        {"two lengths", "POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+         400},
         {"length and chunks",
-         "POST / HTTP/1.1\r\n" + host + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+         "POST / HTTP/1.1\r\n" + host + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+         400},
         {"chunks and length",
-         "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400},
+         "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+         400},
         {"a negative length", "POST / HTTP/1.1\r\n" + host + "Content-Length: -1\r\n\r\n", 400},
-        {"a huge length", "POST / HTTP/1.1\r\n" + host + "Content-Length: 99999999999999999999999\r\n\r\n", 400},
+        {"a huge length", "POST / HTTP/1.1\r\n" + host + "Content-Length: 99999999999999999999999\r\n\r\n",
+         400},
         {"a bad chunk", chunked("/", "zz\r\n"), 400},
         {"a chunk without end", chunked("/", "1\r\nabc\r\n0\r\n\r\n"), 400},
         {"chunks in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
@@ -202,11 +207,13 @@ TEST(Server, RefusesWhatIsNoRequest) {
 
 TEST(Server, SurvivesRandomBytes) {
     LiveServer server(describe);
-    const std::string seeds[] = {post("/a", "body"), chunked("/b", "3\r\nabc\r\n0\r\n\r\n"), get("/c?d=e&f=%20g")};
+    const std::string seeds[] = {post("/a", "body"), chunked("/b", "3\r\nabc\r\n0\r\n\r\n"),
+                                 get("/c?d=e&f=%20g")};
     std::mt19937 random(7);
     for (int round = 0; round < 400; ++round) {
         std::string bytes = seeds[random() % 3];
-        for (unsigned k = random() % 6; k > 0; --k) bytes[random() % bytes.size()] = static_cast<char>(random());
+        for (unsigned k = random() % 6; k > 0; --k)
+            bytes[random() % bytes.size()] = static_cast<char>(random());
         RawSocket client(server.port());
         client.send(bytes);
         client.shutdown_send();
@@ -360,14 +367,14 @@ TEST(Server, DeliversBrokenOnPurpose) {
 /// A handler that waits for the test.
 struct Gate {
     std::promise<void> entered;
-    std::unique_ptr<asio::steady_timer> closed;
+    asio::steady_timer* closed = nullptr;
 
     asio::awaitable<Response> pass(Request) {
-        closed = std::make_unique<asio::steady_timer>(co_await asio::this_coro::executor,
-                                                      asio::steady_timer::time_point::max());
+        asio::steady_timer timer(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
+        closed = &timer;
         entered.set_value();
         constexpr auto token = asio::as_tuple(asio::use_awaitable);
-        auto [error] = co_await closed->async_wait(token);
+        auto [error] = co_await timer.async_wait(token);
         (void)error;
         co_return json_answer(200, "through");
     }

@@ -2,7 +2,7 @@
 
 #include "base/async.hpp"
 #include "http/simulator_call.hpp"
-#include "provider/openai_protocol.hpp"
+#include "provider/feature_hash.hpp"
 #include "provider/openai_vectors.hpp"
 #include "tests/provider/run.hpp"
 
@@ -71,16 +71,24 @@ TEST(Simulator, AnswersEveryFormOfInputAndEncoding) {
     EXPECT_NEAR(sum, 1, 1e-5);
     EXPECT_EQ(floats.at("usage").at("prompt_tokens"), floats.at("usage").at("total_tokens"));
 
-    const json::value packed = json::parse(world.embed(R"(["other","hello world"])", R"(,"encoding_format":"base64")").body);
+    const json::value packed =
+        json::parse(world.embed(R"(["other","hello world"])", R"(,"encoding_format":"base64")").body);
     std::vector<float> vector;
-    ASSERT_TRUE(provider::decode_vector(std::string(packed.at("data").at(1).at("embedding").as_string()), vector));
+    ASSERT_TRUE(
+        provider::decode_vector(std::string(packed.at("data").at(1).at("embedding").as_string()), vector));
     ASSERT_EQ(vector.size(), 1536u);
-    for (std::size_t i = 0; i < vector.size(); ++i) ASSERT_NEAR(vector[i], numbers[i].to_number<double>(), 1e-6);
+    for (std::size_t i = 0; i < vector.size(); ++i)
+        ASSERT_NEAR(vector[i], numbers[i].to_number<double>(), 1e-6);
     EXPECT_EQ(packed.at("data").at(1).at("index"), 1);
 
     EXPECT_EQ(json::parse(world.embed("[1,2,3]").body).at("usage").at("prompt_tokens"), 3);
     EXPECT_EQ(json::parse(world.embed("[[1,2,3],[4]]").body).at("usage").at("prompt_tokens"), 4);
-    EXPECT_EQ(json::parse(world.embed(R"("x")", R"(,"dimensions":256)").body).at("data").at(0).at("embedding").as_array().size(),
+    EXPECT_EQ(json::parse(world.embed(R"("x")", R"(,"dimensions":256)").body)
+                  .at("data")
+                  .at(0)
+                  .at("embedding")
+                  .as_array()
+                  .size(),
               256u);
     EXPECT_EQ(world.simulator->stats().answered, 5u);
     EXPECT_EQ(world.simulator->stats().inputs, 7u);
@@ -90,7 +98,9 @@ TEST(Simulator, KnowsAzuresRoutes) {
     World world;
     const std::string body = R"({"input":"x","model":"ignored"})";
     EXPECT_EQ(world.ask("POST", "/openai/deployments/my-dep/embeddings", body).status, 200u);
-    EXPECT_EQ(world.ask("POST", "/openai/v1/embeddings", R"({"input":"x","model":"text-embedding-3-large"})").status, 200u);
+    EXPECT_EQ(world.ask("POST", "/openai/v1/embeddings", R"({"input":"x","model":"text-embedding-3-large"})")
+                  .status,
+              200u);
     EXPECT_EQ(world.ask("POST", "/openai/deployments//embeddings", body).status, 404u);
     EXPECT_EQ(world.ask("POST", "/v1/embeddings", body).status, 404u);
     EXPECT_EQ(world.ask("GET", "/v1/embeddings").status, 405u);
@@ -124,12 +134,14 @@ TEST(Simulator, RefusesWhatOpenAiRefuses) {
         {"2049 texts", "{" + model + R"("input":)" + texts(2049, "a") + "}", 400, "null"},
         {"8193 tokens in a text", "{" + model + R"("input":")" + std::string(4 * 8192 + 1, 'a') + "\"}", 400,
          "context_length_exceeded"},
-        {"more than 300,000 tokens", "{" + model + R"("input":)" + texts(38, std::string(4 * 8000, 'a')) + "}", 400,
+        {"more than 300,000 tokens",
+         "{" + model + R"("input":)" + texts(38, std::string(4 * 8000, 'a')) + "}", 400,
          "max_tokens_per_request"},
         {"another encoding", "{" + model + R"("input":"x","encoding_format":"hex"})", 400, "null"},
         {"too many dimensions", "{" + model + R"("input":"x","dimensions":1537})", 400, "null"},
         {"no dimensions", "{" + model + R"("input":"x","dimensions":0})", 400, "null"},
-        {"dimensions of ada", R"({"model":"text-embedding-ada-002","input":"x","dimensions":1536})", 400, "null"},
+        {"dimensions of ada", R"({"model":"text-embedding-ada-002","input":"x","dimensions":1536})", 400,
+         "null"},
         {"a filtered word", "{" + model + R"("input":["fine","a FORBIDDEN text"]})", 400, "content_filter"},
     };
     SimulatorOptions options;
@@ -271,9 +283,9 @@ TEST(Faults, ComeInTheOrderAndShareAskedFor) {
 }
 
 TEST(Faults, AreRefusedWhenMalformed) {
-    for (const char* text : {"x", "429", "429:", ":0.5", "429:x", "429:1.5", "429:-0.1", "429:nan", "399:0.1", "600:0.1",
-                             "explode:0.1", "first:503", "first:x:503", "first:-1:503", "first:1:2", "first::503",
-                             "429:0.6,500:0.5", "429:0.1,,500:0.1", "429 : 0.1"}) {
+    for (const char* text : {"x", "429", "429:", ":0.5", "429:x", "429:1.5", "429:-0.1", "429:nan", "399:0.1",
+                             "600:0.1", "explode:0.1", "first:503", "first:x:503", "first:-1:503",
+                             "first:1:2", "first::503", "429:0.6,500:0.5", "429:0.1,,500:0.1", "429 : 0.1"}) {
         const auto plan = FaultPlan::parse(text, 1);
         ASSERT_FALSE(plan) << text;
         EXPECT_EQ(plan.error().code, Errc::invalid_input);
@@ -296,7 +308,7 @@ TEST(Simulator, InjectsEachFault) {
         std::uint64_t paid;
     };
     const Case cases[] = {
-        {"first:1:503", 503, Delivery::whole, 0}, {"first:1:429", 429, Delivery::whole, 0},
+        {"first:1:503", 503, Delivery::whole, 0},     {"first:1:429", 429, Delivery::whole, 0},
         {"first:1:timeout", 200, Delivery::never, 0}, {"first:1:reset", 200, Delivery::reset, 0},
         {"first:1:garbage", 200, Delivery::whole, 0}, {"first:1:slow", 200, Delivery::slow, 1},
         {"first:1:cut", 200, Delivery::cut, 1},
@@ -347,13 +359,26 @@ double dot(const std::vector<float>& a, const std::vector<float>& b) {
     return sum;
 }
 
+std::vector<float> vector_of(std::string_view text, std::size_t dimensions) {
+    provider::FeatureHash hash(hashed_dimensions(dimensions));
+    return simulated_vector(hash, text, dimensions);
+}
+
 TEST(SimulatedVector, IsNearWhereWordsAreShared) {
-    const auto cat = simulated_vector("The cat sat on the mat", 1536);
+    const auto cat = vector_of("The cat sat on the mat", 1536);
     EXPECT_NEAR(dot(cat, cat), 1, 1e-5);
-    EXPECT_GT(dot(cat, simulated_vector("a CAT sat, on the mat!", 1536)), 0.7);
-    EXPECT_LT(dot(cat, simulated_vector("quarterly revenue grew by nine percent", 1536)), 0.2);
-    EXPECT_NE(simulated_vector("!!!", 64), simulated_vector("???", 64));
-    EXPECT_NEAR(dot(simulated_vector("!!!", 64), simulated_vector("!!!", 64)), 1, 1e-6);
+    EXPECT_GT(dot(cat, vector_of("a CAT sat, on the mat!", 1536)), 0.7);
+    EXPECT_LT(dot(cat, vector_of("quarterly revenue grew by nine percent", 1536)), 0.2);
+}
+
+TEST(SimulatedVector, HasEveryLengthAskedForAndADirection) {
+    for (const std::size_t dimensions : {1u, 2u, 63u, 64u, 65u, 256u, 1536u, 3072u}) {
+        for (const char* text : {"!!!", "a", "a longer text of several words"}) {
+            const auto vector = vector_of(text, dimensions);
+            EXPECT_EQ(vector.size(), dimensions);
+            EXPECT_NEAR(dot(vector, vector), 1, 1e-5) << text << " " << dimensions;
+        }
+    }
 }
 
 }  // namespace

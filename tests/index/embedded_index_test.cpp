@@ -223,17 +223,43 @@ TEST_F(EmbeddedIndex, NoQueryIsAnError) {
     const std::string long_query(8192, 'x');
     std::string many_words;
     for (int i = 0; i < 2000; ++i) many_words += "w" + std::to_string(i) + " ";
-    const std::vector<std::string> queries = {
-        "",  " ", "\"", "\"\"\"", "'", "?!", "*", "words*", "AND", "OR", "NOT", "NEAR(words, 2)", "title:words",
-        "{title text}:words", "-words", "^words", "words)", "(((words", "a AND OR b", "\xF0\x9F\x98\x80", "\xFF\xFE",
-        std::string("wo\0rds", 6), std::string(1, '\0'), "; DROP TABLE chunk; --", "the of and", "%s%n", long_query,
-        many_words, "words \xC3", "\xE2\x80\x94words\xE2\x80\x94"};
+    const std::vector<std::string> queries = {"",
+                                              " ",
+                                              "\"",
+                                              "\"\"\"",
+                                              "'",
+                                              "?!",
+                                              "*",
+                                              "words*",
+                                              "AND",
+                                              "OR",
+                                              "NOT",
+                                              "NEAR(words, 2)",
+                                              "title:words",
+                                              "{title text}:words",
+                                              "-words",
+                                              "^words",
+                                              "words)",
+                                              "(((words",
+                                              "a AND OR b",
+                                              "\xF0\x9F\x98\x80",
+                                              "\xFF\xFE",
+                                              std::string("wo\0rds", 6),
+                                              std::string(1, '\0'),
+                                              "; DROP TABLE chunk; --",
+                                              "the of and",
+                                              "%s%n",
+                                              long_query,
+                                              many_words,
+                                              "words \xC3",
+                                              "\xE2\x80\x94words\xE2\x80\x94"};
     for (const std::string& query : queries) {
         for (const Mode mode : {Mode::keyword, Mode::hybrid}) {
             EXPECT_TRUE(run(index_->search(request(query, mode)))) << query;
         }
     }
-    EXPECT_THAT(places(request("title:words NEAR NOT -plain \xF0\x9F\x98\x80", Mode::keyword)), ElementsAre("a/0"));
+    EXPECT_THAT(places(request("title:words NEAR NOT -plain \xF0\x9F\x98\x80", Mode::keyword)),
+                ElementsAre("a/0"));
     EXPECT_THAT(places(request("words \xF0\x9F\x98\x80", Mode::keyword)), ElementsAre("a/0"));
 }
 

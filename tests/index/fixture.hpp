@@ -20,7 +20,8 @@ inline const std::string kModel = "test/4";
 /// A folder that goes with the test.
 class TemporaryFolder {
   public:
-    TemporaryFolder() : path_(std::filesystem::temp_directory_path() / ("millrace-index-" + to_hex(random_uuid()))) {}
+    TemporaryFolder()
+        : path_(std::filesystem::temp_directory_path() / ("millrace-index-" + to_hex(random_uuid()))) {}
     ~TemporaryFolder() { std::filesystem::remove_all(path_); }
     const std::filesystem::path& path() const { return path_; }
 
@@ -97,7 +98,8 @@ class IndexFixture : public ::testing::Test {
         auto staged = run(index_->stage(version, kModel, chunks(texts)));
         EXPECT_TRUE(staged) << staged.error().detail;
         std::vector<std::pair<std::uint32_t, std::vector<float>>> vectors;
-        for (const std::uint32_t ordinal : staged->missing) vectors.emplace_back(ordinal, vector_of(texts[ordinal]));
+        for (const std::uint32_t ordinal : staged->missing)
+            vectors.emplace_back(ordinal, vector_of(texts[ordinal]));
         auto missing = run(index_->put_vectors(version.id, version.generation, std::move(vectors)));
         EXPECT_TRUE(missing) << missing.error().detail;
         EXPECT_EQ(*missing, 0u);

@@ -31,24 +31,30 @@ TEST(FuseScores, WeighsEachRankingBroughtToZeroToOne) {
         {"a single hit", {{7, 3}}, {{8, 0.2}}, 0.25, {{8, 0.75}, {7, 0.25}}},
         {"words alone", {{1, 2}, {2, 1}}, {{2, 1}, {3, 0}}, 1, {{1, 1}, {2, 0}, {3, 0}}},
     };
-    for (const Case& test : cases) expect_same(fuse_scores(test.keyword, test.vector, test.keyword_weight), test);
+    for (const Case& test : cases)
+        expect_same(fuse_scores(test.keyword, test.vector, test.keyword_weight), test);
 }
 
 TEST(FuseRanks, AddsReciprocalRanks) {
     const std::vector<Case> cases = {
         {"nothing", {}, {}, 0.5, {}},
         {"both agree", {{1, 9}, {2, 1}}, {{1, 3}, {2, 2}}, 0.5, {{1, 1.0 / 61}, {2, 1.0 / 62}}},
-        {"a tie goes by id", {{2, 9}, {1, 1}}, {{1, 3}, {2, 2}}, 0.5,
+        {"a tie goes by id",
+         {{2, 9}, {1, 1}},
+         {{1, 3}, {2, 2}},
+         0.5,
          {{1, 0.5 / 61 + 0.5 / 62}, {2, 0.5 / 61 + 0.5 / 62}}},
         {"weights decide", {{2, 9}}, {{1, 3}}, 0.75, {{2, 0.75 / 61}, {1, 0.25 / 61}}},
     };
-    for (const Case& test : cases) expect_same(fuse_ranks(test.keyword, test.vector, test.keyword_weight), test);
+    for (const Case& test : cases)
+        expect_same(fuse_ranks(test.keyword, test.vector, test.keyword_weight), test);
 }
 
 TEST(Fusion, LooksNoDeeperThanAsked) {
     const std::vector<Ranked> keyword = {{1, 10}, {2, 9}, {3, 0}};
     EXPECT_EQ(fuse_scores(keyword, {}, 1, 2).size(), 2u);
-    EXPECT_EQ(fuse_scores(keyword, {}, 1, 2).back().score, 0) << "the least score is that of the last one taken";
+    EXPECT_EQ(fuse_scores(keyword, {}, 1, 2).back().score, 0)
+        << "the least score is that of the last one taken";
     EXPECT_EQ(fuse_ranks(keyword, keyword, 0.5, 1).size(), 1u);
 }
 

@@ -24,7 +24,8 @@ TEST(Kernels, AllGiveTheSumThatTheScalarOneGives) {
         }
         const std::int32_t expected = kernels().front().dot(a.values.data(), b.values.data(), length);
         for (const Kernel& kernel : kernels()) {
-            EXPECT_EQ(kernel.dot(a.values.data(), b.values.data(), length), expected) << kernel.name << ' ' << length;
+            EXPECT_EQ(kernel.dot(a.values.data(), b.values.data(), length), expected)
+                << kernel.name << ' ' << length;
         }
     }
 }
@@ -37,7 +38,8 @@ TEST(Kernels, NoneOverflowsAtTheGreatestValues) {
             a.values.fill(static_cast<std::int8_t>(left));
             b.values.fill(static_cast<std::int8_t>(right));
             for (const Kernel& kernel : kernels()) {
-                EXPECT_EQ(kernel.dot(a.values.data(), b.values.data(), 4096), left * right * 4096) << kernel.name;
+                EXPECT_EQ(kernel.dot(a.values.data(), b.values.data(), 4096), left * right * 4096)
+                    << kernel.name;
             }
         }
     }

@@ -14,7 +14,11 @@ TEST(QueryWords, KeepsWhatCarriesMeaning) {
         {"How do I open the file?", {"open", "file"}},
         {"to be or not to be", {"to", "be", "or", "not"}},
         {"UTF-8 utf_8", {"utf", "8"}},
-        {"Stra\xC3\x9F" "e caf\xC3\xA9", {"stra\xC3\x9F" "e", "caf\xC3\xA9"}},
+        {"Stra\xC3\x9F"
+         "e caf\xC3\xA9",
+         {"stra\xC3\x9F"
+          "e",
+          "caf\xC3\xA9"}},
         {std::string("a\0bc", 4), {"bc"}},
         {"x\"y'z", {"x", "y", "z"}},
         {"file file FILE", {"file"}},

@@ -1,4 +1,5 @@
-// What a crash leaves half done is ended or removed at the next start; what is removed is gone from every table.
+// What a crash leaves half done is ended or removed at the next start; what is removed is gone from every
+// table.
 #include "index/rows.hpp"
 #include "tests/index/fixture.hpp"
 
@@ -28,9 +29,10 @@ class Recovery : public IndexFixture {
     void accept(const std::string& document, std::int64_t generation, std::int64_t live) {
         write([=](store::Connection& database) {
             database
-                .prepare("INSERT INTO document (id, title, status, generation, live, created_at, updated_at)"
-                         " VALUES (?, '', 'running', ?, ?, 0, 0)"
-                         " ON CONFLICT (id) DO UPDATE SET generation = excluded.generation, live = excluded.live")
+                .prepare(
+                    "INSERT INTO document (id, title, status, generation, live, created_at, updated_at)"
+                    " VALUES (?, '', 'running', ?, ?, 0, 0)"
+                    " ON CONFLICT (id) DO UPDATE SET generation = excluded.generation, live = excluded.live")
                 .bind(document, generation, live)
                 .run();
         });
@@ -49,7 +51,8 @@ class Recovery : public IndexFixture {
     /// How often `word` is in the words of documents.
     std::int64_t word_count(const std::string& word) {
         auto work = [word](store::Connection& database) {
-            database.execute("CREATE VIRTUAL TABLE temp.places USING fts5vocab(main, document_words, instance)");
+            database.execute(
+                "CREATE VIRTUAL TABLE temp.places USING fts5vocab(main, document_words, instance)");
             auto& count = database.prepare("SELECT count(*) FROM places WHERE term = ?").bind(word);
             count.step();
             const std::int64_t found = count.integer(0);
@@ -75,10 +78,12 @@ class Recovery : public IndexFixture {
             counts[name] = number("SELECT count(*) FROM " + name);
         }
         auto words = [](store::Connection& database) {
-            database.execute("CREATE VIRTUAL TABLE temp.of_chunks USING fts5vocab(main, chunk_words, row);"
-                             "CREATE VIRTUAL TABLE temp.of_documents USING fts5vocab(main, document_words, row)");
-            const std::int64_t words = database.integer("SELECT (SELECT count(*) FROM of_chunks) +"
-                                                        " (SELECT count(*) FROM of_documents)");
+            database.execute(
+                "CREATE VIRTUAL TABLE temp.of_chunks USING fts5vocab(main, chunk_words, row);"
+                "CREATE VIRTUAL TABLE temp.of_documents USING fts5vocab(main, document_words, row)");
+            const std::int64_t words = database.integer(
+                "SELECT (SELECT count(*) FROM of_chunks) +"
+                " (SELECT count(*) FROM of_documents)");
             database.execute("DROP TABLE temp.of_chunks; DROP TABLE temp.of_documents");
             return words;
         };
@@ -118,12 +123,14 @@ TEST_F(Recovery, RemovedDocumentsAreGoneFromEveryTable) {
 }
 
 TEST_F(Recovery, WhatNobodyWillPublishIsSweptAtTheStart) {
-    for (const char* id : {"fresh", "superseded", "unknown", "older"}) stage(version(id, 3), {std::string(id)});
+    for (const char* id : {"fresh", "superseded", "unknown", "older"})
+        stage(version(id, 3), {std::string(id)});
     put(version("older", 4), {"live"});
     // As if the staging of an older generation had come in between.
     write([](store::Connection& database) {
-        database.execute("INSERT INTO version (document, generation, title, category, model)"
-                         " SELECT document, 2, '', '', model FROM version WHERE live = 1");
+        database.execute(
+            "INSERT INTO version (document, generation, title, category, model)"
+            " SELECT document, 2, '', '', model FROM version WHERE live = 1");
     });
     accept("fresh", 3, 0);
     accept("superseded", 4, 0);
@@ -170,7 +177,8 @@ TEST_F(Recovery, AnIncompleteStagingIsNeverPublished) {
     restart();
     ASSERT_TRUE(run(index_->put_vectors("a", 1, {{0, vector_of("one")}, {1, vector_of("two")}})));
     EXPECT_EQ(run(index_->publish(version("a", 1), {})).error().code, Errc::conflict);
-    EXPECT_THAT(stage(version("a", 1), {"one", "two", "three"}).missing, ElementsAre(2u)) << "paid vectors are kept";
+    EXPECT_THAT(stage(version("a", 1), {"one", "two", "three"}).missing, ElementsAre(2u))
+        << "paid vectors are kept";
     ASSERT_TRUE(run(index_->publish(version("a", 1), {})));
     EXPECT_EQ(number("SELECT count(*) FROM version"), 1);
     EXPECT_EQ(number("SELECT count(*) FROM chunk"), 3);

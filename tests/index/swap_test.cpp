@@ -24,13 +24,15 @@ class Swap : public IndexFixture, public ::testing::WithParamInterface<std::size
     }
 
     asio::awaitable<bool> put_version(std::string id, int generation) {
-        const DocumentVersion version{std::move(id), generation, "Generation " + std::to_string(generation), "moving"};
+        const DocumentVersion version{std::move(id), generation, "Generation " + std::to_string(generation),
+                                      "moving"};
         const auto texts = texts_of(generation);
         auto passages = chunks(texts);
         auto staged = co_await index_->stage(version, kModel, std::move(passages));
         EXPECT_TRUE(staged);
         std::vector<std::pair<std::uint32_t, std::vector<float>>> vectors;
-        for (const std::uint32_t ordinal : staged->missing) vectors.emplace_back(ordinal, vector_of(texts[ordinal]));
+        for (const std::uint32_t ordinal : staged->missing)
+            vectors.emplace_back(ordinal, vector_of(texts[ordinal]));
         auto missing = co_await index_->put_vectors(version.id, generation, std::move(vectors));
         EXPECT_TRUE(missing);
         AlsoWrite nothing;
@@ -39,7 +41,8 @@ class Swap : public IndexFixture, public ::testing::WithParamInterface<std::size
         co_return published.has_value();
     }
 
-    /// All passages of the moving document must be of one generation, and all of that generation's must be there.
+    /// All passages of the moving document must be of one generation, and all of that generation's must be
+    /// there.
     void check(const std::vector<SearchHit>& hits, const std::string& id) {
         std::set<std::string> generations;
         std::set<std::uint32_t> places;
@@ -47,7 +50,8 @@ class Swap : public IndexFixture, public ::testing::WithParamInterface<std::size
             if (hit.document_id != id) continue;
             generations.insert(hit.title.substr(11));
             places.insert(hit.chunk);
-            EXPECT_NE(hit.text.find("generation" + hit.title.substr(11) + " "), std::string::npos) << hit.text;
+            EXPECT_NE(hit.text.find("generation" + hit.title.substr(11) + " "), std::string::npos)
+                << hit.text;
         }
         EXPECT_EQ(generations.size(), 1u);
         if (generations.empty()) return;
@@ -69,7 +73,8 @@ class Swap : public IndexFixture, public ::testing::WithParamInterface<std::size
     }
 
     asio::awaitable<bool> swap_many(int count) {
-        for (int generation = 2; generation <= count; ++generation) co_await put_version("moving", generation);
+        for (int generation = 2; generation <= count; ++generation)
+            co_await put_version("moving", generation);
         done_ = true;
         co_return true;
     }
@@ -81,8 +86,9 @@ class Swap : public IndexFixture, public ::testing::WithParamInterface<std::size
             auto hash = [&bytes] { return sha256(bytes); };
             co_await pool_->run(std::move(hash));
             auto count = [](store::Connection& database) {
-                return database.integer("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
-                                        " SELECT count(*) FROM n");
+                return database.integer(
+                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
+                    " SELECT count(*) FROM n");
             };
             co_await database_->read(std::move(count));
         }
@@ -125,7 +131,8 @@ INSTANTIATE_TEST_SUITE_P(ScannedOrInAGraph, Swap, ::testing::Values(300'000, 10)
 
 class RolledBackPublish : public IndexFixture {
   protected:
-    // The group's transaction ends before its time: SQLite refuses the rest, and nothing of the group is stored.
+    // The group's transaction ends before its time: SQLite refuses the rest, and nothing of the group is
+    // stored.
     static Result<void> break_group(store::Connection& database) {
         database.execute("ROLLBACK");
         return {};

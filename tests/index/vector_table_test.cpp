@@ -20,13 +20,15 @@ std::vector<std::vector<float>> random_vectors(std::size_t count, unsigned seed)
     std::vector<std::vector<float>> vectors(count, std::vector<float>(kDimensions));
     for (auto& vector : vectors) {
         for (float& x : vector) x = value(random);
-        const float length = std::sqrt(std::inner_product(vector.begin(), vector.end(), vector.begin(), 0.0F));
+        const float length =
+            std::sqrt(std::inner_product(vector.begin(), vector.end(), vector.begin(), 0.0F));
         for (float& x : vector) x /= length;
     }
     return vectors;
 }
 
-/// A table of random vectors; each belongs to version `chunk % 5` with category `chunk % 3`, all seen in state 1.
+/// A table of random vectors; each belongs to version `chunk % 5` with category `chunk % 3`, all seen in
+/// state 1.
 struct Filled {
     explicit Filled(std::size_t count) : vectors(random_vectors(count, 3)) {
         for (int number = 0; number < 15; ++number) {
@@ -71,7 +73,8 @@ struct Filled {
 
 std::size_t found_of(const std::vector<std::int64_t>& wanted, const std::vector<Candidate>& found) {
     return static_cast<std::size_t>(std::count_if(wanted.begin(), wanted.end(), [&](std::int64_t chunk) {
-        return std::any_of(found.begin(), found.end(), [&](const Candidate& hit) { return hit.chunk == chunk; });
+        return std::any_of(found.begin(), found.end(),
+                           [&](const Candidate& hit) { return hit.chunk == chunk; });
     }));
 }
 
@@ -90,8 +93,9 @@ TEST(VectorTable, EveryKernelAndEverySplitGivesTheSameRanking) {
     const VectorQuery wanted{query, 1, kAnyCategory, 25};
     const auto expected = scan(test.table.view(), wanted, 0, 3, nullptr, kernels().front());
     const auto same = [&](const std::vector<Candidate>& found) {
-        return std::equal(expected.begin(), expected.end(), found.begin(), found.end(),
-                          [](const auto& a, const auto& b) { return a.chunk == b.chunk && a.score == b.score; });
+        return std::equal(
+            expected.begin(), expected.end(), found.begin(), found.end(),
+            [](const auto& a, const auto& b) { return a.chunk == b.chunk && a.score == b.score; });
     };
     for (const Kernel& kernel : kernels()) {
         EXPECT_TRUE(same(scan(test.table.view(), wanted, 0, 3, nullptr, kernel))) << kernel.name;

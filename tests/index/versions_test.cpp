@@ -16,8 +16,10 @@ TEST(Versions, AreSeenFromTheirBirthUntilTheirDeath) {
     const Stamp two = versions.begin(one);
     versions.change(two, second, {1});
     versions.settle(two, true);
-    for (const auto& [state, sees_first, sees_second] :
-         {std::tuple{Stamp{10}, false, false}, {one, true, false}, {two, false, true}, {two + 1, false, true}}) {
+    for (const auto& [state, sees_first, sees_second] : {std::tuple{Stamp{10}, false, false},
+                                                         {one, true, false},
+                                                         {two, false, true},
+                                                         {two + 1, false, true}}) {
         EXPECT_EQ(first->visible(state), sees_first) << state;
         EXPECT_EQ(second->visible(state), sees_second) << state;
     }

@@ -50,8 +50,21 @@ TEST(FeatureHash, GivesTheSameBitsOnEveryMachine) {
 
 TEST(FeatureHash, EveryTextGetsAUnitVector) {
     const std::string texts[] = {
-        "a", " ", "?", "the", "queue", "to be or not to be", "\xff\xfe\x80", std::string(3, '\0'), "日", "é",
-        std::string(100'000, 'x'), "tab\tnew\nline", "\xe2\x80", "١٢٣ الصف", "🙂",
+        "a",
+        " ",
+        "?",
+        "the",
+        "queue",
+        "to be or not to be",
+        "\xff\xfe\x80",
+        std::string(3, '\0'),
+        "日",
+        "é",
+        std::string(100'000, 'x'),
+        "tab\tnew\nline",
+        "\xe2\x80",
+        "١٢٣ الصف",
+        "🙂",
     };
     for (const std::string& text : texts) {
         for (const std::size_t dimensions : {64u, 512u, 1024u}) {

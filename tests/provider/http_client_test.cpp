@@ -51,10 +51,10 @@ TEST(HttpUrl, IsParsed) {
 }
 
 TEST(HttpUrl, IsRefusedWithoutRepeatingIt) {
-    for (const char* text : {"", "example.org", "/v1", "ftp://hunter2/", "http://", "http:///x", "http://hunter2:x/",
-                             "http://hunter2:99999/", "http://hunter2:0/", "http://user:hunter2@host/",
-                             "http://hunter2@host/", "http://a b/", "http://host/hunter2 x", "http://host/\r\nhunter2",
-                             "http://[::1/"}) {
+    for (const char* text :
+         {"", "example.org", "/v1", "ftp://hunter2/", "http://", "http:///x", "http://hunter2:x/",
+          "http://hunter2:99999/", "http://hunter2:0/", "http://user:hunter2@host/", "http://hunter2@host/",
+          "http://a b/", "http://host/hunter2 x", "http://host/\r\nhunter2", "http://[::1/"}) {
         const auto url = parse_url(text);
         ASSERT_FALSE(url) << text;
         EXPECT_EQ(url.error().code, Errc::invalid_input);
@@ -64,7 +64,8 @@ TEST(HttpUrl, IsRefusedWithoutRepeatingIt) {
 
 TEST(HttpClient, KeepsItsConnectionForTheNextRequest) {
     World world;
-    ScriptedServer server(world.io, {{http_answer(200, "one")}, {http_answer(404, "two")}, {http_answer(200, "")}});
+    ScriptedServer server(world.io,
+                          {{http_answer(200, "one")}, {http_answer(404, "two")}, {http_answer(200, "")}});
     const auto one = world.send(server.url("/a?q=1"), "body");
     ASSERT_TRUE(one) << one.error().detail;
     EXPECT_EQ(one->status, 200);
@@ -75,15 +76,18 @@ TEST(HttpClient, KeepsItsConnectionForTheNextRequest) {
     EXPECT_EQ(world.send(server.url())->body, "");
     EXPECT_EQ(server.connections, 1);
     const std::string& request = server.requests.front();
-    EXPECT_TRUE(request.starts_with("POST /a?q=1 HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(server.port()) + "\r\n"))
+    EXPECT_TRUE(request.starts_with(
+        "POST /a?q=1 HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(server.port()) + "\r\n"))
         << request;
     EXPECT_NE(request.find("Authorization: Bearer top-secret\r\n"), std::string::npos);
-    EXPECT_TRUE(request.ends_with("Content-Length: 4\r\nAuthorization: Bearer top-secret\r\n\r\nbody")) << request;
+    EXPECT_TRUE(request.ends_with("Content-Length: 4\r\nAuthorization: Bearer top-secret\r\n\r\nbody"))
+        << request;
 }
 
 TEST(HttpClient, ReadsEveryFormOfABody) {
     const std::string chunked =
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nTrailer: x\r\n\r\n";
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nTrailer: "
+        "x\r\n\r\n";
     const std::string to_end = "HTTP/1.1 200 OK\r\n\r\nabcdefg";
     const std::string interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
     World world;
@@ -132,9 +136,14 @@ TEST(HttpClient, NeverRepeatsWhatMayHaveBeenDone) {
     const Case cases[] = {
         {"a fresh connection that ends", {{"", End::close}, {http_answer(200, "x")}}, true},
         {"an answer that has begun",
-         {{http_answer(200, "1")}, {"HTTP/1.1 200 OK\r\nContent-Le", End::close}, {http_answer(200, "x")}}, true},
-        {"a request that isn't repeatable", {{http_answer(200, "1")}, {"", End::close}, {http_answer(200, "x")}}, false},
-        {"a second loss", {{http_answer(200, "1")}, {"", End::close}, {"", End::close}, {http_answer(200, "x")}}, true},
+         {{http_answer(200, "1")}, {"HTTP/1.1 200 OK\r\nContent-Le", End::close}, {http_answer(200, "x")}},
+         true},
+        {"a request that isn't repeatable",
+         {{http_answer(200, "1")}, {"", End::close}, {http_answer(200, "x")}},
+         false},
+        {"a second loss",
+         {{http_answer(200, "1")}, {"", End::close}, {"", End::close}, {http_answer(200, "x")}},
+         true},
     };
     for (const Case& c : cases) {
         World world;
@@ -165,7 +174,8 @@ TEST(HttpClient, FailsWhereverTheAnswerBreaksOff) {
 
 TEST(HttpClient, GivesUpInTimeWhereverTheServerFallsSilent) {
     const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-    for (const std::size_t size : {std::size_t(0), std::size_t(5), answer.find("\r\n\r\n") + 4, answer.size() - 1}) {
+    for (const std::size_t size :
+         {std::size_t(0), std::size_t(5), answer.find("\r\n\r\n") + 4, answer.size() - 1}) {
         World world;
         ScriptedServer server(world.io, {{answer.substr(0, size), End::hang}});
         const auto got = world.send(server.url(), "{}", true, Duration(30));
@@ -194,7 +204,8 @@ TEST(HttpClient, RefusesAnswersThatAreNoHttpOrTooLarge) {
         "HTTP/1.1 999999 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n" + std::string(101, 'x'),
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + std::string(101, 'x') + "\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + std::string(101, 'x') +
+            "\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         "HTTP/1.1 200 OK\r\n\r\n" + std::string(101, 'x'),
         "HTTP/1.1 200 OK\r\nA: " + std::string(100'000, 'x') + "\r\n\r\n",
@@ -210,7 +221,8 @@ TEST(HttpClient, RefusesAnswersThatAreNoHttpOrTooLarge) {
 
 TEST(HttpClient, DoesNotReuseAConnectionWithMoreOnIt) {
     World world;
-    ScriptedServer server(world.io, {{http_answer(200, "1") + http_answer(200, "of nobody")}, {http_answer(200, "2")}});
+    ScriptedServer server(world.io,
+                          {{http_answer(200, "1") + http_answer(200, "of nobody")}, {http_answer(200, "2")}});
     EXPECT_EQ(world.send(server.url())->body, "1");
     EXPECT_EQ(world.send(server.url())->body, "2");
     EXPECT_EQ(server.connections, 2);
@@ -218,7 +230,8 @@ TEST(HttpClient, DoesNotReuseAConnectionWithMoreOnIt) {
 
 TEST(HttpClient, HearsARefusalThatComesBeforeTheBodyIsRead) {
     World world;
-    ScriptedServer server(world.io, {{http_answer(413, "too much", "Connection: close\r\n"), End::hang, false}});
+    ScriptedServer server(world.io,
+                          {{http_answer(413, "too much", "Connection: close\r\n"), End::hang, false}});
     const auto got = world.send(server.url(), std::string(1 << 20, 'x'));
     ASSERT_TRUE(got) << got.error().detail;
     EXPECT_EQ(got->status, 413);
@@ -303,6 +316,27 @@ TEST(HttpClient, ForgetsConnectionsThatHaveBeenIdleTooLong) {
         world.io.run_one_until(give_up);
     }
     EXPECT_EQ(world.client->idle_connections(), 0u);
+}
+
+TEST(HttpClient, ClosesTheConnectionOfARequestThatIsCancelled) {
+    World world;
+    ScriptedServer server(
+        world.io, {{http_answer(200, "1")}, {"HTTP/1.1 200 OK\r\n", End::hang}, {http_answer(200, "2")}});
+    EXPECT_EQ(world.send(server.url())->body, "1");
+    const auto cancelled = [&]() -> asio::awaitable<bool> {
+        const auto hang = [&]() -> asio::awaitable<void> {
+            HttpRequest request;
+            request.url = parse_url(server.url()).value();
+            request.repeatable = true;
+            co_await world.client->send(std::move(request));
+        };
+        auto hanging = hang();
+        co_return co_await with_deadline(std::move(hanging), Duration(20));
+    };
+    EXPECT_FALSE(run(world.io, cancelled()));
+    EXPECT_EQ(world.client->idle_connections(), 0u);
+    EXPECT_EQ(world.send(server.url())->body, "2");
+    EXPECT_EQ(server.connections, 2);
 }
 
 TEST(HttpClient, EndsItsRequestsWhenItStops) {

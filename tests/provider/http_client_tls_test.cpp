@@ -73,7 +73,9 @@ std::string pem_of(X509* certificate) {
 class TlsServer {
   public:
     TlsServer(asio::io_context& io, const Certificate& certificate)
-        : io_(io), context_(asio::ssl::context::tls_server), acceptor_(io, {asio::ip::address_v4::loopback(), 0}) {
+        : io_(io),
+          context_(asio::ssl::context::tls_server),
+          acceptor_(io, {asio::ip::address_v4::loopback(), 0}) {
         SSL_CTX_use_certificate(context_.native_handle(), certificate.x509);
         SSL_CTX_use_PrivateKey(context_.native_handle(), certificate.key);
         spawn(io_.get_executor(), accept());
@@ -128,7 +130,9 @@ class TlsServer {
 
 class TlsTest : public testing::Test {
   protected:
-    TlsTest() : authority(issue("Test Authority", "", nullptr)), ca_file(testing::TempDir() + "millrace-tls-test-ca.pem") {
+    TlsTest()
+        : authority(issue("Test Authority", "", nullptr)),
+          ca_file(testing::TempDir() + "millrace-tls-test-ca.pem") {
         std::ofstream(ca_file) << pem_of(authority->x509);
     }
     ~TlsTest() override { std::filesystem::remove(ca_file); }
@@ -181,8 +185,10 @@ TEST_F(TlsTest, TrustsNoOtherCertificate) {
         {"an unknown authority", issue("x", "DNS:localhost", stranger.get())},
         {"self-signed", issue("x", "DNS:localhost", nullptr)},
     };
+    std::vector<std::unique_ptr<TlsServer>> servers;   // as long as the context may run their coroutines
     for (const Case& c : cases) {
-        TlsServer server(io, *c.certificate);
+        servers.push_back(std::make_unique<TlsServer>(io, *c.certificate));
+        TlsServer& server = *servers.back();
         auto client = make_client(ca_file);
         const auto answer = get(*client, "localhost", server.port());
         ASSERT_FALSE(answer) << c.name;

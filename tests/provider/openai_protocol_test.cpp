@@ -36,21 +36,27 @@ TEST(OpenAiUrl, FollowsTheFormOfTheEndpoint) {
         {"http://[::1]:8080", false, "", "", "http://[::1]:8080/v1/embeddings"},
         {"http://gateway/team/ai/v1", false, "", "", "http://gateway:80/team/ai/v1/embeddings"},
         {"http://tei:3000/v1/embeddings", false, "", "", "http://tei:3000/v1/embeddings"},
-        {"https://r.openai.azure.com", true, "", "",
-         "https://r.openai.azure.com:443/openai/deployments/text-embedding-3-small/embeddings?api-version=2024-10-21"},
+        {"https://r.openai.azure.com", true, "", "", "https://r.openai.azure.com:443/openai/v1/embeddings"},
+        {"https://r.openai.azure.com/openai", true, "dep", "",
+         "https://r.openai.azure.com:443/openai/v1/embeddings"},
+        {"https://r.openai.azure.com", true, "", "2024-10-21",
+         "https://r.openai.azure.com:443/openai/deployments/text-embedding-3-small/"
+         "embeddings?api-version=2024-10-21"},
         {"https://r.openai.azure.com/", true, "my embed/1", "2023-05-15",
-         "https://r.openai.azure.com:443/openai/deployments/my%20embed%2F1/embeddings?api-version=2023-05-15"},
-        {"https://r.openai.azure.com/openai/", true, "dep", "",
+         "https://r.openai.azure.com:443/openai/deployments/my%20embed%2F1/"
+         "embeddings?api-version=2023-05-15"},
+        {"https://r.openai.azure.com/openai/", true, "dep", "2024-10-21",
          "https://r.openai.azure.com:443/openai/deployments/dep/embeddings?api-version=2024-10-21"},
         {"https://r.openai.azure.com/openai/v1/", true, "dep", "",
          "https://r.openai.azure.com:443/openai/v1/embeddings"},
         {"https://r.openai.azure.com/openai/v1", true, "dep", "preview",
          "https://r.openai.azure.com:443/openai/v1/embeddings?api-version=preview"},
-        {"https://r.openai.azure.com/openai/deployments/d2/embeddings?api-version=2023-05-15", true, "ignored", "",
+        {"https://r.openai.azure.com/openai/deployments/d2/embeddings?api-version=2023-05-15", true,
+         "ignored", "",
          "https://r.openai.azure.com:443/openai/deployments/d2/embeddings?api-version=2023-05-15"},
         {"https://r.openai.azure.com/openai/deployments/d2", true, "", "",
          "https://r.openai.azure.com:443/openai/deployments/d2/embeddings?api-version=2024-10-21"},
-        {"https://apim.example/azure", true, "dep", "",
+        {"https://apim.example/azure", true, "dep", "2024-10-21",
          "https://apim.example:443/azure/openai/deployments/dep/embeddings?api-version=2024-10-21"},
     };
     for (const Case& c : cases) {
@@ -74,7 +80,7 @@ TEST(OpenAiRequest, HoldsTheKeyWhereTheServerLooksForIt) {
     EXPECT_EQ(find_field(request_headers(s), "api-key"), "k1");
 }
 
-TEST(OpenAiRequest, AsksForBase64AndForDimensionsOnlyWhereTheModelTakesThem) {
+TEST(OpenAiRequest, AsksForBase64AndForDimensionsThatAreNotTheModelsOwn) {
     const std::vector<std::string> inputs = {"a \"quoted\" line\n", "\xC3\xA4"};
     OpenAiServer s = server("http://x");
     const auto body = boost::json::parse(embeddings_body(s, inputs, 256));
@@ -84,8 +90,9 @@ TEST(OpenAiRequest, AsksForBase64AndForDimensionsOnlyWhereTheModelTakesThem) {
     EXPECT_EQ(body.at("input").as_array()[0], "a \"quoted\" line\n");
     EXPECT_EQ(body.at("input").as_array()[1], "\xC3\xA4");
     EXPECT_FALSE(boost::json::parse(embeddings_body(s, inputs, 0)).as_object().contains("dimensions"));
+    EXPECT_FALSE(boost::json::parse(embeddings_body(s, inputs, 1536)).as_object().contains("dimensions"));
     s.model = "nomic-embed-text";
-    EXPECT_FALSE(boost::json::parse(embeddings_body(s, inputs, 768)).as_object().contains("dimensions"));
+    EXPECT_EQ(boost::json::parse(embeddings_body(s, inputs, 256)).at("dimensions"), 256);
     s.azure = true;
     s.deployment = "dep";
     EXPECT_EQ(boost::json::parse(embeddings_body(s, inputs, 0)).at("model"), "dep");
@@ -110,15 +117,18 @@ TEST(OpenAiAnswer, IsReadInEveryFormThatServersSend) {
     const std::pair<std::string, std::string> cases[] = {
         {"as documented", R"({"object":"list","data":[)" + x + "," + y + R"(],"usage":{"prompt_tokens":9}})"},
         {"unsorted", R"({"data":[)" + y + "," + x + R"(],"usage":{"prompt_tokens":9,"total_tokens":9}})"},
-        {"without index", R"({"data":[{"embedding":[1,0]},{"embedding":[0,1]}],"usage":{"prompt_tokens":9}})"},
+        {"without index",
+         R"({"data":[{"embedding":[1,0]},{"embedding":[0,1]}],"usage":{"prompt_tokens":9}})"},
         {"null index", R"({"data":[{"index":null,"embedding":[1,0]},{"index":null,"embedding":[0,1]}],)"
                        R"("usage":{"total_tokens":9}})"},
         {"numbers though base64 was asked for",
-         R"({"data":[{"index":1,"embedding":[0,2.5]},{"index":0,"embedding":[1e0,0.0]}],"usage":{"prompt_tokens":9}})"},
-        {"not of unit length", R"({"data":[{"index":0,"embedding":[3,0]},{"index":1,"embedding":[0,18446744073709551615]}],)"
-                               R"("usage":{"prompt_tokens":9.0}})"},
-        {"base64 without padding", R"({"data":[{"index":0,"embedding":")" + kX.substr(0, kX.find('=')) + "\"}," + y +
-                                       R"(],"usage":{"prompt_tokens":9}})"},
+         R"({"data":[{"index":1,"embedding":[0,2.5]},{"index":0,"embedding":[1e0,0.0]}],)"
+         R"("usage":{"prompt_tokens":9}})"},
+        {"not of unit length",
+         R"({"data":[{"index":0,"embedding":[3,0]},{"index":1,"embedding":[0,18446744073709551615]}],)"
+         R"("usage":{"prompt_tokens":9.0}})"},
+        {"base64 without padding", R"({"data":[{"index":0,"embedding":")" + kX.substr(0, kX.find('=')) +
+                                       "\"}," + y + R"(],"usage":{"prompt_tokens":9}})"},
     };
     for (const auto& [name, body] : cases) {
         for (const std::size_t dimensions : {0u, 2u}) {
@@ -147,7 +157,9 @@ TEST(OpenAiAnswer, WithoutUsageIsEstimated) {
 TEST(OpenAiAnswer, ThatMakesNoSenseIsTransient) {
     const std::string nan = encode_vector(std::vector<float>{std::numeric_limits<float>::quiet_NaN(), 1});
     const std::string infinity = encode_vector(std::vector<float>{std::numeric_limits<float>::infinity(), 1});
-    const auto two = [](const std::string& a, const std::string& b) { return R"({"data":[)" + a + "," + b + "]}"; };
+    const auto two = [](const std::string& a, const std::string& b) {
+        return R"({"data":[)" + a + "," + b + "]}";
+    };
     const std::string good = R"({"index":0,"embedding":[1,0]})";
     const std::string cases[] = {
         "",
@@ -200,7 +212,8 @@ TEST(OpenAiAnswer, OfTheWrongLengthIsRejected) {
 TEST(OpenAiVectors, SurviveBase64) {
     for (std::size_t size = 0; size < 9; ++size) {
         std::vector<float> vector(size), read;
-        for (std::size_t i = 0; i < size; ++i) vector[i] = std::ldexp(1.0f + static_cast<float>(i) / 7, static_cast<int>(i) - 4);
+        for (std::size_t i = 0; i < size; ++i)
+            vector[i] = std::ldexp(1.0f + static_cast<float>(i) / 7, static_cast<int>(i) - 4);
         const std::string text = encode_vector(vector);
         EXPECT_EQ(text.size() % 4, 0u);
         ASSERT_TRUE(decode_vector(text, read));
@@ -221,18 +234,22 @@ TEST(OpenAiFailure, FollowsTheStatusTable) {
     using enum FailureKind;
     const std::string filter =
         R"({"error":{"message":"filtered","type":null,"param":"prompt","code":"content_filter","status":400,)"
-        R"("innererror":{"code":"ResponsibleAIPolicyViolation","content_filter_result":{"hate":{"filtered":true}}}}})";
+        R"("innererror":{"code":"ResponsibleAIPolicyViolation",)"
+        R"("content_filter_result":{"hate":{"filtered":true}}}}})";
     const StatusCase cases[] = {
         {429, R"({"error":{"message":"m","type":"tokens","code":"rate_limit_exceeded"}})", throttled,
          "HTTP 429 rate_limit_exceeded: m"},
         {429, R"({"error":{"code":"429","message":"Please retry after 37 seconds."}})", throttled,
          "HTTP 429: Please retry after 37 seconds."},
-        {429, R"({"statusCode":429,"message":"Rate limit is exceeded."})", throttled, "Rate limit is exceeded."},
-        {429, R"({"message":"Model is overloaded","code":429,"error_type":"Overloaded"})", throttled, "Overloaded"},
+        {429, R"({"statusCode":429,"message":"Rate limit is exceeded."})", throttled,
+         "Rate limit is exceeded."},
+        {429, R"({"message":"Model is overloaded","code":429,"error_type":"Overloaded"})", throttled,
+         "Overloaded"},
         {429, "", throttled, "HTTP 429"},
-        {429, R"({"error":{"message":"m","type":"insufficient_quota","code":"insufficient_quota"}})", rejected,
+        {429, R"({"error":{"message":"m","type":"insufficient_quota","code":"insufficient_quota"}})",
+         rejected, "insufficient_quota"},
+        {429, R"({"error":{"message":"m","type":"insufficient_quota","code":null}})", rejected,
          "insufficient_quota"},
-        {429, R"({"error":{"message":"m","type":"insufficient_quota","code":null}})", rejected, "insufficient_quota"},
         {408, "", transient, "HTTP 408"},
         {409, "", transient, "HTTP 409"},
         {424, R"({"message":"backend","type":"Backend","code":424})", transient, "backend"},
@@ -248,13 +265,15 @@ TEST(OpenAiFailure, FollowsTheStatusTable) {
         {400, filter, content_filtered, "content_filter"},
         {400, R"({"error":{"code":"BadRequest","innererror":{"code":"ResponsibleAIPolicyViolation"}}})",
          content_filtered, "BadRequest"},
-        {401, R"({"error":{"message":"Incorrect API key provided: sk-ab","code":"invalid_api_key"}})", rejected,
-         "HTTP 401 invalid_api_key"},
+        {401, R"({"error":{"message":"Incorrect API key provided: sk-ab","code":"invalid_api_key"}})",
+         rejected, "HTTP 401 invalid_api_key"},
         {402, "", rejected, "HTTP 402"},
         {403, "", rejected, "HTTP 403"},
         {404, R"({"error":{"code":"DeploymentNotFound","message":"no such deployment"}})", rejected,
          "HTTP 404 DeploymentNotFound: no such deployment"},
-        {413, R"({"message":"batch size 64 > maximum allowed batch size 32","code":413,"error_type":"Validation"})",
+        {413,
+         R"({"message":"batch size 64 > maximum allowed batch size 32","code":413,)"
+         R"("error_type":"Validation"})",
          rejected, "maximum allowed batch size 32"},
         {422, "", rejected, "HTTP 422"},
         {301, "", rejected, "HTTP 301"},
@@ -270,7 +289,8 @@ TEST(OpenAiFailure, FollowsTheStatusTable) {
 }
 
 TEST(OpenAiFailure, IsOneShortLine) {
-    const HttpAnswer answer{500, {}, R"({"error":{"message":"two\nlines)" + std::string(5000, 'x') + R"("}})"};
+    const HttpAnswer answer{
+        500, {}, R"({"error":{"message":"two\nlines)" + std::string(5000, 'x') + R"("}})"};
     const Failure failure = failure_for(answer, kNow);
     EXPECT_EQ(failure.detail.find('\n'), std::string::npos);
     EXPECT_LT(failure.detail.size(), 500u);
@@ -305,10 +325,15 @@ TEST(OpenAiFailure, ReadsEveryWayToSayWhen) {
         {"Azure's own name", {{"x-ms-retry-after-ms", "1500"}}, "", Duration(1500)},
         {"a date", {{"Retry-After", "Fri, 15 Jan 2027 08:00:20 GMT"}}, "", seconds(20)},
         {"a date and the server's clock",
-         {{"Date", "Fri, 15 Jan 2027 09:30:00 GMT"}, {"Retry-After", "Fri, 15 Jan 2027 09:30:05 GMT"}}, "", seconds(5)},
+         {{"Date", "Fri, 15 Jan 2027 09:30:00 GMT"}, {"Retry-After", "Fri, 15 Jan 2027 09:30:05 GMT"}},
+         "",
+         seconds(5)},
         {"a date that has passed", {{"Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT"}}, "", seconds(0)},
         {"a day", {{"Retry-After", "86400"}}, "", kRetryAfterMax},
-        {"for ever", {{"retry-after-ms", "1e300"}, {"Retry-After", "99999999999999999999"}}, "", kRetryAfterMax},
+        {"for ever",
+         {{"retry-after-ms", "1e300"}, {"Retry-After", "99999999999999999999"}},
+         "",
+         kRetryAfterMax},
         {"a date far off", {{"Retry-After", "Sun, 06 Nov 2994 08:49:37 GMT"}}, "", kRetryAfterMax},
         {"negative", {{"Retry-After", "-5"}}, "", seconds(0)},
         {"garbage", {{"Retry-After", "soon"}, {"retry-after-ms", "nan"}}, "", std::nullopt},
@@ -320,9 +345,13 @@ TEST(OpenAiFailure, ReadsEveryWayToSayWhen) {
         {"OpenAI's text, fraction", {}, "Please try again in 1.374s.", Duration(1374)},
         {"OpenAI's text, short", {}, "Please try again in 364ms.", Duration(364)},
         {"a header beats the text", {{"retry-after", "2"}}, "Please try again in 20s.", seconds(2)},
-        {"what is used up", {{"x-ratelimit-remaining-tokens", "0"}, {"x-ratelimit-reset-tokens", "1m2s"},
-                             {"x-ratelimit-remaining-requests", "5"}, {"x-ratelimit-reset-requests", "4m"}},
-         "", seconds(62)},
+        {"what is used up",
+         {{"x-ratelimit-remaining-tokens", "0"},
+          {"x-ratelimit-reset-tokens", "1m2s"},
+          {"x-ratelimit-remaining-requests", "5"},
+          {"x-ratelimit-reset-requests", "4m"}},
+         "",
+         seconds(62)},
     };
     for (const WaitCase& c : cases) {
         const HttpAnswer answer{429, c.headers, R"({"error":{"message":")" + c.message + R"("}})"};
@@ -332,13 +361,14 @@ TEST(OpenAiFailure, ReadsEveryWayToSayWhen) {
 
 TEST(HttpDate, IsReadInItsThreeForms) {
     const TimePoint when = from_millis(784'111'777'000);
-    for (const char* text : {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
-                             "Sun Nov  6 08:49:37 1994"}) {
+    for (const char* text :
+         {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"}) {
         EXPECT_EQ(parse_http_date(text), when) << text;
     }
     EXPECT_EQ(parse_http_date("Thu, 29 Feb 2024 23:59:60 GMT"), from_millis(1'709'251'200'000));
-    for (const char* text : {"", "now", "12", "Sun, 06 Nov 1994", "Sun, 31 Feb 2024 08:49:37 GMT",
-                             "Sun, 06 Nov 1994 25:00:00 GMT", "Sun, 06 Nov 1994 08:61:00 GMT", "06 11 1994 08:49:37"}) {
+    for (const char* text :
+         {"", "now", "12", "Sun, 06 Nov 1994", "Sun, 31 Feb 2024 08:49:37 GMT",
+          "Sun, 06 Nov 1994 25:00:00 GMT", "Sun, 06 Nov 1994 08:61:00 GMT", "06 11 1994 08:49:37"}) {
         EXPECT_EQ(parse_http_date(text), std::nullopt) << text;
     }
 }
@@ -424,7 +454,8 @@ TEST(Retry, IsDecidedFromNumbers) {
         input.advice = advice;
         return input;
     };
-    RetryInput second{transient}, last{transient}, late{transient}, soon{transient}, far{transient}, garbage{transient};
+    RetryInput second{transient}, last{transient}, late{transient}, soon{transient}, far{transient},
+        garbage{transient};
     second.tries_done = 2;
     last.tries_done = 3;
     late.tries_done = 9, late.tries_max = 100, late.random = 1 - 0x1p-53;

@@ -21,19 +21,20 @@ http::SimulatorOptions faulty(const std::string& faults) {
 TEST(OpenAi, SpeaksToEveryFormOfServer) {
     struct Case {
         bool azure;
-        std::string path, model, deployment;
+        std::string path, model;
         std::size_t dimensions, length;
     };
     const Case cases[] = {
-        {false, "", "text-embedding-3-small", "", 0, 1536},
-        {false, "/v1/", "text-embedding-3-large", "", 0, 3072},
-        {false, "/v1", "text-embedding-3-small", "", 256, 256},
-        {false, "/v1", "text-embedding-ada-002", "", 1536, 1536},
-        {false, "/v1", "my-own-model", "", 0, 384},
-        {false, "/v1", "my-own-model", "", 384, 384},
-        {true, "", "text-embedding-3-large", "embed-prod", 0, 384},
-        {true, "", "text-embedding-3-large", "", 1024, 1024},
-        {true, "/openai/v1", "text-embedding-3-large", "", 1024, 1024},
+        {false, "", "text-embedding-3-small", 0, 1536},
+        {false, "/v1/", "text-embedding-3-large", 0, 3072},
+        {false, "/v1", "text-embedding-3-small", 256, 256},
+        {false, "/v1", "text-embedding-ada-002", 1536, 1536},
+        {false, "/v1", "my-own-model", 0, 384},
+        {false, "/v1", "my-own-model", 384, 384},
+        {true, "", "text-embedding-3-large", 0, 3072},
+        {true, "/openai/deployments/embed-prod", "text-embedding-3-large", 0, 384},
+        {true, "/openai/deployments/text-embedding-3-large", "text-embedding-3-large", 1024, 1024},
+        {true, "/openai/v1", "text-embedding-3-large", 1024, 1024},
     };
     for (const Case& c : cases) {
         http::SimulatorOptions simulated;
@@ -43,12 +44,11 @@ TEST(OpenAi, SpeaksToEveryFormOfServer) {
         OpenAiOptions options;
         options.server.azure = c.azure;
         options.server.model = c.model;
-        options.server.deployment = c.deployment;
         options.server.key = "the-key";
         options.dimensions = c.dimensions;
         OpenAiWorld world(simulated, options, c.path);
         const auto result = world.embed({"hello", "world"});
-        if (c.deployment == "embed-prod") {
+        if (c.path.ends_with("embed-prod")) {
             // A deployment of another model than its configuration says: found out, not stored.
             ASSERT_FALSE(result);
             EXPECT_EQ(result.error().kind, FailureKind::rejected);
@@ -72,24 +72,15 @@ struct FaultCase {
 TEST(OpenAi, TriesAgainWhatMayPass) {
     using enum FailureKind;
     const FaultCase cases[] = {
-        {"first:1:500", true, transient, 0, 2},
-        {"first:2:503", true, transient, 0, 3},
-        {"first:2:408", true, transient, 0, 3},
-        {"first:2:409", true, transient, 0, 3},
-        {"first:2:reset", true, transient, 0, 3},
-        {"first:1:cut", true, transient, 0, 2},
-        {"first:1:timeout", true, transient, 0, 2},
-        {"first:3:502", false, transient, 502, 3},
-        {"first:3:reset", false, transient, 0, 3},
-        {"first:1:slow", true, transient, 0, 1},
-        {"first:1:garbage", false, transient, 200, 1},
-        {"first:1:429", false, throttled, 429, 1},
-        {"first:1:400", false, rejected, 400, 1},
-        {"first:1:401", false, rejected, 401, 1},
-        {"first:1:403", false, rejected, 403, 1},
-        {"first:1:404", false, rejected, 404, 1},
-        {"first:1:413", false, rejected, 413, 1},
-        {"first:1:422", false, rejected, 422, 1},
+        {"first:1:500", true, transient, 0, 2},        {"first:2:503", true, transient, 0, 3},
+        {"first:2:408", true, transient, 0, 3},        {"first:2:409", true, transient, 0, 3},
+        {"first:2:reset", true, transient, 0, 3},      {"first:1:cut", true, transient, 0, 2},
+        {"first:1:timeout", true, transient, 0, 2},    {"first:3:502", false, transient, 502, 3},
+        {"first:3:reset", false, transient, 0, 3},     {"first:1:slow", true, transient, 0, 1},
+        {"first:1:garbage", false, transient, 200, 1}, {"first:1:429", false, throttled, 429, 1},
+        {"first:1:400", false, rejected, 400, 1},      {"first:1:401", false, rejected, 401, 1},
+        {"first:1:403", false, rejected, 403, 1},      {"first:1:404", false, rejected, 404, 1},
+        {"first:1:413", false, rejected, 413, 1},      {"first:1:422", false, rejected, 422, 1},
     };
     for (const FaultCase& c : cases) {
         OpenAiOptions options;
@@ -196,6 +187,36 @@ TEST(OpenAi, HeedsTheServersAdviceOnRetrying) {
     EXPECT_EQ(provider->model().dimensions, 2u);
 }
 
+TEST(OpenAi, LearnsHowManyInputsTheServerTakes) {
+    asio::io_context io;
+    ManualClock clock;
+    const std::string one = R"({"embedding":[3,4]})";
+    const std::string two = R"({"data":[)" + one + R"(,{"embedding":[4,3]}],"usage":{"prompt_tokens":7}})";
+    const std::string large = R"({"message":"batch size 5 > maximum allowed batch size 2","code":413})";
+    ScriptedServer server(io, {{http_answer(413, large)},
+                               {http_answer(413, large)},
+                               {http_answer(200, two)},
+                               {http_answer(200, two)},
+                               {http_answer(200, R"({"data":[)" + one + R"(],"usage":{"prompt_tokens":3}})")},
+                               {http_answer(413, large)}});
+    auto client = std::move(HttpClient::make(io.get_executor()).value());
+    OpenAiOptions options;
+    options.server = {server.url(), "", "m"};
+    auto provider = std::move(make_openai(*client, clock, options).value());
+    const auto result = run(io, provider->embed({"1", "2", "3", "4", "5"}));
+    ASSERT_TRUE(result) << result.error().detail;
+    const std::vector<float> a = {0.6f, 0.8f}, b = {0.8f, 0.6f};
+    EXPECT_EQ(result->vectors, (std::vector<std::vector<float>>{a, b, a, b, a}));
+    EXPECT_EQ(result->usage.prompt_tokens, 17);
+    EXPECT_EQ(provider->model().inputs_per_request_max, 2u);
+    EXPECT_NE(server.requests[2].find(R"("input":["1","2"])"), std::string::npos) << server.requests[2];
+    EXPECT_NE(server.requests[4].find(R"("input":["5"])"), std::string::npos) << server.requests[4];
+    const auto alone = run(io, provider->embed({"a text that is too large by itself"}));
+    ASSERT_FALSE(alone);
+    EXPECT_EQ(alone.error().kind, FailureKind::rejected);
+    EXPECT_EQ(server.requests.size(), 6u);
+}
+
 TEST(OpenAi, RefusesVectorsThatChangeTheirLength) {
     asio::io_context io;
     ManualClock clock;
@@ -220,6 +241,7 @@ TEST(OpenAi, ReadsLargeAnswersOnThePool) {
     ASSERT_TRUE(result) << result.error().detail;
     const auto alone = world.embed({texts[321]});
     EXPECT_EQ(result->vectors[321], alone->vectors[0]);
+    pool.stop();   // its threads let go of the context before the context goes
 }
 
 TEST(OpenAi, IsNotMadeFromABadConfiguration) {

@@ -26,7 +26,8 @@ struct OpenAiWorld {
         simulator = std::move(http::Simulator::make(clock, std::move(simulated)).value());
         http::ServerOptions server_options;
         server_options.port = 0;
-        server = std::move(http::Server::start(io.get_executor(), server_options, simulator->handler()).value());
+        server =
+            std::move(http::Server::start(io.get_executor(), server_options, simulator->handler()).value());
         client = std::move(HttpClient::make(io.get_executor()).value());
         options.server.endpoint = "http://127.0.0.1:" + std::to_string(server->port()) + path;
         if (options.server.model.empty()) options.server.model = "text-embedding-3-small";

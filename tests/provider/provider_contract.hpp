@@ -1,5 +1,5 @@
-// What every Provider promises, as one suite. A world for an implementation has `io` (an asio::io_context) and
-// `provider()`; instantiate with INSTANTIATE_TYPED_TEST_SUITE_P(Name, ProviderContract, World).
+// What every Provider promises, as one suite. A world for an implementation has `io` (an asio::io_context)
+// and `provider()`; instantiate with INSTANTIATE_TYPED_TEST_SUITE_P(Name, ProviderContract, World).
 #pragma once
 
 #include "provider/provider.hpp"
@@ -49,8 +49,8 @@ TYPED_TEST_P(ProviderContract, GivesOneUnitVectorOfTheModelsLengthPerInput) {
 }
 
 TYPED_TEST_P(ProviderContract, KeepsTheOrderOfTheInputsWhateverElseIsInTheBatch) {
-    const std::vector<std::string> texts = {"the first passage", "a rather different second one, somewhat longer", "3",
-                                            "the first passage"};
+    const std::vector<std::string> texts = {
+        "the first passage", "a rather different second one, somewhat longer", "3", "the first passage"};
     const auto together = this->embed(texts);
     ASSERT_TRUE(together) << together.error().detail;
     for (std::size_t i = 0; i < texts.size(); ++i) {
@@ -102,8 +102,8 @@ TYPED_TEST_P(ProviderContract, TakesALongText) {
 }
 
 REGISTER_TYPED_TEST_SUITE_P(ProviderContract, GivesOneUnitVectorOfTheModelsLengthPerInput,
-                            KeepsTheOrderOfTheInputsWhateverElseIsInTheBatch, GivesTheSameVectorForTheSameText,
-                            PutsTextsOfTheSameWordsNearEachOther, RefusesNothingAndEmptyTexts,
-                            TakesAsManyInputsAsItSaysAndNoMore, TakesALongText);
+                            KeepsTheOrderOfTheInputsWhateverElseIsInTheBatch,
+                            GivesTheSameVectorForTheSameText, PutsTextsOfTheSameWordsNearEachOther,
+                            RefusesNothingAndEmptyTexts, TakesAsManyInputsAsItSaysAndNoMore, TakesALongText);
 
 }  // namespace millrace::provider

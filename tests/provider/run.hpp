@@ -13,7 +13,8 @@
 
 namespace millrace::provider {
 
-/// Runs `io` until `work` has ended and gives its result; throws what it throws, and after 30 seconds that it hangs.
+/// Runs `io` until `work` has ended and gives its result; throws what it throws, and after 30 seconds that it
+/// hangs.
 template <class T>
 T run(boost::asio::io_context& io, boost::asio::awaitable<T> work) {
     std::optional<T> result;

@@ -1,4 +1,5 @@
-// A server that plays prepared answers and ends connections where it is told to: what a real one never does on demand.
+// A server that plays prepared answers and ends connections where it is told to: what a real one never does
+// on demand.
 #pragma once
 
 #include "base/async.hpp"
@@ -74,7 +75,8 @@ class ScriptedServer {
             const std::size_t end = buffer.find("\r\n\r\n");
             if (end != std::string::npos) {
                 const std::size_t length = buffer.find("Content-Length: ");
-                const std::size_t size = end + 4 + (length < end ? std::stoul(buffer.substr(length + 16)) : 0);
+                const std::size_t size =
+                    end + 4 + (length < end ? std::stoul(buffer.substr(length + 16)) : 0);
                 if (buffer.size() >= size) {
                     requests.push_back(buffer.substr(0, size));
                     buffer.erase(0, size);
@@ -97,8 +99,9 @@ class ScriptedServer {
 
 /// A whole HTTP answer.
 inline std::string http_answer(int status, const std::string& body, const std::string& more_headers = "") {
-    return "HTTP/1.1 " + std::to_string(status) + " X\r\nContent-Type: application/json\r\nContent-Length: " +
-           std::to_string(body.size()) + "\r\n" + more_headers + "\r\n" + body;
+    return "HTTP/1.1 " + std::to_string(status) +
+           " X\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
+           more_headers + "\r\n" + body;
 }
 
 }  // namespace millrace::provider

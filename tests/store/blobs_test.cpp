@@ -61,7 +61,8 @@ TEST(Blobs, ListOnlyThoseThatAreOldEnough) {
     const std::string name = blobs.put("text");
     EXPECT_TRUE(blobs.list(std::chrono::hours(1)).empty());
     const auto path = directory.path() / "blobs" / name.substr(0, 2) / name;
-    std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
+    std::filesystem::last_write_time(path,
+                                     std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
     EXPECT_EQ(blobs.list(std::chrono::hours(1)), std::vector<std::string>{name});
 }
 

@@ -36,7 +36,9 @@ class DatabaseTest : public testing::Test {
     }
 
     std::int64_t count(Database& database) {
-        auto work = [](Connection& connection) { return connection.integer("SELECT count(*) FROM delivery"); };
+        auto work = [](Connection& connection) {
+            return connection.integer("SELECT count(*) FROM delivery");
+        };
         return test::run(io_, database.read(std::move(work)));
     }
 
@@ -81,7 +83,8 @@ TEST_F(DatabaseTest, CommitsWaitingCommandsAsOneGroup) {
     constexpr int kCommands = 500;
     int done = 0;
     for (int key = 0; key < kCommands; ++key) {
-        asio::co_spawn(io_, put(*database, key), [&](std::exception_ptr, Result<void> result) { done += !!result; });
+        asio::co_spawn(io_, put(*database, key),
+                       [&](std::exception_ptr, Result<void> result) { done += !!result; });
     }
     io_.restart();
     auto guard = asio::make_work_guard(io_);
@@ -129,7 +132,10 @@ TEST_F(DatabaseTest, AFullDatabaseFailsCommandsAndLosesNothingThatWasAcknowledge
     };
     ASSERT_TRUE(test::run(io_, database->write(limit)));
     auto large = [](Connection& connection) -> Result<void> {
-        connection.prepare("INSERT INTO step (message, name, result, stored) VALUES ('m', 'n', zeroblob(900000), 0)").run();
+        connection
+            .prepare(
+                "INSERT INTO step (message, name, result, stored) VALUES ('m', 'n', zeroblob(900000), 0)")
+            .run();
         return {};
     };
     bool disk_full = false;
@@ -212,7 +218,9 @@ TEST_F(DatabaseTest, AReadThatStopsInTheMiddleOfItsRowsPinsNoSnapshot) {
     auto half = [](Connection& connection) {
         return connection.prepare("SELECT message FROM delivery UNION ALL SELECT 2").bind().step();
     };
-    auto null = [](Connection& connection) { return connection.integer("SELECT max(count) FROM delivery WHERE 0", 7); };
+    auto null = [](Connection& connection) {
+        return connection.integer("SELECT max(count) FROM delivery WHERE 0", 7);
+    };
     for (int reader = 0; reader < 4; ++reader) {
         EXPECT_TRUE(test::run(io_, database->read(half)));
         EXPECT_EQ(test::run(io_, database->read(null)), 7);
@@ -224,7 +232,8 @@ TEST_F(DatabaseTest, AReadThatStopsInTheMiddleOfItsRowsPinsNoSnapshot) {
 TEST_F(DatabaseTest, RunsWhatWaitsBeforeItStopsAndRefusesAfterwards) {
     auto database = open();
     bool stored = false;
-    asio::co_spawn(io_, put(*database, 1), [&](std::exception_ptr, Result<void> result) { stored = !!result; });
+    asio::co_spawn(io_, put(*database, 1),
+                   [&](std::exception_ptr, Result<void> result) { stored = !!result; });
     io_.restart();
     io_.poll();
     database->stop();

@@ -25,7 +25,8 @@ class CountingProvider final : public provider::Provider {
 
     const provider::ModelInfo& model() const noexcept override { return model_; }
 
-    boost::asio::awaitable<provider::Outcome<provider::Embeddings>> embed(std::vector<std::string> inputs) override {
+    boost::asio::awaitable<provider::Outcome<provider::Embeddings>> embed(
+        std::vector<std::string> inputs) override {
         calls += 1;
         if (!failures.empty()) {
             provider::Failure failure = failures.front();

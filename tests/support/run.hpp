@@ -13,8 +13,8 @@
 
 namespace millrace::test {
 
-/// Runs `work` on `io` until it ends and returns what it returned; throws what it threw. Work that other coroutines
-/// posted meanwhile runs as well.
+/// Runs `work` on `io` until it ends and returns what it returned; throws what it threw. Work that other
+/// coroutines posted meanwhile runs as well.
 template <class T>
 T run(boost::asio::io_context& io, boost::asio::awaitable<T> work) {
     std::optional<T> result;
@@ -27,7 +27,8 @@ T run(boost::asio::io_context& io, boost::asio::awaitable<T> work) {
     });
     auto guard = boost::asio::make_work_guard(io);
     io.restart();
-    while (!ended && io.run_one() > 0) {}
+    while (!ended && io.run_one() > 0) {
+    }
     if (failure) std::rethrow_exception(failure);
     if (!result) throw std::logic_error("the coroutine did not end");
     return std::move(*result);

@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
+#include <unicode/regex.h>
+#include <unicode/utext.h>
 
 #include <random>
 
@@ -22,30 +22,32 @@ constexpr const char* kO200k =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
     R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-/// The published pattern itself, run by PCRE2.
+/// The published pattern itself, run by ICU, whose `\s` is narrower than the White_Space that is meant.
 class Pattern {
   public:
-    explicit Pattern(const char* pattern) {
-        int error = 0;
-        PCRE2_SIZE at = 0;
-        code_ = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern), PCRE2_ZERO_TERMINATED,
-                              PCRE2_UTF | PCRE2_UCP, &error, &at, nullptr);
-        match_ = pcre2_match_data_create_from_pattern(code_, nullptr);
+    explicit Pattern(std::string pattern) {
+        for (const auto& [from, to] : {std::pair{"\\s", "\\p{White_Space}"}, {"\\S", "\\P{White_Space}"}}) {
+            for (std::size_t at = 0; (at = pattern.find(from, at)) != std::string::npos; at += 2) {
+                pattern.replace(at, 2, to);
+            }
+        }
+        matcher_ = std::make_unique<icu::RegexMatcher>(icu::UnicodeString::fromUTF8(pattern), 0, failed_);
     }
-    ~Pattern() {
-        pcre2_match_data_free(match_);
-        pcre2_code_free(code_);
-    }
-    Pattern(const Pattern&) = delete;
+    /// Where the match at `begin` ends; `begin` if there is none.
     std::size_t end_of_match(std::string_view text, std::size_t begin) {
-        const int found = pcre2_match(code_, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), begin,
-                                      PCRE2_ANCHORED, match_, nullptr);
-        return found < 0 ? begin : pcre2_get_ovector_pointer(match_)[1];
+        UText source = UTEXT_INITIALIZER;
+        utext_openUTF8(&source, text.data(), static_cast<std::int64_t>(text.size()), &failed_);
+        matcher_->reset(&source);
+        const bool found = matcher_->lookingAt(static_cast<std::int64_t>(begin), failed_);
+        const auto end = found ? static_cast<std::size_t>(matcher_->end64(failed_)) : begin;
+        EXPECT_TRUE(U_SUCCESS(failed_)) << u_errorName(failed_);
+        utext_close(&source);
+        return end;
     }
 
   private:
-    pcre2_code* code_;
-    pcre2_match_data* match_;
+    UErrorCode failed_ = U_ZERO_ERROR;
+    std::unique_ptr<icu::RegexMatcher> matcher_;
 };
 
 void compare(const char* pattern, PieceScanner scan) {

@@ -40,6 +40,11 @@ class Grain(unittest.TestCase):
         text = 'int a = 1\'000\'000;\nauto b = "src/work/x.hpp";\n// home/user of http://example.org/work/x\n'
         self.assertEqual(source(text), [])
 
+    def test_leaves_raw_strings_as_long_as_they_are(self):
+        long = "x" * 120
+        self.assertEqual(source(f'auto a = R"({long}\n{long})";\n'), [])
+        self.assertRegex("\n".join(source(f'auto a = R"(x)";\n// {long}\n')), "x.cpp:2: 123 columns")
+
     def test_names_file_line_and_what_to_do(self):
         self.assertEqual(
             source("int a;\nint b; \n"),

@@ -1,8 +1,8 @@
+#include "work/processor.hpp"
 #include "base/async.hpp"
 #include "broker/broker.hpp"
 #include "tests/support/run.hpp"
 #include "tests/support/temporary_directory.hpp"
-#include "work/processor.hpp"
 #include "work/steps.hpp"
 
 #include <gtest/gtest.h>
@@ -54,7 +54,8 @@ class ProcessorTest : public testing::Test {
         auto complete = [this](broker::LockRef lock, Done done) -> asio::awaitable<Result<void>> {
             std::vector<std::pair<std::string, Message>> follow_ups;
             for (auto& one : done.follow_ups) follow_ups.emplace_back(one.entity, std::move(one.message));
-            co_return co_await broker_->complete_with(std::move(lock), std::move(follow_ups), std::move(done.with));
+            co_return co_await broker_->complete_with(std::move(lock), std::move(follow_ups),
+                                                      std::move(done.with));
         };
         return std::make_unique<Processor>(io_.get_executor(), *broker_, clock_, complete, options,
                                            std::move(handler));
@@ -143,8 +144,10 @@ TEST_F(ProcessorTest, WaitingForQuotaSpendsNoDelivery) {
     send("jobs", "one");
     processor->start();
     for (int run = 1; run <= 20; ++run) {
-        test::run_until(io_, [&] { return processor->stats().retried == static_cast<std::uint64_t>(run) &&
-                                          processor->stats().running == 0; });
+        test::run_until(io_, [&] {
+            return processor->stats().retried == static_cast<std::uint64_t>(run) &&
+                   processor->stats().running == 0;
+        });
         clock_.advance(seconds(1));
     }
     test::run_until(io_, [&] { return counts().completed_total == 1; });
@@ -211,12 +214,14 @@ TEST_F(ProcessorTest, NeverRunsMoreHandlersThanItsConcurrency) {
     Signal gate(io_.get_executor());
     int running = 0;
     int most = 0;
-    auto processor = make([&](Delivery) -> asio::awaitable<Outcome> {
-        most = std::max(most, ++running);
-        co_await gate.wait();
-        running -= 1;
-        co_return Done{};
-    }, "jobs", 3);
+    auto processor = make(
+        [&](Delivery) -> asio::awaitable<Outcome> {
+            most = std::max(most, ++running);
+            co_await gate.wait();
+            running -= 1;
+            co_return Done{};
+        },
+        "jobs", 3);
     for (int i = 0; i < 10; ++i) send("jobs", std::to_string(i));
     processor->start();
     while (counts().completed_total < 10) {
@@ -232,11 +237,13 @@ TEST_F(ProcessorTest, NeverRunsMoreHandlersThanItsConcurrency) {
 TEST_F(ProcessorTest, StopLetsRunningWorkEndAndTakesNoMore) {
     Signal gate(io_.get_executor());
     int started = 0;
-    auto processor = make([&](Delivery) -> asio::awaitable<Outcome> {
-        started += 1;
-        co_await gate.wait();
-        co_return Done{};
-    }, "jobs", 1);
+    auto processor = make(
+        [&](Delivery) -> asio::awaitable<Outcome> {
+            started += 1;
+            co_await gate.wait();
+            co_return Done{};
+        },
+        "jobs", 1);
     send("jobs", "first");
     send("jobs", "second");
     processor->start();
@@ -256,14 +263,16 @@ TEST_F(ProcessorTest, StopLetsRunningWorkEndAndTakesNoMore) {
 TEST_F(ProcessorTest, MessagesOfASessionRunOneAfterTheOtherInOrder) {
     std::map<std::string, std::vector<std::string>> seen;
     std::map<std::string, int> running;
-    auto processor = make([&](Delivery delivery) -> asio::awaitable<Outcome> {
-        const std::string session = *delivery.message.session_id;
-        EXPECT_EQ(++running[session], 1);
-        co_await asio::post(io_.get_executor(), asio::use_awaitable);
-        seen[session].push_back(delivery.message.body);
-        running[session] -= 1;
-        co_return Done{};
-    }, "ordered", 2, true);
+    auto processor = make(
+        [&](Delivery delivery) -> asio::awaitable<Outcome> {
+            const std::string session = *delivery.message.session_id;
+            EXPECT_EQ(++running[session], 1);
+            co_await asio::post(io_.get_executor(), asio::use_awaitable);
+            seen[session].push_back(delivery.message.body);
+            running[session] -= 1;
+            co_return Done{};
+        },
+        "ordered", 2, true);
     for (int i = 0; i < 6; ++i) {
         send("ordered", std::to_string(i), "a");
         send("ordered", std::to_string(i), "b");
@@ -318,9 +327,14 @@ TEST_F(ProcessorTest, StepsArePrunedByAge) {
 }
 
 TEST(Backoff, GrowsWithAttemptsUpToItsBound) {
-    struct Case { int attempt; double random; Duration expected; };
-    for (const Case& one : {Case{1, 0.999, Duration(1000)}, Case{2, 0.5, Duration(1001)}, Case{4, 0.5, Duration(4001)},
-                            Case{30, 0.5, Duration(30001)}, Case{3, 0.0, Duration(1)}}) {
+    struct Case {
+        int attempt;
+        double random;
+        Duration expected;
+    };
+    for (const Case& one :
+         {Case{1, 0.999, Duration(1000)}, Case{2, 0.5, Duration(1001)}, Case{4, 0.5, Duration(4001)},
+          Case{30, 0.5, Duration(30001)}, Case{3, 0.0, Duration(1)}}) {
         EXPECT_EQ(backoff(one.attempt, one.random), one.expected) << one.attempt;
     }
 }

@@ -1,7 +1,7 @@
 -- Entities (queues, topics, subscriptions and their dead-letter queues) and the messages they hold.
 CREATE TABLE entity (
     id       INTEGER PRIMARY KEY,
-    name     TEXT NOT NULL UNIQUE COLLATE NOCASE,  -- "orders", "topic/Subscriptions/s", "orders/$DeadLetterQueue"
+    name     TEXT NOT NULL UNIQUE COLLATE NOCASE,  -- "orders", "t/Subscriptions/s", "orders/$DeadLetterQueue"
     options  TEXT NOT NULL                         -- JSON, see broker/entity.hpp
 );
 -- One row per message. `id` grows for ever: appended on the right, deleted on the left.
@@ -26,8 +26,8 @@ CREATE TABLE delivery (
     count    INTEGER NOT NULL,
     ready_at INTEGER               -- ms since 1970, of a postponed message; NULL: at once
 );
--- Where the numbers of an entity go on after a crash: they are reserved in ranges, so that none is used twice even
--- when the queue was empty, and a send need not write this table.
+-- Where the numbers of an entity go on after a crash: they are reserved in ranges, so that none is used
+-- twice even when the queue was empty, and a send need not write this table.
 CREATE TABLE entity_sequence (
     entity INTEGER PRIMARY KEY,
     next   INTEGER NOT NULL

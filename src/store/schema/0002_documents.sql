@@ -3,7 +3,7 @@ CREATE TABLE document (
     id          TEXT PRIMARY KEY,
     title       TEXT NOT NULL,
     category    TEXT NOT NULL DEFAULT '',
-    metadata    TEXT NOT NULL DEFAULT '{}',       -- JSON object: what the sender gave and what the pipeline found
+    metadata    TEXT NOT NULL DEFAULT '{}',       -- JSON object: the sender's and what the pipeline found
     uploaded_at TEXT NOT NULL DEFAULT '',
     status      TEXT NOT NULL,                    -- accepted, running, succeeded, failed
     generation  INTEGER NOT NULL,                 -- the newest accepted version

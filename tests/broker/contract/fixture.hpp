@@ -34,7 +34,9 @@ class MessageSourceContract : public testing::TestWithParam<MakeSubject> {
     Loop& loop = subject->loop();
 
     MessageSource& source() { return subject->source(); }
-    void create(const std::string& name, const EntityOptions& options = {}) { subject->create(name, options); }
+    void create(const std::string& name, const EntityOptions& options = {}) {
+        subject->create(name, options);
+    }
     void pass(Duration time) { subject->pass(time); }
 
     Result<std::vector<std::int64_t>> try_send(const std::string& entity, std::vector<Message> messages) {
@@ -90,7 +92,8 @@ class MessageSourceContract : public testing::TestWithParam<MakeSubject> {
         return loop.await(source().postpone(lock_of(one), delay, spends_delivery));
     }
     Result<TimePoint> renew(const Delivery& one) { return loop.await(source().renew(lock_of(one))); }
-    Result<std::vector<Delivery>> receive_deferred(const std::string& entity, std::vector<std::int64_t> numbers) {
+    Result<std::vector<Delivery>> receive_deferred(const std::string& entity,
+                                                   std::vector<std::int64_t> numbers) {
         return loop.await(source().receive_deferred(entity, std::move(numbers), ReceiveOptions()));
     }
     Result<SessionLock> accept(const std::string& entity, std::optional<std::string> id = std::nullopt) {

@@ -88,7 +88,8 @@ TEST_P(MessageSourceContract, AReceiverCancelledWhileItIsServedLosesNoMessage) {
     auto waiting = loop.begin(source().receive("q", options));
     loop.settle();
     auto sending = loop.begin(source().send("q", {text_message("a")}));
-    // Wherever the delivery stands when the cancellation comes, the message is there for somebody else afterwards.
+    // Wherever the delivery stands when the cancellation comes, the message is there for somebody else
+    // afterwards.
     EXPECT_TRUE(loop.finish(sending));
     waiting.cancel();
     bool got = false;
@@ -120,7 +121,8 @@ TEST_P(MessageSourceContract, PeekShowsMessagesInAnyStateAndChangesNothing) {
     create("q");
     Message later = text_message("scheduled");
     later.scheduled_at = subject->clock().now() + minutes(10);
-    const auto numbers = send("q", {text_message("locked"), text_message("deferred"), text_message("ready"), later});
+    const auto numbers =
+        send("q", {text_message("locked"), text_message("deferred"), text_message("ready"), later});
     const auto first = receive("q", 2);
     EXPECT_TRUE(defer(first[1]));
     const auto peeked = peek("q");

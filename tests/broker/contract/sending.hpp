@@ -33,11 +33,15 @@ TEST_P(MessageSourceContract, KeepsEveryFieldOfAMessage) {
     sent.body_format = 1;
     sent.body = std::string("\0\xff{}", 4);
     const Uuid id{{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
-    sent.properties = {{"null", std::monostate()},      {"flag", true},
-                       {"no", false},                   {"low", std::int64_t{-9'000'000'000'000'000'000}},
+    sent.properties = {{"null", std::monostate()},
+                       {"flag", true},
+                       {"no", false},
+                       {"low", std::int64_t{-9'000'000'000'000'000'000}},
                        {"high", std::uint64_t{18'000'000'000'000'000'000u}},
-                       {"real", -0.125},                {"text", std::string("naïve\0x", 8)},
-                       {"", std::string()},             {"id", id},
+                       {"real", -0.125},
+                       {"text", std::string("naïve\0x", 8)},
+                       {"", std::string()},
+                       {"id", id},
                        {"time", from_millis(-5)}};
     const TimePoint before = subject->clock().now();
     send("q", std::vector<Message>{sent});
@@ -92,7 +96,8 @@ TEST_P(MessageSourceContract, RefusesAMessageOverALimitAndStoresNothingOfTheSend
         {"id of 129 characters of two bytes", false, [&](Message& m) { m.message_id = umlauts + "x"; }},
         {"session id of 129 characters", false, [&](Message& m) { m.session_id = id_limit + "x"; }},
         {"partition key of 129 characters", false, [&](Message& m) { m.partition_key = id_limit + "x"; }},
-        {"body a little under 1 MiB", true, [](Message& m) { m.body.assign(limits::message_bytes_max - 100, 'b'); }},
+        {"body a little under 1 MiB", true,
+         [](Message& m) { m.body.assign(limits::message_bytes_max - 100, 'b'); }},
         {"body over 1 MiB", false, [](Message& m) { m.body.assign(limits::message_bytes_max + 1, 'b'); }},
         {"properties over 64 KiB", false,
          [](Message& m) { m.properties["p"] = std::string(limits::properties_bytes_max, 'p'); }},
@@ -149,7 +154,8 @@ TEST_P(MessageSourceContract, AcceptsADuplicateAndDropsItWithinTheWindow) {
     create("q", options);
     Message later = text_message("scheduled", "s");
     later.scheduled_at = subject->clock().now() + minutes(10);
-    const auto first = send("q", {text_message("1", "a"), text_message("2", "b"), text_message("3", "a"), later});
+    const auto first =
+        send("q", {text_message("1", "a"), text_message("2", "b"), text_message("3", "a"), later});
     ASSERT_EQ(first.size(), 4u);
     EXPECT_NE(first[0], 0);
     EXPECT_NE(first[1], 0);

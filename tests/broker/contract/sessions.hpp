@@ -168,7 +168,9 @@ TEST_P(SessionContract, ARenewedSessionHoldsAndItsMessagesWithIt) {
 }
 
 TEST_P(SessionContract, KeepsTheStateOfASession) {
-    const auto get = [&](const SessionLock& lock) { return loop.await(source().session_state(lock)).value(); };
+    const auto get = [&](const SessionLock& lock) {
+        return loop.await(source().session_state(lock)).value();
+    };
     const auto set = [&](const SessionLock& lock, std::optional<std::string> state) {
         return loop.await(source().set_session_state(lock, std::move(state)));
     };

@@ -72,7 +72,8 @@ TEST_P(MessageSourceContract, ADeferredMessageIsReceivedOnlyByItsNumber) {
     const Delivery one = receive_one("q");
     EXPECT_TRUE(defer(one, {{"waits for", std::string("b")}}));
     EXPECT_THAT(bodies(receive("q")), ElementsAre("b"));
-    EXPECT_EQ(error_of(receive_deferred("q", {one.sequence, one.sequence + 1})), Errc::not_found) << "all or none";
+    EXPECT_EQ(error_of(receive_deferred("q", {one.sequence, one.sequence + 1})), Errc::not_found)
+        << "all or none";
     auto got = receive_deferred("q", {one.sequence});
     ASSERT_TRUE(got);
     ASSERT_EQ(got->size(), 1u);

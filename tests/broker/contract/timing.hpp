@@ -48,6 +48,21 @@ TEST_P(MessageSourceContract, ARenewedLockHoldsAsLongAsItIsRenewed) {
     EXPECT_EQ(receive_one("q").delivery_count, 1);
 }
 
+TEST_P(MessageSourceContract, ALockRenewedTwiceAtTheSameMomentRunsOutOnce) {
+    EntityOptions options;
+    options.delivery_count_max = 2;
+    create("q", options);
+    send_texts("q", {"a"});
+    for (int delivery = 0; delivery < 2; ++delivery) {
+        const Delivery one = receive_one("q");
+        EXPECT_EQ(one.delivery_count, delivery);
+        EXPECT_TRUE(renew(one));
+        EXPECT_TRUE(renew(one));
+        pass(minutes(1));
+    }
+    EXPECT_EQ(receive(dead_letter_queue_of("q")).size(), 1u);
+}
+
 TEST_P(MessageSourceContract, AScheduledMessageComesAtItsTimeWithANewNumber) {
     create("q");
     Message later = text_message("later");
@@ -79,7 +94,8 @@ TEST_P(MessageSourceContract, CancelsScheduledMessagesAllOrNone) {
     Message later = text_message("later");
     later.scheduled_at = subject->clock().now() + minutes(5);
     const auto numbers = send("q", {later, later, text_message("now")});
-    EXPECT_EQ(error_of(loop.await(source().cancel_scheduled("q", {numbers[0], numbers[2]}))), Errc::not_found);
+    EXPECT_EQ(error_of(loop.await(source().cancel_scheduled("q", {numbers[0], numbers[2]}))),
+              Errc::not_found);
     EXPECT_EQ(peek("q").size(), 3u);
     EXPECT_TRUE(loop.await(source().cancel_scheduled("q", {numbers[0], numbers[1], numbers[0]})));
     EXPECT_THAT(bodies(peek("q")), ElementsAre("now"));
@@ -132,7 +148,8 @@ TEST_P(MessageSourceContract, ALockedMessageExpiresWhenItIsUnlockedAndADeferredO
     EXPECT_THAT(receive("q"), IsEmpty());
     pass(seconds(30));
     EXPECT_THAT(bodies(peek("q")), ElementsAre("deferred"));
-    EXPECT_THAT(bodies(receive(dead_letter_queue_of("q"))), testing::UnorderedElementsAre("abandoned", "timed out"));
+    EXPECT_THAT(bodies(receive(dead_letter_queue_of("q"))),
+                testing::UnorderedElementsAre("abandoned", "timed out"));
     EXPECT_TRUE(receive_deferred("q", {all[3].sequence}));
 }
 

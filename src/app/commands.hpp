@@ -1,0 +1,99 @@
+// The commands. Each returns its exit code: 0 done, 1 failed; what went wrong is one line on standard error.
+#pragma once
+
+#include "app/client.hpp"
+#include "app/terminal.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace millrace::app {
+
+struct ServeOptions {
+    std::string config;
+    std::string data;
+    std::string listen;
+};
+int serve(const ServeOptions& options);
+
+struct DemoOptions {
+    bool once = false;
+    std::string data;      ///< empty: a temporary folder that goes away at the end
+    std::string listen;    ///< empty: 127.0.0.1:8080, or a free port if that is taken
+};
+int demo(const DemoOptions& options);
+
+/// What the commands that talk to a server have in common.
+struct ClientOptions {
+    std::string server;
+    bool json = false;
+};
+
+struct IngestOptions {
+    std::vector<std::string> paths;
+    std::string category;
+    std::string id_prefix;
+    bool wait = false;
+    std::size_t parallel = 8;
+};
+int ingest(const ClientOptions& client, const IngestOptions& options);
+
+struct SearchOptions {
+    std::vector<std::string> words;
+    std::int64_t top = 5;
+    std::string mode;
+    std::string category;
+    std::int64_t per_document = 0;
+};
+int search(const ClientOptions& client, const SearchOptions& options);
+
+struct QueueOptions {
+    std::string name;
+    std::string state;
+    std::int64_t limit = 20;
+    std::string reason;
+    std::string message_id;
+    std::string rate;       ///< "10/s" or "10"
+    bool dry_run = false;
+};
+int queue_list(const ClientOptions& client, const QueueOptions& options);
+int queue_show(const ClientOptions& client, const QueueOptions& options);
+int queue_peek(const ClientOptions& client, const QueueOptions& options);
+int dead_letters_list(const ClientOptions& client, const QueueOptions& options);
+int dead_letters_show(const ClientOptions& client, const QueueOptions& options);
+int dead_letters_redrive(const ClientOptions& client, const QueueOptions& options);
+int dead_letters_drop(const ClientOptions& client, const QueueOptions& options);
+
+struct SimulateOptions {
+    std::string listen = "127.0.0.1:8090";
+    std::int64_t tokens_per_minute = 0;
+    std::int64_t requests_per_minute = 0;
+    std::int64_t latency_ms = 0;
+    std::int64_t jitter_ms = 0;
+    std::string faults;
+    std::string key;
+    std::string model;
+    std::int64_t dimensions = 1536;
+    std::uint64_t seed = 1;
+    bool azure = false;
+};
+int simulate(const SimulateOptions& options);
+
+struct ConfigOptions {
+    std::string config;
+    bool json = false;
+};
+int config_check(const ConfigOptions& options);
+int config_print(const ConfigOptions& options);
+int config_reference(const ConfigOptions& options);
+
+/// Prints "millrace: why" on standard error; answers 1.
+int fail(std::string_view why);
+
+/// Runs `work` with a client for `options` on an I/O context of its own and answers its exit code.
+int with_client(const ClientOptions& options,
+                const std::function<asio::awaitable<Result<int>>(Client&)>& work);
+
+}  // namespace millrace::app

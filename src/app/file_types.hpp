@@ -1,0 +1,20 @@
+// Which files can become documents, told by their names.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace millrace::app {
+
+/// The media type of a file that can be ingested, by its extension; "" for any other.
+std::string media_type_of(const std::filesystem::path& file);
+
+/// True for names that a walk passes over without a word: hidden files and folders, editors' backups and part
+/// files.
+bool is_hidden(const std::filesystem::path& file);
+
+/// The extensions, for messages: ".txt, .md, …".
+std::string known_extensions();
+
+}  // namespace millrace::app
