@@ -129,6 +129,58 @@ TEST_P(Swap, NoSearchEverSeesAMixOrNothing) {
 
 INSTANTIATE_TEST_SUITE_P(ScannedOrInAGraph, Swap, ::testing::Values(300'000, 10));
 
+class Cancelled : public IndexFixture {
+  protected:
+    /// Runs `work` and cancels it after `time`; true if it ended by itself.
+    bool run_for(asio::awaitable<void> work, std::chrono::microseconds time) {
+        auto limited = [](asio::awaitable<void> inner,
+                          std::chrono::microseconds limit) -> asio::awaitable<bool> {
+            bool ended = false;
+            try {
+                ended = co_await with_deadline(std::move(inner), limit);
+            } catch (const boost::system::system_error&) {
+                // Cancelled, and passed on.
+            }
+            co_return ended;
+        };
+        return run(limited(std::move(work), time));
+    }
+};
+
+TEST_F(Cancelled, CallsLeaveNothingBehind) {
+    std::vector<std::string> texts;
+    for (int i = 0; i < 600; ++i) texts.push_back("passage " + std::to_string(i));
+    put(version("a", 1), texts);
+    texts[0] = "changed";
+    stage(version("a", 2), texts);
+    auto publish = [this]() -> asio::awaitable<void> {
+        const DocumentVersion second = version("a", 2);
+        AlsoWrite nothing;
+        auto published = co_await index_->publish(second, std::move(nothing));
+        EXPECT_TRUE(published);
+    };
+    auto look = [this]() -> asio::awaitable<void> {
+        SearchRequest wanted = request("passage");
+        auto hits = co_await index_->search(std::move(wanted));
+        EXPECT_TRUE(hits);
+        EXPECT_EQ(hits->size(), 10u);
+    };
+    const std::size_t bytes = index_->stats().bytes;
+    for (int time = 0; time < 100; ++time) {
+        run_for(look(), std::chrono::microseconds(20 * time));
+        if (time % 10 == 0) run_for(publish(), std::chrono::microseconds(5 * time));
+    }
+    ASSERT_TRUE(run(index_->publish(version("a", 2), {})));
+    put(version("b"), {"another"});
+    EXPECT_EQ(index_->stats().chunks, 601u);
+    EXPECT_EQ(index_->stats().bytes, bytes);
+    EXPECT_EQ(number("SELECT count(*) FROM version"), 2) << "a later call purges what a cancelled one left";
+    EXPECT_EQ(number("SELECT count(*) FROM chunk"), 601);
+    SearchRequest all = request("passage", Mode::vector);
+    all.top = 1000;
+    EXPECT_EQ(search(all).size(), 601u);
+}
+
 class RolledBackPublish : public IndexFixture {
   protected:
     // The group's transaction ends before its time: SQLite refuses the rest, and nothing of the group is
