@@ -172,7 +172,7 @@ class ServerEngine final : public RetrievalEngine {
                                                 std::chrono::seconds(120));
             if (answer.status != 202) throw std::runtime_error("POST /v1/documents: " + answer.body);
             const json::value accepted = json::parse(answer.body);
-            for (const auto& one : list_of(accepted))
+            for (const auto& one : accepted.as_array())
                 operations.emplace_back(one.at("operation").as_string());
         }
         for (std::size_t i = 0; i < operations.size(); ++i) {
@@ -199,11 +199,6 @@ class ServerEngine final : public RetrievalEngine {
     }
 
   private:
-    static const json::array& list_of(const json::value& accepted) {
-        if (accepted.is_array()) return accepted.as_array();
-        return accepted.as_object().begin()->value().as_array();
-    }
-
     asio::awaitable<void> wait_for(const std::string& operation) {
         for (;;) {
             auto answer = co_await client_.get("/v1/operations/" + operation + "?wait=30");

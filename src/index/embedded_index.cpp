@@ -86,11 +86,14 @@ class EmbeddedIndex final : public Index {
 
   private:
     asio::awaitable<void> load_group(std::shared_ptr<const std::vector<LiveVersion>> group);
-    asio::awaitable<VersionState*> load(std::int64_t version, const std::string& model,
+    asio::awaitable<LoadedVersion> load(std::int64_t version, const std::string& model,
                                         const std::string& category);
     asio::awaitable<Result<Published>> change(std::shared_ptr<ChangeCommand> command);
-    asio::awaitable<void> purge(std::vector<std::int64_t> versions);
-    asio::awaitable<void> purge_sometime(std::vector<std::int64_t> versions);
+    void to_purge(const std::vector<std::int64_t>& versions) {
+        unpurged_.insert(unpurged_.end(), versions.begin(), versions.end());
+    }
+    asio::awaitable<void> purge();
+    asio::awaitable<void> purge_sometime();
     asio::awaitable<std::vector<Candidate>> find_vectors(const SearchRequest& request, Stamp state,
                                                          std::size_t count);
 
@@ -107,8 +110,8 @@ class EmbeddedIndex final : public Index {
 
 asio::awaitable<void> EmbeddedIndex::open() {
     auto find_orphans = [](store::Connection& database) { return orphans(database); };
-    auto dead = co_await database_.read(std::move(find_orphans));
-    co_await purge(std::move(dead));
+    unpurged_ = co_await database_.read(std::move(find_orphans));
+    co_await purge();
 
     auto find_live = [](store::Connection& database) { return read_live_versions(database); };
     const auto live = co_await database_.read(std::move(find_live));
@@ -193,7 +196,8 @@ asio::awaitable<Result<Staged>> EmbeddedIndex::stage(DocumentVersion version, st
         if (!missing) co_return missing.error();
         start->done.missing.insert(start->done.missing.end(), missing->begin(), missing->end());
     }
-    co_await purge_sometime(std::move(start->parked));
+    to_purge(start->parked);
+    co_await purge_sometime();
     co_return std::move(start->done);
 }
 
@@ -229,16 +233,16 @@ asio::awaitable<Result<std::size_t>> EmbeddedIndex::put_vectors(std::string docu
 }
 
 // The vectors are in memory before the command that makes them seen, which so stays short.
-asio::awaitable<VersionState*> EmbeddedIndex::load(std::int64_t version, const std::string& model,
+asio::awaitable<LoadedVersion> EmbeddedIndex::load(std::int64_t version, const std::string& model,
                                                    const std::string& category) {
-    VersionState* state = tables_.create(version, category);
+    LoadedVersion loaded(tables_, tables_.create(version, category));
     for (std::size_t first = 0;; first += kVectorsPerRead) {
         auto work = [version, first](store::Connection& database) {
             return read_vectors(database, version, first, kVectorsPerRead);
         };
         const QuantizedRows rows = co_await database_.read(std::move(work));
-        tables_.add(state, model, rows);
-        if (rows.size() < kVectorsPerRead) co_return state;
+        tables_.add(loaded.get(), model, rows);
+        if (rows.size() < kVectorsPerRead) co_return std::move(loaded);
     }
 }
 
@@ -254,8 +258,8 @@ asio::awaitable<Result<Published>> EmbeddedIndex::change(std::shared_ptr<ChangeC
     }
     const bool committed = !failure && published.has_value();
     versions_.settle(command->stamp, committed);
-    if (!committed || published->unchanged) tables_.drop(command->born);
     if (failure) std::rethrow_exception(failure);
+    if (committed) to_purge(published->superseded);
     if (committed && published->was_live) {
         stats_.documents -= 1;
         stats_.chunks -= published->live_chunks_removed;
@@ -269,20 +273,21 @@ asio::awaitable<Result<std::size_t>> EmbeddedIndex::publish(DocumentVersion vers
     };
     const auto row = co_await database_.read(std::move(find));
     if (!row) co_return Error{Errc::not_found, "this version of document " + version.id + " is gone"};
-    VersionState* state = nullptr;
-    if (!row->live) state = co_await load(row->id, row->model, row->category);
+    LoadedVersion loaded;
+    if (!row->live) loaded = co_await load(row->id, row->model, row->category);
 
     auto write_rows = [version, id = row->id](store::Connection& database, Stamp stamp) {
         return publish_rows(database, version, id, stamp);
     };
     auto command =
-        std::make_shared<ChangeCommand>(ChangeCommand{versions_, write_rows, std::move(with), state});
+        std::make_shared<ChangeCommand>(ChangeCommand{versions_, write_rows, std::move(with), loaded.get()});
     auto published = co_await change(std::move(command));
     if (!published) co_return published.error();
     if (!published->unchanged) {
+        loaded.keep();
         stats_.documents += 1;
         stats_.chunks += published->chunks;
-        co_await purge_sometime(std::move(published->superseded));
+        co_await purge_sometime();
     }
     co_return published->chunks;
 }
@@ -294,9 +299,8 @@ asio::awaitable<Result<void>> EmbeddedIndex::discard(std::string document, std::
     };
     const auto parked = co_await database_.write(std::move(work));
     if (!parked) co_return parked.error();
-    std::vector<std::int64_t> versions;
-    if (*parked != 0) versions.push_back(*parked);
-    co_await purge(std::move(versions));
+    if (*parked != 0) to_purge({*parked});
+    co_await purge();
     co_return Result<void>();
 }
 
@@ -308,27 +312,26 @@ asio::awaitable<Result<void>> EmbeddedIndex::remove(std::string document, AlsoWr
     auto command = std::make_shared<ChangeCommand>(ChangeCommand{versions_, write_rows, std::move(with)});
     auto removed = co_await change(std::move(command));
     if (!removed) co_return removed.error();
-    co_await purge(std::move(removed->superseded));
+    co_await purge();
     co_return Result<void>();
 }
 
 // What was to be done is done: rows that nobody sees must not make it fail.
-asio::awaitable<void> EmbeddedIndex::purge_sometime(std::vector<std::int64_t> versions) {
+asio::awaitable<void> EmbeddedIndex::purge_sometime() {
     try {
-        co_await purge(std::move(versions));
+        co_await purge();
     } catch (const MachineError&) {
         // They are tried again with the next purge, and at the next start.
     }
 }
 
 // Throws MachineError; what is left then is tried again with the next purge, and at the next start.
-asio::awaitable<void> EmbeddedIndex::purge(std::vector<std::int64_t> versions) {
-    versions.insert(versions.end(), unpurged_.begin(), unpurged_.end());
-    unpurged_.clear();
+asio::awaitable<void> EmbeddedIndex::purge() {
+    std::vector<std::int64_t> versions = std::exchange(unpurged_, {});
     if (versions.empty()) co_return;
-    co_await searches_->older_have_ended();
-    for (const std::int64_t version : versions) tables_.drop(versions_.take(version));
     try {
+        co_await searches_->older_have_ended();
+        for (const std::int64_t version : versions) tables_.drop(versions_.take(version));
         for (; !versions.empty(); versions.pop_back()) {
             for (bool done = false; !done;) {
                 auto work = [version = versions.back()](store::Connection& database) -> Result<bool> {
@@ -339,7 +342,7 @@ asio::awaitable<void> EmbeddedIndex::purge(std::vector<std::int64_t> versions) {
             }
         }
     } catch (...) {
-        unpurged_.insert(unpurged_.end(), versions.begin(), versions.end());
+        to_purge(versions);
         throw;
     }
 }

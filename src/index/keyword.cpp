@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <unordered_set>
 
 namespace millrace::index {
 
@@ -37,21 +39,39 @@ bool in_word(char c) {
            (static_cast<unsigned char>(c) >= 0x80);
 }
 
+/// The kQueryWordsMax longest of `words`, in their order.
+std::vector<std::string> longest(std::vector<std::string> words) {
+    if (words.size() <= kQueryWordsMax) return words;
+    std::vector<std::size_t> lengths;
+    for (const std::string& word : words) lengths.push_back(word.size());
+    std::nth_element(lengths.begin(), lengths.begin() + (kQueryWordsMax - 1), lengths.end(),
+                     std::greater<>());
+    const std::size_t shortest = lengths[kQueryWordsMax - 1];
+    const auto longer = static_cast<std::size_t>(std::count_if(
+        words.begin(), words.end(), [&](const std::string& word) { return word.size() > shortest; }));
+    std::size_t room = kQueryWordsMax - longer;
+    std::erase_if(words, [&](const std::string& word) {
+        if (word.size() != shortest) return word.size() < shortest;
+        return room == 0 || room-- == 0;
+    });
+    return words;
+}
+
 }  // namespace
 
 std::vector<std::string> query_words(std::string_view query) {
     std::vector<std::string> all;
-    for (std::size_t at = 0; at < query.size() && all.size() < kQueryWordsMax;) {
+    std::unordered_set<std::string> known;
+    for (std::size_t at = 0; at < query.size();) {
         std::string word;
         while (at < query.size() && !in_word(query[at])) ++at;
         while (at < query.size() && in_word(query[at])) word += lower(query[at++]);
-        if (!word.empty() && std::find(all.begin(), all.end(), word) == all.end())
-            all.push_back(std::move(word));
+        if (!word.empty() && known.insert(word).second) all.push_back(std::move(word));
     }
     std::vector<std::string> kept;
     std::copy_if(all.begin(), all.end(), std::back_inserter(kept),
                  [](const std::string& word) { return !is_stop_word(word); });
-    return kept.empty() ? all : kept;
+    return longest(kept.empty() ? std::move(all) : std::move(kept));
 }
 
 std::string match_expression(const std::vector<std::string>& words, bool all) {

@@ -1,5 +1,7 @@
 #include "index/scanner.hpp"
 
+#include <boost/asio/this_coro.hpp>
+
 #include <algorithm>
 #include <exception>
 #include <thread>
@@ -56,7 +58,11 @@ asio::awaitable<std::vector<Candidate>> Scanner::scan_all(std::shared_ptr<const 
         ++parts->running;
         asio::co_spawn(executor_, pool_.run(std::move(work)), std::move(on_end));
     }
+    // A caller that is cancelled waits too: what the threads look at must not change under them.
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
     while (parts->running > 0) co_await parts->ended.wait();
+    co_await asio::this_coro::throw_if_cancelled(throws);
     if (parts->failure) std::rethrow_exception(parts->failure);
     co_return merge(std::move(parts->found), plan->query.count);
 }

@@ -15,7 +15,7 @@ class Scanner {
     /// Up to `threads` threads of `pool` scan at once for one search (0: the machine's cores, less one).
     Scanner(CpuPool& pool, asio::any_io_executor executor, unsigned threads);
 
-    /// The best rows by 8-bit scores, best first. The plan's vector must live until the answer.
+    /// The best rows by 8-bit scores, best first.
     asio::awaitable<std::vector<Candidate>> find(ScanPlan plan);
 
   private:

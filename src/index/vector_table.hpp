@@ -70,7 +70,7 @@ struct TableView {
 
 /// What a scan looks for.
 struct VectorQuery {
-    std::span<const float> vector;  ///< as long as the table's `dimensions`
+    std::vector<float> vector;  ///< as long as the table's `dimensions`
     Stamp state = 0;
     std::uint32_t category = kAnyCategory;
     std::size_t count = 0;          ///< candidates wanted at most

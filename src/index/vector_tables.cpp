@@ -11,6 +11,10 @@ constexpr std::size_t kEffortMax = 4000;
 
 }  // namespace
 
+LoadedVersion::~LoadedVersion() {
+    if (version_ != nullptr) tables_->drop(version_);
+}
+
 VectorTables::Table& VectorTables::table(const std::string& model, std::size_t dimensions) {
     Table& found = tables_[{model, dimensions}];
     if (!found.vectors) found.vectors = std::make_shared<VectorTable>(dimensions);
@@ -44,7 +48,7 @@ void VectorTables::drop(VersionState* version) {
     versions_.recycle(version);
 }
 
-ScanPlan VectorTables::plan(const std::string& model, std::span<const float> vector, Stamp state,
+ScanPlan VectorTables::plan(const std::string& model, const std::vector<float>& vector, Stamp state,
                             const std::string& category, std::size_t count) {
     const auto found = tables_.find({model, vector.size()});
     if (found == tables_.end()) return {};

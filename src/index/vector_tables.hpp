@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace millrace::index {
@@ -19,6 +20,31 @@ struct ScanPlan {
     VectorQuery query;
     /// Rows to look up in the view's graph; 0: scan.
     std::size_t effort = 0;
+};
+
+class VectorTables;
+
+/// A version in memory that goes again with its owner, unless it is kept.
+class LoadedVersion {
+  public:
+    LoadedVersion() = default;
+    LoadedVersion(VectorTables& tables, VersionState* version) : tables_(&tables), version_(version) {}
+    ~LoadedVersion();
+    LoadedVersion(LoadedVersion&& other) noexcept
+        : tables_(other.tables_), version_(std::exchange(other.version_, nullptr)) {}
+    LoadedVersion& operator=(LoadedVersion&& other) noexcept {
+        std::swap(tables_, other.tables_);
+        std::swap(version_, other.version_);
+        return *this;
+    }
+
+    /// Null if there is none.
+    VersionState* get() const noexcept { return version_; }
+    void keep() noexcept { version_ = nullptr; }
+
+  private:
+    VectorTables* tables_ = nullptr;
+    VersionState* version_ = nullptr;
 };
 
 /// One table for each model and length of vector. For the I/O thread.
@@ -42,8 +68,8 @@ class VectorTables {
     void drop(VersionState* version);
 
     /// How to find the `count` vectors of `model` nearest to `vector` that a search of `state` sees, in
-    /// `category` if it isn't empty. A view without rows: there are none. `vector` must outlive the plan.
-    ScanPlan plan(const std::string& model, std::span<const float> vector, Stamp state,
+    /// `category` if it isn't empty. A view without rows: there are none.
+    ScanPlan plan(const std::string& model, const std::vector<float>& vector, Stamp state,
                   const std::string& category, std::size_t count);
 
     std::size_t bytes() const noexcept;

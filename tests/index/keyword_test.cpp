@@ -26,10 +26,16 @@ TEST(QueryWords, KeepsWhatCarriesMeaning) {
     for (const auto& [query, expected] : cases) EXPECT_EQ(query_words(query), expected) << query;
 }
 
-TEST(QueryWords, LooksUpABoundedNumber) {
-    std::string query;
-    for (int i = 0; i < 500; ++i) query += "w" + std::to_string(i) + ' ';
-    EXPECT_EQ(query_words(query).size(), kQueryWordsMax);
+TEST(QueryWords, OfTooManyKeepsTheLongestInTheirOrder) {
+    std::string query = "tiny ";
+    for (int i = 0; i < 100; ++i) query += "word" + std::to_string(100 + i) + ' ';
+    query += "stretched-expression";
+    const Words words = query_words(query);
+    ASSERT_EQ(words.size(), kQueryWordsMax);
+    EXPECT_EQ(words.front(), "word100");
+    EXPECT_EQ(words[kQueryWordsMax - 3], "word129");
+    EXPECT_EQ(words[kQueryWordsMax - 2], "stretched");
+    EXPECT_EQ(words.back(), "expression");
 }
 
 TEST(MatchExpression, QuotesEveryWord) {

@@ -79,6 +79,22 @@ class Swap : public IndexFixture, public ::testing::WithParamInterface<std::size
         co_return true;
     }
 
+    /// Keeps the pool and a reader busy, so that versions change between the steps of a search.
+    asio::awaitable<void> get_in_the_way() {
+        const std::string bytes(300'000, 'x');
+        while (!done_) {
+            auto hash = [&bytes] { return sha256(bytes); };
+            co_await pool_->run(std::move(hash));
+            auto count = [](store::Connection& database) {
+                return database.integer(
+                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
+                    " SELECT count(*) FROM n");
+            };
+            co_await database_->read(std::move(count));
+        }
+        --lookers_;
+    }
+
     void start_looking(const std::string& id, Mode mode, const std::string& category) {
         ++lookers_;
         asio::co_spawn(io_, look(id, mode, category), asio::detached);
@@ -97,6 +113,10 @@ TEST_P(Swap, NoSearchEverSeesAMixOrNothing) {
         start_looking("moving", mode, "");
         start_looking("moving", mode, "moving");
     }
+    for (int i = 0; i < 4; ++i) {
+        ++lookers_;
+        asio::co_spawn(io_, get_in_the_way(), asio::detached);
+    }
     EXPECT_TRUE(run(swap_many(200)));
     io_.restart();
     while (lookers_ > 0) io_.run_one();
@@ -108,6 +128,58 @@ TEST_P(Swap, NoSearchEverSeesAMixOrNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(ScannedOrInAGraph, Swap, ::testing::Values(300'000, 10));
+
+class Cancelled : public IndexFixture {
+  protected:
+    /// Runs `work` and cancels it after `time`; true if it ended by itself.
+    bool run_for(asio::awaitable<void> work, std::chrono::microseconds time) {
+        auto limited = [](asio::awaitable<void> inner,
+                          std::chrono::microseconds limit) -> asio::awaitable<bool> {
+            bool ended = false;
+            try {
+                ended = co_await with_deadline(std::move(inner), limit);
+            } catch (const boost::system::system_error&) {
+                // Cancelled, and passed on.
+            }
+            co_return ended;
+        };
+        return run(limited(std::move(work), time));
+    }
+};
+
+TEST_F(Cancelled, CallsLeaveNothingBehind) {
+    std::vector<std::string> texts;
+    for (int i = 0; i < 600; ++i) texts.push_back("passage " + std::to_string(i));
+    put(version("a", 1), texts);
+    texts[0] = "changed";
+    stage(version("a", 2), texts);
+    auto publish = [this]() -> asio::awaitable<void> {
+        const DocumentVersion second = version("a", 2);
+        AlsoWrite nothing;
+        auto published = co_await index_->publish(second, std::move(nothing));
+        EXPECT_TRUE(published);
+    };
+    auto look = [this]() -> asio::awaitable<void> {
+        SearchRequest wanted = request("passage");
+        auto hits = co_await index_->search(std::move(wanted));
+        EXPECT_TRUE(hits);
+        EXPECT_EQ(hits->size(), 10u);
+    };
+    const std::size_t bytes = index_->stats().bytes;
+    for (int time = 0; time < 100; ++time) {
+        run_for(look(), std::chrono::microseconds(20 * time));
+        if (time % 10 == 0) run_for(publish(), std::chrono::microseconds(5 * time));
+    }
+    ASSERT_TRUE(run(index_->publish(version("a", 2), {})));
+    put(version("b"), {"another"});
+    EXPECT_EQ(index_->stats().chunks, 601u);
+    EXPECT_EQ(index_->stats().bytes, bytes);
+    EXPECT_EQ(number("SELECT count(*) FROM version"), 2) << "a later call purges what a cancelled one left";
+    EXPECT_EQ(number("SELECT count(*) FROM chunk"), 601);
+    SearchRequest all = request("passage", Mode::vector);
+    all.top = 1000;
+    EXPECT_EQ(search(all).size(), 601u);
+}
 
 class RolledBackPublish : public IndexFixture {
   protected:
