@@ -42,6 +42,14 @@ asio::awaitable<ClientConnection::Error_code> ClientConnection::connect_socket(c
         const tcp::endpoint endpoint(address, url.port);
         auto [failed] = co_await socket_.async_connect(endpoint, kToken);
         error = failed;
+    } else if (url.host == "localhost") {
+        // RFC 6761, section 6.3: always this machine, whether a name service knows it or not.
+        const std::array<tcp::endpoint, 2> loopback{
+            tcp::endpoint(asio::ip::address_v4::loopback(), url.port),
+            tcp::endpoint(asio::ip::address_v6::loopback(), url.port)};
+        auto [failed, endpoint] = co_await asio::async_connect(socket_, loopback, kToken);
+        (void)endpoint;
+        error = failed;
     } else {
         const std::string service = std::to_string(url.port);
         auto [unknown, found] = co_await resolver_.async_resolve(url.host, service, kToken);
