@@ -7,6 +7,10 @@
 #include <bit>
 #include <cassert>
 #include <cmath>
+#include <new>
+
+// The same bits on every machine: no processor fuses a multiplication and an addition into one here.
+#pragma GCC optimize("fp-contract=off")
 
 namespace millrace::provider {
 

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <cstdint>
 
-// Built for several instruction sets, picked at start. None of them fuses a multiplication and an addition by
-// itself
-// (-ffp-contract=off comes with -std=c++20), so all give the same bits.
+// Built for several instruction sets, picked at start. None may fuse a multiplication and an addition by
+// itself, so that all give the same bits.
+#pragma GCC optimize("fp-contract=off")
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)  // whose runtime starts after the pick
 #define MILLRACE_CLONES [[gnu::target_clones("avx512f", "avx2", "default"), gnu::optimize("O3")]]
 #else

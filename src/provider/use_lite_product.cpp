@@ -140,25 +140,30 @@ void run_all_avx2(const Tile& tile, std::size_t rows, std::index_sequence<R...>)
 }
 #endif
 
-using RunRows = void (*)(const Tile&, std::size_t rows);
-
-RunRows rows_for_this_processor() {
+void run_rows(Instructions instructions, const Tile& tile, std::size_t rows) {
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx512f")) {
-        return [](const Tile& tile, std::size_t rows) {
-            run_all_avx512(tile, rows, std::make_index_sequence<12>());
-        };
-    }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        return [](const Tile& tile, std::size_t rows) {
-            run_all_avx2(tile, rows, std::make_index_sequence<6>());
-        };
-    }
+    if (instructions == Instructions::avx512)
+        return run_all_avx512(tile, rows, std::make_index_sequence<12>());
+    if (instructions == Instructions::avx2_fma)
+        return run_all_avx2(tile, rows, std::make_index_sequence<6>());
 #endif
-    return [](const Tile& tile, std::size_t rows) { run_tiles(std::array<RunTile, 1>{run_row}, tile, rows); };
+    run_tiles(std::array<RunTile, 1>{run_row}, tile, rows);
+}
+
+Instructions detect() {
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx512f")) return Instructions::avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Instructions::avx2_fma;
+#endif
+    return Instructions::portable;
 }
 
 }  // namespace
+
+Instructions best_instructions() noexcept {
+    static const Instructions best = detect();
+    return best;
+}
 
 void PackedMatrix::resize(std::size_t inner, std::size_t columns) {
     inner_ = inner;
@@ -192,20 +197,21 @@ void PackedMatrix::pack_transposed(const float* matrix, std::size_t stride, std:
 }
 
 void multiply(const float* left, std::size_t left_stride, std::size_t rows, const PackedMatrix& right,
-              std::span<const float> bias, Finish finish, float* result, std::size_t result_stride) {
+              std::span<const float> bias, Finish finish, float* result, std::size_t result_stride,
+              Instructions instructions) {
+    assert(instructions <= best_instructions());
     assert(bias.empty() || bias.size() == right.panels() * kPanelColumns);
-    static const RunRows run_rows = rows_for_this_processor();
     for (std::size_t p = 0; p < right.panels(); ++p) {
         const std::size_t column = p * kPanelColumns;
-        run_rows({.left = left,
-                  .left_stride = left_stride,
-                  .panel = right.panel(p),
-                  .inner = right.inner(),
-                  .bias = bias.empty() ? nullptr : bias.data() + column,
-                  .finish = finish,
-                  .result = result + column,
-                  .result_stride = result_stride},
-                 rows);
+        const Tile tile{.left = left,
+                        .left_stride = left_stride,
+                        .panel = right.panel(p),
+                        .inner = right.inner(),
+                        .bias = bias.empty() ? nullptr : bias.data() + column,
+                        .finish = finish,
+                        .result = result + column,
+                        .result_stride = result_stride};
+        run_rows(instructions, tile, rows);
     }
 }
 

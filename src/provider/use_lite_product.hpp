@@ -38,13 +38,21 @@ class PackedMatrix {
     std::vector<Line> lines_;
 };
 
+/// What a processor can do, each better than the one before.
+enum class Instructions { portable, avx2_fma, avx512 };
+
+/// The best that this one has.
+Instructions best_instructions() noexcept;
+
 /// What happens to a sum before it is stored.
 enum class Finish { store, add, relu };
 
 /// `result` = `left` · `right` + `bias`, or with Finish::add that much more, or with Finish::relu no less
 /// than 0. `left` has `rows` rows of `right.inner()` floats, `left_stride` apart; `result` has as many,
 /// `result_stride` apart, of `right.panels()` * 32 floats. `bias` has a float per column, or is empty.
+/// `instructions` are no more than `best_instructions()`.
 void multiply(const float* left, std::size_t left_stride, std::size_t rows, const PackedMatrix& right,
-              std::span<const float> bias, Finish finish, float* result, std::size_t result_stride);
+              std::span<const float> bias, Finish finish, float* result, std::size_t result_stride,
+              Instructions instructions = best_instructions());
 
 }  // namespace millrace::provider

@@ -28,27 +28,56 @@ double naive(const std::vector<float>& a, const std::vector<float>& b, std::size
     return sum;
 }
 
-TEST(Product, MultipliesMatricesOfAnyShape) {
-    for (const std::size_t rows : {1u, 5u, 6u, 7u, 12u, 13u, 31u}) {
-        for (const std::size_t inner : {1u, 16u, 129u}) {
-            for (const std::size_t columns : {1u, 32u, 33u, 64u}) {
-                const auto a = random_numbers(rows * inner, 1);
-                const auto b = random_numbers(inner * columns, 2);
-                PackedMatrix packed;
-                packed.pack(b.data(), columns, inner, columns);
-                const std::size_t stride = packed.panels() * kPanelColumns;
-                std::vector<float> result(rows * stride, -1);
-                multiply(a.data(), inner, rows, packed, {}, Finish::store, result.data(), stride);
-                for (std::size_t row = 0; row < rows; ++row) {
-                    for (std::size_t column = 0; column < stride; ++column) {
-                        const double expected =
-                            column < columns ? naive(a, b, inner, columns, row, column) : 0;
-                        ASSERT_NEAR(result[row * stride + column], expected, 1e-4)
-                            << rows << "x" << inner << "x" << columns << " at " << row << ", " << column;
-                    }
+/// What this processor can run.
+std::vector<Instructions> all_instructions() {
+    std::vector<Instructions> all = {Instructions::portable};
+    if (best_instructions() >= Instructions::avx2_fma) all.push_back(Instructions::avx2_fma);
+    if (best_instructions() >= Instructions::avx512) all.push_back(Instructions::avx512);
+    return all;
+}
+
+void expect_product(Instructions instructions, std::size_t rows, std::size_t inner, std::size_t columns) {
+    const auto a = random_numbers(rows * inner, 1);
+    const auto b = random_numbers(inner * columns, 2);
+    PackedMatrix packed;
+    packed.pack(b.data(), columns, inner, columns);
+    const std::size_t stride = packed.panels() * kPanelColumns;
+    std::vector<float> result(rows * stride, -1);
+    multiply(a.data(), inner, rows, packed, {}, Finish::store, result.data(), stride, instructions);
+    for (std::size_t row = 0; row < rows; ++row) {
+        for (std::size_t column = 0; column < stride; ++column) {
+            const double expected = column < columns ? naive(a, b, inner, columns, row, column) : 0;
+            ASSERT_NEAR(result[row * stride + column], expected, 1e-4)
+                << rows << "x" << inner << "x" << columns << " at " << row << ", " << column;
+        }
+    }
+}
+
+TEST(Product, MultipliesMatricesOfAnyShapeOnAnyProcessor) {
+    for (const Instructions instructions : all_instructions()) {
+        for (const std::size_t rows : {1u, 5u, 6u, 7u, 12u, 13u, 31u}) {
+            for (const std::size_t inner : {1u, 16u, 129u}) {
+                for (const std::size_t columns : {1u, 32u, 33u, 64u}) {
+                    expect_product(instructions, rows, inner, columns);
                 }
             }
         }
+    }
+}
+
+TEST(Product, ProcessorsWithFmaAgreeOnEveryBit) {
+    if (best_instructions() < Instructions::avx512) GTEST_SKIP() << "this processor has one kind only";
+    const auto a = random_numbers(17 * 300, 8);
+    const auto b = random_numbers(300 * 96, 9);
+    const auto bias = random_numbers(96, 10);
+    PackedMatrix packed;
+    packed.pack(b.data(), 96, 300, 96);
+    for (const Finish finish : {Finish::store, Finish::add, Finish::relu}) {
+        auto one = random_numbers(17 * 96, 11);
+        auto other = one;
+        multiply(a.data(), 300, 17, packed, bias, finish, one.data(), 96, Instructions::avx2_fma);
+        multiply(a.data(), 300, 17, packed, bias, finish, other.data(), 96, Instructions::avx512);
+        EXPECT_EQ(one, other);
     }
 }
 
@@ -73,12 +102,14 @@ TEST(Product, ARowHasTheSameBitsWhateverRowsAreBesideIt) {
     const auto b = random_numbers(inner * 64, 5);
     PackedMatrix packed;
     packed.pack(b.data(), 64, inner, 64);
-    std::vector<float> all(64 * 64);
-    multiply(a.data(), inner, 64, packed, {}, Finish::store, all.data(), 64);
-    for (std::size_t rows = 1; rows < 64; ++rows) {
-        std::vector<float> some(rows * 64);
-        multiply(a.data(), inner, rows, packed, {}, Finish::store, some.data(), 64);
-        ASSERT_TRUE(std::equal(some.begin(), some.end(), all.begin())) << rows;
+    for (const Instructions instructions : all_instructions()) {
+        std::vector<float> all(64 * 64);
+        multiply(a.data(), inner, 64, packed, {}, Finish::store, all.data(), 64, instructions);
+        for (std::size_t rows = 1; rows < 64; ++rows) {
+            std::vector<float> some(rows * 64);
+            multiply(a.data(), inner, rows, packed, {}, Finish::store, some.data(), 64, instructions);
+            ASSERT_TRUE(std::equal(some.begin(), some.end(), all.begin())) << rows;
+        }
     }
 }
 
@@ -89,15 +120,16 @@ TEST(Product, FinishesAsTold) {
     const std::vector<float> bias(32, 0.5f);
     PackedMatrix packed;
     packed.pack(b.data(), 32, 2, 32);
-    std::vector<float> result(32, 10);
-    multiply(a.data(), 2, 1, packed, bias, Finish::add, result.data(), 32);
-    EXPECT_EQ(result[0], 10 - 5 + 2 + 0.5f);
-    EXPECT_EQ(result[31], 10 + 3 + 0.5f);
-    multiply(a.data(), 2, 1, packed, bias, Finish::relu, result.data(), 32);
-    EXPECT_EQ(result[0], 0);
-    EXPECT_EQ(result[31], 3.5f);
-    multiply(a.data(), 2, 1, packed, bias, Finish::store, result.data(), 32);
-    EXPECT_EQ(result[0], -2.5f);
+    for (const Instructions instructions : all_instructions()) {
+        std::vector<float> result(32, 10);
+        auto finish = [&](Finish how) {
+            multiply(a.data(), 2, 1, packed, bias, how, result.data(), 32, instructions);
+            return std::pair(result[0], result[31]);
+        };
+        EXPECT_EQ(finish(Finish::add), std::pair(10 - 5 + 2 + 0.5f, 10 + 3 + 0.5f));
+        EXPECT_EQ(finish(Finish::relu), std::pair(0.0f, 3.5f));
+        EXPECT_EQ(finish(Finish::store), std::pair(-2.5f, 3.5f));
+    }
 }
 
 TEST(LayerNorm, GivesMeanZeroAndVarianceOneTimesScalePlusBias) {
