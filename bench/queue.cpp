@@ -66,7 +66,8 @@ void measure(const Settings& settings, Row& row, int round) {
         const LoadResult result = run_bare(folder.path(), row.shape);
         row.bare.push_back(result.lifecycles_per_second);
         row.bare_cpu_micros.push_back(result.cpu_micros);
-        row.bare_send_micros.insert(row.bare_send_micros.end(), result.send_micros.begin(), result.send_micros.end());
+        row.bare_send_micros.insert(row.bare_send_micros.end(), result.send_micros.begin(),
+                                    result.send_micros.end());
     };
     // Who goes first takes turns.
     if (round % 2 == 0) ours();
@@ -80,9 +81,10 @@ json::object print(const Row& row) {
     const double p99 = quantile(row.send_micros, 0.99);
     const double bare_p50 = quantile(row.bare_send_micros, 0.5);
     const double bare_p99 = quantile(row.bare_send_micros, 0.99);
-    std::printf("%7zu %6zu  %10.0f %10.0f %7.2f   %7.0f %8.0f   %7.0f %8.0f   %7.1f %7.1f\n", row.shape.clients,
-                row.shape.body_bytes, median(row.ours), median(row.bare), median(row.ratios), p50, p99, bare_p50,
-                bare_p99, median(row.cpu_micros), median(row.bare_cpu_micros));
+    std::printf("%7zu %6zu  %10.0f %10.0f %7.2f   %7.0f %8.0f   %7.0f %8.0f   %7.1f %7.1f\n",
+                row.shape.clients, row.shape.body_bytes, median(row.ours), median(row.bare),
+                median(row.ratios), p50, p99, bare_p50, bare_p99, median(row.cpu_micros),
+                median(row.bare_cpu_micros));
     return {{"clients", row.shape.clients},
             {"bytes", row.shape.body_bytes},
             {"lifecycles_per_second", median(row.ours)},
@@ -112,8 +114,11 @@ json::object measure_lifecycles(const Settings& settings) {
         flushes.push_back(run_flush(folder.path(), settings.seconds / 2));
         for (Row& row : rows) measure(settings, row, round);
     }
-    std::printf("Durable send -> receive -> complete, lifecycles per second; medians of %d rounds\n", settings.rounds);
-    std::printf("clients  bytes    Millrace       bare   ratio   send p50      p99  bare p50      p99    cpu us    bare\n");
+    std::printf("Durable send -> receive -> complete, lifecycles per second; medians of %d rounds\n",
+                settings.rounds);
+    std::printf(
+        "clients  bytes    Millrace       bare   ratio   send p50      p99  bare p50      p99    cpu us    "
+        "bare\n");
     json::array table;
     for (const Row& row : rows) table.push_back(print(row));
     std::printf("4 KiB overwritten and flushed: %.0f per second\n", median(flushes));
@@ -123,11 +128,12 @@ json::object measure_lifecycles(const Settings& settings) {
 json::object measure_backlog(const Settings& settings) {
     const Folder folder(settings.directory);
     const BacklogResult result = run_backlog(folder.path(), settings.backlog);
-    const auto [low, high] = std::minmax_element(result.drain_per_second.begin(), result.drain_per_second.end());
+    const auto [low, high] =
+        std::minmax_element(result.drain_per_second.begin(), result.drain_per_second.end());
     std::printf("\nBacklog of %zu messages of 1 KiB\n", settings.backlog);
     std::printf("fill %.0f/s, resident %.0f MiB; opened again in %.2f s, resident %.0f MiB, peak %.0f MiB\n",
-                result.fill_per_second, result.rss_filled_mib, result.restart_seconds, result.rss_restarted_mib,
-                result.rss_peak_mib);
+                result.fill_per_second, result.rss_filled_mib, result.restart_seconds,
+                result.rss_restarted_mib, result.rss_peak_mib);
     std::printf("drain per tenth:");
     json::array drain;
     for (const double rate : result.drain_per_second) {

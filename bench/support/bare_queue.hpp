@@ -22,8 +22,10 @@ class BareQueue {
   public:
     BareQueue(const std::filesystem::path& directory, const LoadShape& shape)
         : connection_(directory / "millrace.db", store::Access::read_write),
-          shape_(shape), body_(shape.body_bytes, 'b') {
-        if (auto migrated = store::migrate(connection_); !migrated) throw std::runtime_error(migrated.error().detail);
+          shape_(shape),
+          body_(shape.body_bytes, 'b') {
+        if (auto migrated = store::migrate(connection_); !migrated)
+            throw std::runtime_error(migrated.error().detail);
     }
 
     LoadResult run() {
@@ -68,7 +70,8 @@ class BareQueue {
             }
         }
         result.lifecycles_per_second = static_cast<double>(lifecycles) / seconds_since(begin);
-        result.cpu_micros = 1e6 * (cpu_seconds() - cpu) / static_cast<double>(std::max<std::uint64_t>(1, lifecycles));
+        result.cpu_micros =
+            1e6 * (cpu_seconds() - cpu) / static_cast<double>(std::max<std::uint64_t>(1, lifecycles));
         return result;
     }
 
@@ -120,8 +123,10 @@ class BareQueue {
 
     // As in the broker, a group of deliveries alone is written, not flushed.
     void commit(Commands& group) {
-        const bool flush = std::any_of(group.begin(), group.end(), [](const auto& c) { return c.step != Step::lock; });
-        if (flush != flush_) connection_.execute(flush ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+        const bool flush =
+            std::any_of(group.begin(), group.end(), [](const auto& c) { return c.step != Step::lock; });
+        if (flush != flush_)
+            connection_.execute(flush ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
         flush_ = flush;
         connection_.prepare("BEGIN IMMEDIATE").run();
         for (Command& command : group) execute(command);
@@ -132,10 +137,11 @@ class BareQueue {
     void execute(Command& command) {
         if (command.step == Step::send) {
             connection_
-                .prepare("INSERT INTO message(id,entity,sequence,state,enqueued,scheduled,expires,message_id,"
-                         "session_id,bytes,properties,body) VALUES(?,1,?,0,?,NULL,NULL,?,NULL,?,x'',?)")
-                .bind(command.message, command.message, std::int64_t{1'800'000'000'000}, command.id, body_.size(),
-                      store::Blob{body_})
+                .prepare(
+                    "INSERT INTO message(id,entity,sequence,state,enqueued,scheduled,expires,message_id,"
+                    "session_id,bytes,properties,body) VALUES(?,1,?,0,?,NULL,NULL,?,NULL,?,x'',?)")
+                .bind(command.message, command.message, std::int64_t{1'800'000'000'000}, command.id,
+                      body_.size(), store::Blob{body_})
                 .run();
         } else if (command.step == Step::lock) {
             connection_.prepare("INSERT OR REPLACE INTO delivery(message,count,ready_at) VALUES(?,1,NULL)")
@@ -183,7 +189,8 @@ inline double run_flush(const std::filesystem::path& directory, double seconds) 
     const std::string page(kPage, 'p');
     // Blocks that were written before: a file that grows would flush its size too.
     for (std::size_t i = 0; i < kPages; ++i) {
-        if (::pwrite(file, page.data(), kPage, static_cast<off_t>(i * kPage)) < 0) throw std::runtime_error("disk full");
+        if (::pwrite(file, page.data(), kPage, static_cast<off_t>(i * kPage)) < 0)
+            throw std::runtime_error("disk full");
     }
     ::fdatasync(file);
     const auto begin = SteadyClock::now();

@@ -87,7 +87,8 @@ class BrokerLoad {
         for (std::size_t i = 0; i < shape_.clients; ++i) spawn(run_.io().get_executor(), client(result));
         while (clients_ > 0) co_await ended_.wait();
         result.lifecycles_per_second = static_cast<double>(lifecycles_) / seconds_since(begin);
-        result.cpu_micros = 1e6 * (cpu_seconds() - cpu) / static_cast<double>(std::max<std::uint64_t>(1, lifecycles_));
+        result.cpu_micros =
+            1e6 * (cpu_seconds() - cpu) / static_cast<double>(std::max<std::uint64_t>(1, lifecycles_));
         result.commits_per_second =
             static_cast<double>(run_.database().stats().commits - commits) / seconds_since(begin);
     }
@@ -163,7 +164,8 @@ inline asio::awaitable<void> fill(broker::Broker& broker, std::size_t messages) 
 
 class Drain {
   public:
-    Drain(BrokerRun& run, std::size_t messages) : run_(run), messages_(messages), ended_(run.io().get_executor()) {}
+    Drain(BrokerRun& run, std::size_t messages)
+        : run_(run), messages_(messages), ended_(run.io().get_executor()) {}
 
     asio::awaitable<void> play(std::vector<double>& rates) {
         begin_ = SteadyClock::now();

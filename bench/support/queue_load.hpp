@@ -1,4 +1,5 @@
-// Lifecycles of messages, send -> receive -> complete, in the broker, in a bare SQLite loop, and the flush beneath.
+// Lifecycles of messages, send -> receive -> complete, in the broker, in a bare SQLite loop, and the flush
+// beneath.
 #pragma once
 
 #include "bench/support/samples.hpp"
@@ -22,11 +23,12 @@ struct LoadResult {
     double cpu_micros = 0;             ///< processor time of the process per lifecycle, all threads
 };
 
-/// `shape.clients` coroutines on one I/O thread, each sending, receiving and completing one message after the other.
+/// `shape.clients` coroutines on one I/O thread, each sending, receiving and completing one message after the
+/// other.
 LoadResult run_broker(const std::filesystem::path& directory, const LoadShape& shape);
 
-/// The same three steps without a broker: one thread plays the clients, one writes what they ask for in groups, into
-/// the same tables with the same settings. Checks nothing, has no coroutines, knows one queue.
+/// The same three steps without a broker: one thread plays the clients, one writes what they ask for in
+/// groups, into the same tables with the same settings. Checks nothing, has no coroutines, knows one queue.
 LoadResult run_bare(const std::filesystem::path& directory, const LoadShape& shape);
 
 /// 4 KiB overwritten and flushed with fdatasync, per second.
@@ -42,7 +44,8 @@ struct BacklogResult {
     std::vector<double> drain_per_second;  ///< of each tenth
 };
 
-/// `messages` of 1 KiB sent in batches of 100, the broker opened again, all received and completed in batches.
+/// `messages` of 1 KiB sent in batches of 100, the broker opened again, all received and completed in
+/// batches.
 BacklogResult run_backlog(const std::filesystem::path& directory, std::size_t messages);
 
 }  // namespace millrace::bench

@@ -26,6 +26,7 @@ std::optional<std::uint32_t> Sessions::find(std::string_view id) const {
 }
 
 void Sessions::update(std::uint32_t number) {
+    if (!in_use_[number - 1]) return;
     Session& session = table_[number - 1];
     const std::int64_t key = session.nonce != 0 ? -1 : session.first_ready().value_or(-1);
     if (key != session.listed) {
