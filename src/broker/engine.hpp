@@ -151,10 +151,11 @@ class Engine {
     // receive.cpp
     asio::awaitable<Result<std::vector<Delivery>>> hand_out(Taken taken, ReceiveMode mode);
     asio::awaitable<void> undo_hand_out(Taken taken);
-    std::vector<Delivery> deliver(Taken& taken, bool remove, std::vector<std::optional<Content>>& contents);
-    Delivery lock(const Taken& taken, std::int64_t sequence, Content&& content);
-    static Delivery make_delivery(const EntityState& entity, std::int64_t sequence, const Slot& slot,
-                                  Content&& content);
+    using Contents = std::vector<std::unique_ptr<Content>>;
+    std::vector<Delivery> deliver(Taken& taken, bool remove, Contents& contents);
+    void lock(Delivery& delivery, const Taken& taken, std::int64_t sequence, Content& content);
+    static void fill(Delivery& delivery, const EntityState& entity, std::int64_t sequence, const Slot& slot,
+                     Content& content);
     Result<std::uint32_t> session_for(EntityState& entity, const Uuid& token);
 
     // settle.cpp

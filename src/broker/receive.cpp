@@ -41,11 +41,11 @@ Stored read_all(store::Connection& connection, const std::vector<std::int64_t>& 
 }
 
 /// Fills the gaps of `contents`, in order, with `stored`; a row that is missing leaves its gap.
-void fill_gaps(std::vector<std::optional<Content>>& contents, Stored stored) {
+void fill_gaps(std::vector<std::unique_ptr<Content>>& contents, Stored stored) {
     auto next = stored.begin();
     for (auto& content : contents) {
         if (content) continue;
-        if (*next) content = rows::decode(std::move(**next));
+        if (*next) content = std::make_unique<Content>(rows::decode(std::move(**next)));
         ++next;
     }
 }
@@ -102,7 +102,7 @@ awaitable<Result<std::vector<Delivery>>> Engine::receive(std::string name, Recei
 awaitable<Result<std::vector<Delivery>>> Engine::hand_out(Taken taken, ReceiveMode mode) {
     const std::size_t count = taken.sequences.size();
     std::vector<Row> wanted;
-    std::vector<std::optional<Content>> contents;
+    Contents contents;
     wanted.reserve(count);
     contents.reserve(count);
     for (const std::int64_t sequence : taken.sequences) {
@@ -131,7 +131,7 @@ awaitable<Result<std::vector<Delivery>>> Engine::hand_out(Taken taken, ReceiveMo
 // What cannot be handed out as it was sent goes to the dead letters; a row that somebody else has deleted is
 // forgotten.
 std::vector<Delivery> Engine::deliver(Taken& taken, bool remove,
-                                      std::vector<std::optional<Content>>& contents) {
+                                      Contents& contents) {
     EntityState& entity = taken.entity();
     std::vector<Delivery> deliveries;
     std::vector<Doomed> damaged;
@@ -142,14 +142,13 @@ std::vector<Delivery> Engine::deliver(Taken& taken, bool remove,
         if (!contents[i]) {
             entity.erase(sequence);
         } else if (remove) {
-            deliveries.push_back(
-                make_delivery(entity, sequence, *entity.slots.find(sequence), std::move(*contents[i])));
+            fill(deliveries.emplace_back(), entity, sequence, *entity.slots.find(sequence), *contents[i]);
             entity.erase(sequence);
             entity.completed.add(now());
         } else if (contents[i]->damaged && !entity.is_dead_letter_queue) {
             damaged.push_back({sequence, "DamagedProperties", "the stored properties are not readable", {}});
         } else {
-            deliveries.push_back(lock(taken, sequence, std::move(*contents[i])));
+            lock(deliveries.emplace_back(), taken, sequence, *contents[i]);
         }
     }
     if (!damaged.empty()) spawn(io_, bury_or_retry(taken.shared_entity(), std::move(damaged)));
@@ -177,10 +176,10 @@ awaitable<void> Engine::undo_hand_out(Taken taken) {
     }
 }
 
-Delivery Engine::lock(const Taken& taken, std::int64_t sequence, Content&& content) {
+void Engine::lock(Delivery& delivery, const Taken& taken, std::int64_t sequence, Content& content) {
     EntityState& entity = taken.entity();
     Slot& slot = *entity.slots.find(sequence);
-    Delivery delivery = make_delivery(entity, sequence, slot, std::move(content));
+    fill(delivery, entity, sequence, slot, content);
     slot.deliveries = static_cast<std::uint16_t>(std::min(slot.deliveries + 1, 0xffff));
     slot.nonce = random_nonce();
     slot.due = now() + entity.options.lock_time.count();
@@ -193,12 +192,11 @@ Delivery Engine::lock(const Taken& taken, std::int64_t sequence, Content&& conte
     }
     delivery.locked_until = from_millis(slot.due);
     delivery.lock_token = make_token(sequence, slot.nonce);
-    return delivery;
 }
 
-Delivery Engine::make_delivery(const EntityState& entity, std::int64_t sequence, const Slot& slot,
-                               Content&& content) {
-    Delivery delivery;
+// Moves `content` into `delivery`.
+void Engine::fill(Delivery& delivery, const EntityState& entity, std::int64_t sequence, const Slot& slot,
+                  Content& content) {
     delivery.message = std::move(content.message);
     delivery.entity = entity.name;
     delivery.sequence = sequence;
@@ -209,7 +207,6 @@ Delivery Engine::make_delivery(const EntityState& entity, std::int64_t sequence,
     const std::int64_t enqueued_sequence = content.origin.enqueued_sequence;
     delivery.enqueued_sequence = enqueued_sequence == 0 ? sequence : enqueued_sequence;
     delivery.dead_letter_source = std::move(content.origin.dead_letter_source);
-    return delivery;
 }
 
 awaitable<Result<std::vector<Delivery>>> Engine::receive_deferred(std::string name,
@@ -263,7 +260,7 @@ awaitable<Result<std::vector<Delivery>>> Engine::peek(std::string name, std::int
         for (std::size_t i = 0; i < seen.size(); ++i) {
             if (!stored[i]) continue;
             Content content = rows::decode(std::move(*stored[i]));
-            deliveries.push_back(make_delivery(*entity, seen[i].first, seen[i].second, std::move(content)));
+            fill(deliveries.emplace_back(), *entity, seen[i].first, seen[i].second, content);
         }
     }
     co_return deliveries;

@@ -199,8 +199,10 @@ void Engine::Plan::remember_contents(std::vector<Message> messages) {
     if (arrivals_.size() != messages.size()) return;
     for (Arrival& arrival : arrivals_) {
         if (arrival.scheduled || arrival.entity->is_dead_letter_queue) continue;
-        Content content{std::move(messages[arrival.message]), std::move(arrival.origin),
-                        arrival.slot.enqueued};
+        auto content = std::make_unique<Content>();
+        content->message = std::move(messages[arrival.message]);
+        content->origin = std::move(arrival.origin);
+        content->enqueued = arrival.slot.enqueued;
         engine_.recent_.add(arrival.slot.id, std::move(content));
     }
 }

@@ -86,9 +86,9 @@ TEST(Duplicates, TrimsWhatIsOldAndNamesItsRows) {
     EXPECT_EQ(duplicates.trim(1000).last, 7) << "a pending one stays, and what came after it";
 }
 
-Content content(std::string body) {
-    Content made;
-    made.message.body = std::move(body);
+std::unique_ptr<Content> content(std::string body) {
+    auto made = std::make_unique<Content>();
+    made->message.body = std::move(body);
     return made;
 }
 
