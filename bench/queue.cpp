@@ -23,6 +23,7 @@ struct Settings {
     std::vector<std::size_t> clients{1, 16, 256};
     std::vector<std::size_t> bytes{1024, 8192};
     bool quick = false;
+    bool bare = true;
 };
 
 /// An empty folder on the disk that is measured.
@@ -48,6 +49,7 @@ struct Row {
     std::vector<double> send_micros;
     std::vector<double> bare_send_micros;
     std::vector<double> commits;
+    std::vector<double> bare_commits;
     std::vector<double> cpu_micros;
     std::vector<double> bare_cpu_micros;
 };
@@ -65,15 +67,16 @@ void measure(const Settings& settings, Row& row, int round) {
         const Folder folder(settings.directory);
         const LoadResult result = run_bare(folder.path(), row.shape);
         row.bare.push_back(result.lifecycles_per_second);
+        row.bare_commits.push_back(result.commits_per_second);
         row.bare_cpu_micros.push_back(result.cpu_micros);
         row.bare_send_micros.insert(row.bare_send_micros.end(), result.send_micros.begin(),
                                     result.send_micros.end());
     };
     // Who goes first takes turns.
     if (round % 2 == 0) ours();
-    bare();
+    if (settings.bare) bare();
     if (round % 2 == 1) ours();
-    row.ratios.push_back(row.ours.back() / row.bare.back());
+    if (settings.bare) row.ratios.push_back(row.ours.back() / row.bare.back());
 }
 
 json::object print(const Row& row) {
@@ -91,6 +94,7 @@ json::object print(const Row& row) {
             {"bare_lifecycles_per_second", median(row.bare)},
             {"ratio", median(row.ratios)},
             {"commits_per_second", median(row.commits)},
+            {"bare_commits_per_second", median(row.bare_commits)},
             {"cpu_micros", median(row.cpu_micros)},
             {"bare_cpu_micros", median(row.bare_cpu_micros)},
             {"send_p50_micros", p50},
@@ -162,6 +166,7 @@ Settings parse(int argc, char** argv) {
     app.add_option("--json", settings.json, "where the numbers go");
     app.add_option("--directory", settings.directory, "a folder on the disk to measure");
     app.add_flag("--no-backlog", no_backlog, "only lifecycles");
+    app.add_flag("!--no-bare", settings.bare, "only Millrace: for a profile");
     app.add_flag("--quick", settings.quick, "a glance: 1 round of 0.3 s, 100,000 messages");
     try {
         app.parse(argc, argv);

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kDeadLetterSuffix = "/$deadletterqueue";
 constexpr std::size_t kRowsPerDelete = 1000;
+constexpr std::size_t kRecentBytes = 16 * limits::kMiB;
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -48,7 +49,14 @@ bool Engine::NameEqual::operator()(std::string_view a, std::string_view b) const
 }
 
 Engine::Engine(store::Database& database, Clock& clock, Broker::Options options, asio::any_io_executor io)
-    : database_(database), clock_(clock), options_(options), io_(io), stored_(io), idle_(io), rearm_(io) {}
+    : database_(database),
+      clock_(clock),
+      options_(options),
+      io_(io),
+      recent_(kRecentBytes),
+      stored_(io),
+      idle_(io),
+      rearm_(io) {}
 
 Engine::~Engine() = default;
 
@@ -156,6 +164,7 @@ awaitable<Result<void>> Engine::change(Entity entity, EntityOptions options) {
     if (!stored) co_return stored;
     entity->options = options;
     if (entity->dead_letters) entity->dead_letters->options = dead_letter_options(options);
+    arm(entity->next_due());
     co_return stored;
 }
 

@@ -15,6 +15,14 @@ struct Origin {
     std::string dead_letter_source;
 };
 
+/// A message as its row holds it, decoded.
+struct Content {
+    Message message;
+    Origin origin;
+    std::int64_t enqueued = 0;  ///< ms since 1970
+    bool damaged = false;       ///< its properties were not readable to the end
+};
+
 /// Tag-length-value bytes of all fields of `message` but message id, session id, schedule and body, and of
 /// `origin`. Fields with their default value take no bytes. Grammar: docs/stored-formats.md.
 std::string encode_properties(const Message& message, const Origin& origin);

@@ -51,6 +51,7 @@ awaitable<void> Engine::bury_here(Entity entity, std::vector<Doomed> doomed) {
     std::vector<Move> moves;
     for (Doomed& one : doomed) {
         add_reason(one.properties, std::move(one.reason), std::move(one.description));
+        (void)recent_.take(entity->slots.find(one.sequence)->id);  // its properties change
         moves.push_back({entity->slots.find(one.sequence)->id, queue->id, queue->next_sequence++,
                          std::move(one.properties), entity->name});
     }
@@ -105,9 +106,7 @@ awaitable<void> Engine::transfer(Entity from, std::int64_t sequence, Entity to, 
     auto read = [id](store::Connection& connection) { return rows::read(connection, id); };
     auto stored = co_await database_.read(std::move(read));
     if (!stored) throw MachineError("a message of \"" + from->name + "\" is missing from the database");
-    Message message;
-    Origin origin;
-    rows::decode(std::move(*stored), message, origin);
+    auto [message, origin, enqueued, damaged] = rows::decode(std::move(*stored));
     for (auto& [name, value] : passage.properties) message.properties.insert_or_assign(name, value);
     origin.dead_letter_source = passage.dead_letter_source;
     if (passage.returns && to != from) origin.enqueued_sequence = 0;
@@ -132,7 +131,7 @@ awaitable<void> Engine::transfer(Entity from, std::int64_t sequence, Entity to, 
     auto moved = co_await store(*plan, std::move(remove_old));
     if (!moved) throw MachineError(moved.error().detail);
     from->erase(sequence);
-    plan->commit();
+    plan->commit(std::move(*moved));
 }
 
 // Deletes busy messages. Throws where nothing has changed.

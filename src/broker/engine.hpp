@@ -4,6 +4,7 @@
 #include "base/async.hpp"
 #include "broker/broker.hpp"
 #include "broker/entity_state.hpp"
+#include "broker/recent.hpp"
 #include "broker/rows.hpp"
 
 #include <map>
@@ -137,7 +138,7 @@ class Engine {
 
     // send.cpp
     static Result<void> check_target(const EntityState& entity, const Message& message);
-    asio::awaitable<Result<void>> store(Plan& plan, With with);
+    asio::awaitable<Result<std::vector<Message>>> store(Plan& plan, With with);
 
     // queueing.cpp
     std::vector<std::int64_t> take(EntityState& entity, std::uint32_t session, std::size_t messages_max);
@@ -150,9 +151,11 @@ class Engine {
     // receive.cpp
     asio::awaitable<Result<std::vector<Delivery>>> hand_out(Taken taken, ReceiveMode mode);
     asio::awaitable<void> undo_hand_out(Taken taken);
-    Delivery lock(Taken& taken, std::int64_t sequence, rows::StoredMessage&& stored);
-    static Delivery make_delivery(const EntityState& entity, std::int64_t sequence, const Slot& slot,
-                                  rows::StoredMessage&& stored);
+    using Contents = std::vector<std::unique_ptr<Content>>;
+    std::vector<Delivery> deliver(Taken& taken, bool remove, Contents& contents);
+    void lock(Delivery& delivery, const Taken& taken, std::int64_t sequence, Content& content);
+    static void fill(Delivery& delivery, const EntityState& entity, std::int64_t sequence, const Slot& slot,
+                     Content& content);
     Result<std::uint32_t> session_for(EntityState& entity, const Uuid& token);
 
     // settle.cpp
@@ -186,6 +189,8 @@ class Engine {
 
     // timing.cpp
     asio::awaitable<void> run();
+    asio::awaitable<void> until_rearmed(std::int64_t armed);
+    asio::awaitable<void> forward_ready(Entity entity);
     void end_waits(std::int64_t now);
     asio::awaitable<void> tick_entity(Entity entity);
     asio::awaitable<void> expire_locks(Entity entity);
@@ -202,6 +207,7 @@ class Engine {
     Session* session_of(EntityState& entity, const Uuid& token);
     SessionLock lock_session(EntityState& entity, std::uint32_t number);
     std::vector<Doomed> lose_session(const Entity& entity, std::uint32_t number);
+    void return_session(const Entity& entity, const SessionLock& lock);
 
     struct NameHash {
         using is_transparent = void;
@@ -222,6 +228,7 @@ class Engine {
     std::int64_t next_entity_ = 1;
     std::int64_t next_message_ = 1;  ///< row id
     std::int64_t next_duplicate_ = 1;  ///< row id
+    Recent recent_;
     std::multimap<std::int64_t, Receiver*> receive_deadlines_;
     std::multimap<std::int64_t, Accepter*> accept_deadlines_;
 

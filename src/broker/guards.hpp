@@ -112,8 +112,8 @@ class Engine::Plan {
     Result<void> check_quotas() const;
     /// Adds what must be stored beside the messages. Call once, before `inserts` is moved away.
     void finish();
-    /// The inserts are stored: the messages are there.
-    void commit();
+    /// The inserts are stored: the messages, handed back here, are there.
+    void commit(std::vector<Message> messages);
 
     bool pending = false;
     rows::Inserts inserts;
@@ -125,6 +125,8 @@ class Engine::Plan {
         std::int64_t sequence;
         Slot slot;
         bool scheduled;
+        std::size_t message;  ///< which of the messages
+        Origin origin;
     };
     struct Step {
         const Message& message;
@@ -132,6 +134,8 @@ class Engine::Plan {
         Origin origin;
         int hops;
         bool due;  ///< whatever its schedule says
+        std::optional<Duration>
+            time_to_live;  ///< the message's own, or that of a topic it has passed if shorter
     };
     bool waits(const Step& step) const;
 
@@ -139,6 +143,7 @@ class Engine::Plan {
     void forward(const Entity& entity, std::int64_t sequence, Step step);
     void bury(const Entity& entity, Step step, const char* reason, const std::string& description);
     void place(const Entity& entity, std::int64_t sequence, const Step& step, const std::string& properties);
+    void remember_contents(std::vector<Message> messages);
     bool is_duplicate(const Entity& entity, const Message& message);
 
     Engine& engine_;

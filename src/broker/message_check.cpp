@@ -1,5 +1,8 @@
 #include "broker/engine.hpp"
 
+#include <openssl/rand.h>
+
+#include <array>
 #include <cstring>
 
 namespace millrace::broker {
@@ -55,7 +58,19 @@ std::uint64_t nonce_of(const Uuid& token) {
     return nonce;
 }
 
-std::uint64_t random_nonce() { return nonce_of(random_uuid()); }
+// From the system's generator, some at a time: whoever has seen many tokens must not be able to tell the next
+// one.
+std::uint64_t random_nonce() {
+    thread_local std::array<std::uint64_t, 256> pool;
+    thread_local std::size_t used = pool.size();
+    if (used == pool.size()) {
+        if (::RAND_bytes(reinterpret_cast<unsigned char*>(pool.data()), sizeof pool) != 1) {
+            throw MachineError("the system gives no random numbers");
+        }
+        used = 0;
+    }
+    return pool[used++];
+}
 
 Result<void> check_message(Message& message) {
     const std::pair<std::string_view, std::string_view> identifiers[] = {

@@ -42,7 +42,7 @@ void Engine::give_back(EntityState& entity, std::int64_t sequence) {
     const bool expired = slot.expires <= now();
     entity.set_phase(sequence, slot, expired ? Phase::expired : Phase::ready);
     entity.add_expiry(sequence, slot.expires);
-    arm(slot.expires);
+    arm(entity.options.forward_to.empty() ? slot.expires : now());
 }
 
 // A lock ended without a settlement: the message goes back, or has used up its deliveries. The slot is busy
@@ -149,7 +149,10 @@ Accepter::Accepter(Engine& the_engine, Entity the_entity, Duration wait)
     engine.arm(end);
 }
 
-Accepter::~Accepter() { unlink(); }
+Accepter::~Accepter() {
+    unlink();
+    if (lock) engine.return_session(entity, *lock);
+}
 
 void Accepter::unlink() {
     if (!linked_) return;

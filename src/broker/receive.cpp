@@ -8,37 +8,46 @@ using asio::awaitable;
 
 namespace {
 
-struct HandOut {
+struct Row {
     std::int64_t id;
     int deliveries;
+    bool read;  ///< its content is not known in memory
 };
 
 using Stored = std::vector<std::optional<rows::StoredMessage>>;
 
-Stored read_and_count(store::Connection& connection, const std::vector<HandOut>& wanted) {
+Stored read_and_count(store::Connection& connection, const std::vector<Row>& wanted) {
     Stored stored;
-    stored.reserve(wanted.size());
-    for (const HandOut& one : wanted) {
+    for (const Row& one : wanted) {
         rows::set_deliveries(connection, one.id, one.deliveries, std::nullopt);
-        stored.push_back(rows::read(connection, one.id));
+        if (one.read) stored.push_back(rows::read(connection, one.id));
     }
     return stored;
 }
 
-Stored read_and_remove(store::Connection& connection, const std::vector<HandOut>& wanted) {
+Stored read_and_remove(store::Connection& connection, const std::vector<Row>& wanted) {
     Stored stored;
-    stored.reserve(wanted.size());
-    for (const HandOut& one : wanted) {
-        stored.push_back(rows::read(connection, one.id));
+    for (const Row& one : wanted) {
+        if (one.read) stored.push_back(rows::read(connection, one.id));
         rows::remove(connection, one.id);
     }
     return stored;
 }
 
-Stored read_all(store::Connection& connection, const std::vector<HandOut>& wanted) {
+Stored read_all(store::Connection& connection, const std::vector<std::int64_t>& ids) {
     Stored stored;
-    for (const HandOut& one : wanted) stored.push_back(rows::read(connection, one.id));
+    for (const std::int64_t id : ids) stored.push_back(rows::read(connection, id));
     return stored;
+}
+
+/// Fills the gaps of `contents`, in order, with `stored`; a row that is missing leaves its gap.
+void fill_gaps(std::vector<std::unique_ptr<Content>>& contents, Stored stored) {
+    auto next = stored.begin();
+    for (auto& content : contents) {
+        if (content) continue;
+        if (*next) content = std::make_unique<Content>(rows::decode(std::move(**next)));
+        ++next;
+    }
 }
 
 State state_of(const Slot& slot) {
@@ -91,18 +100,21 @@ awaitable<Result<std::vector<Delivery>>> Engine::receive(std::string name, Recei
 }
 
 awaitable<Result<std::vector<Delivery>>> Engine::hand_out(Taken taken, ReceiveMode mode) {
-    EntityState& entity = taken.entity();
-    std::vector<HandOut> wanted;
-    wanted.reserve(taken.sequences.size());
+    const std::size_t count = taken.sequences.size();
+    std::vector<Row> wanted;
+    Contents contents;
+    wanted.reserve(count);
+    contents.reserve(count);
     for (const std::int64_t sequence : taken.sequences) {
-        const Slot& slot = *entity.slots.find(sequence);
-        wanted.push_back({slot.id, std::min(slot.deliveries + 1, 0xffff)});
+        const Slot& slot = *taken.entity().slots.find(sequence);
+        contents.push_back(recent_.take(slot.id));
+        wanted.push_back({slot.id, std::min(slot.deliveries + 1, 0xffff), !contents.back()});
     }
     const bool remove = mode == ReceiveMode::receive_and_delete;
+    const bool flush = remove || options_.strict_delivery_counts;
     auto work = [wanted = std::move(wanted), remove](store::Connection& connection) {
         return remove ? read_and_remove(connection, wanted) : read_and_count(connection, wanted);
     };
-    const bool flush = remove || options_.strict_delivery_counts;
     auto stored = co_await database_.write(
         std::move(work), flush ? store::Sync::durable : store::Sync::written, store::Undo::none);
     const auto state = co_await asio::this_coro::cancellation_state;
@@ -112,49 +124,61 @@ awaitable<Result<std::vector<Delivery>>> Engine::hand_out(Taken taken, ReceiveMo
         if (cancelled) co_return std::vector<Delivery>();
         co_return lock_lost();
     }
+    fill_gaps(contents, std::move(stored));
+    co_return deliver(taken, remove, contents);
+}
+
+// What cannot be handed out as it was sent goes to the dead letters; a row that somebody else has deleted is
+// forgotten.
+std::vector<Delivery> Engine::deliver(Taken& taken, bool remove, Contents& contents) {
+    EntityState& entity = taken.entity();
     std::vector<Delivery> deliveries;
-    deliveries.reserve(stored.size());
+    std::vector<Doomed> damaged;
+    deliveries.reserve(contents.size());
     const std::vector<std::int64_t> sequences = std::exchange(taken.sequences, {});
     for (std::size_t i = 0; i < sequences.size(); ++i) {
-        if (!stored[i])
-            throw MachineError("a message of \"" + entity.name + "\" is missing from the database");
-        if (!remove) {
-            deliveries.push_back(lock(taken, sequences[i], std::move(*stored[i])));
-            continue;
+        const std::int64_t sequence = sequences[i];
+        if (!contents[i]) {
+            entity.erase(sequence);
+        } else if (remove) {
+            fill(deliveries.emplace_back(), entity, sequence, *entity.slots.find(sequence), *contents[i]);
+            entity.erase(sequence);
+            entity.completed.add(now());
+        } else if (contents[i]->damaged && !entity.is_dead_letter_queue) {
+            damaged.push_back({sequence, "DamagedProperties", "the stored properties are not readable", {}});
+        } else {
+            lock(deliveries.emplace_back(), taken, sequence, *contents[i]);
         }
-        deliveries.push_back(
-            make_delivery(entity, sequences[i], *entity.slots.find(sequences[i]), std::move(*stored[i])));
-        entity.erase(sequences[i]);
-        entity.completed.add(now());
     }
-    co_return deliveries;
+    if (!damaged.empty()) spawn(io_, bury_or_retry(taken.shared_entity(), std::move(damaged)));
+    return deliveries;
 }
 
 // The receiver has gone, or its session was lost, while its delivery was written: as if it had not happened.
 awaitable<void> Engine::undo_hand_out(Taken taken) {
     const Operation operation(*this);
-    std::vector<HandOut> counts;
+    std::vector<std::pair<std::int64_t, int>> counts;
     for (const std::int64_t sequence : taken.sequences) {
         const Slot& slot = *taken.entity().slots.find(sequence);
-        counts.push_back({slot.id, slot.deliveries});
+        counts.emplace_back(slot.id, slot.deliveries);
     }
-    auto work = [counts](store::Connection& connection) {
-        for (const HandOut& one : counts)
-            rows::set_deliveries(connection, one.id, one.deliveries, std::nullopt);
+    auto work = [counts = std::move(counts)](store::Connection& connection) {
+        for (const auto& [id, count] : counts) rows::set_deliveries(connection, id, count, std::nullopt);
         return true;
     };
     try {
         co_await database_.write(std::move(work), store::Sync::written, store::Undo::none);
     } catch (const MachineError&) {
-        for (const std::int64_t sequence : taken.sequences)
+        for (const std::int64_t sequence : taken.sequences) {
             taken.entity().slots.find(sequence)->deliveries += 1;
+        }
     }
 }
 
-Delivery Engine::lock(Taken& taken, std::int64_t sequence, rows::StoredMessage&& stored) {
+void Engine::lock(Delivery& delivery, const Taken& taken, std::int64_t sequence, Content& content) {
     EntityState& entity = taken.entity();
     Slot& slot = *entity.slots.find(sequence);
-    Delivery delivery = make_delivery(entity, sequence, slot, std::move(stored));
+    fill(delivery, entity, sequence, slot, content);
     slot.deliveries = static_cast<std::uint16_t>(std::min(slot.deliveries + 1, 0xffff));
     slot.nonce = random_nonce();
     slot.due = now() + entity.options.lock_time.count();
@@ -167,23 +191,21 @@ Delivery Engine::lock(Taken& taken, std::int64_t sequence, rows::StoredMessage&&
     }
     delivery.locked_until = from_millis(slot.due);
     delivery.lock_token = make_token(sequence, slot.nonce);
-    return delivery;
 }
 
-Delivery Engine::make_delivery(const EntityState& entity, std::int64_t sequence, const Slot& slot,
-                               rows::StoredMessage&& stored) {
-    Delivery delivery;
+// Moves `content` into `delivery`.
+void Engine::fill(Delivery& delivery, const EntityState& entity, std::int64_t sequence, const Slot& slot,
+                  Content& content) {
+    delivery.message = std::move(content.message);
     delivery.entity = entity.name;
     delivery.sequence = sequence;
-    delivery.enqueued_at = from_millis(stored.enqueued);
+    delivery.enqueued_at = from_millis(content.enqueued);
     if (slot.expires != Slot::kForEver) delivery.expires_at = from_millis(slot.expires);
     delivery.delivery_count = slot.deliveries;
     delivery.state = state_of(slot);
-    Origin origin;
-    rows::decode(std::move(stored), delivery.message, origin);
-    delivery.enqueued_sequence = origin.enqueued_sequence == 0 ? sequence : origin.enqueued_sequence;
-    delivery.dead_letter_source = std::move(origin.dead_letter_source);
-    return delivery;
+    const std::int64_t enqueued_sequence = content.origin.enqueued_sequence;
+    delivery.enqueued_sequence = enqueued_sequence == 0 ? sequence : enqueued_sequence;
+    delivery.dead_letter_source = std::move(content.origin.dead_letter_source);
 }
 
 awaitable<Result<std::vector<Delivery>>> Engine::receive_deferred(std::string name,
@@ -220,24 +242,24 @@ awaitable<Result<std::vector<Delivery>>> Engine::peek(std::string name, std::int
     // Once more if all that was seen has gone before it could be read.
     while (deliveries.empty() && messages_max > 0) {
         std::vector<std::pair<std::int64_t, Slot>> seen;
-        std::vector<HandOut> wanted;
+        std::vector<std::int64_t> ids;
         std::size_t bytes = 0;
         entity->slots.each(from, [&](std::int64_t sequence, const Slot& slot) {
             seen.emplace_back(sequence, slot);
-            wanted.push_back({slot.id, 0});
+            ids.push_back(slot.id);
             bytes += slot.bytes;
             return seen.size() < messages_max && bytes < 32 * limits::kMiB;
         });
         if (seen.empty()) break;
         from = seen.back().first + 1;
-        auto work = [wanted = std::move(wanted)](store::Connection& connection) {
-            return read_all(connection, wanted);
+        auto work = [ids = std::move(ids)](store::Connection& connection) {
+            return read_all(connection, ids);
         };
         auto stored = co_await database_.read(std::move(work));
         for (std::size_t i = 0; i < seen.size(); ++i) {
             if (!stored[i]) continue;
-            deliveries.push_back(
-                make_delivery(*entity, seen[i].first, seen[i].second, std::move(*stored[i])));
+            Content content = rows::decode(std::move(*stored[i]));
+            fill(deliveries.emplace_back(), *entity, seen[i].first, seen[i].second, content);
         }
     }
     co_return deliveries;

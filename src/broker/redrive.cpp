@@ -29,10 +29,7 @@ std::vector<std::int64_t> select_matching(store::Connection& connection,
     for (const Candidate& one : candidates) {
         auto stored = rows::read(connection, one.id);
         if (!stored) continue;
-        Message message;
-        Origin origin;
-        rows::decode(std::move(*stored), message, origin);
-        if (matches(filter, message)) sequences.push_back(one.sequence);
+        if (matches(filter, rows::decode(std::move(*stored)).message)) sequences.push_back(one.sequence);
     }
     return sequences;
 }
@@ -190,7 +187,8 @@ void Engine::restore_phase(const Entity& entity, std::int64_t sequence, Phase ph
     entity->set_phase(sequence, slot, phase);
     if (phase != Phase::scheduled && phase != Phase::postponed) return;
     entity->add_timer(sequence, slot.due);
-    arm(slot.due);
+    if (phase == Phase::postponed) entity->add_expiry(sequence, slot.expires);
+    arm(std::min(slot.due, slot.expires));
 }
 
 }  // namespace millrace::broker

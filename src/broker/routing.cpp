@@ -34,14 +34,14 @@ Engine::Plan::~Plan() {
 
 std::int64_t Engine::Plan::route(const Entity& entity, const Message& message, std::size_t index,
                                  const Origin& origin) {
-    return enter(entity, Step{message, index, origin, 0, false});
+    return enter(entity, Step{message, index, origin, 0, false, message.time_to_live});
 }
 
 std::int64_t Engine::Plan::pass_on(const Entity& entity, const Message& message, std::size_t index,
                                    const Origin& origin) {
     const std::int64_t sequence = entity->next_sequence++;
     numbers_.emplace_back(entity, sequence);
-    forward(entity, sequence, Step{message, index, origin, 0, true});
+    forward(entity, sequence, Step{message, index, origin, 0, true, message.time_to_live});
     return sequence;
 }
 
@@ -73,6 +73,8 @@ void Engine::Plan::forward(const Entity& entity, std::int64_t sequence, Step ste
     }
     if (step.origin.enqueued_sequence == 0) step.origin.enqueued_sequence = sequence;
     if (entity->options.kind == EntityKind::topic) {
+        const auto& bound = entity->options.time_to_live;
+        if (bound && (!step.time_to_live || *bound < *step.time_to_live)) step.time_to_live = bound;
         for (const Entity& subscription : entity->subscriptions) enter(subscription, step);
         return;
     }
@@ -108,14 +110,14 @@ void Engine::Plan::bury(const Entity& entity, Step step, const char* reason, con
 
 void Engine::Plan::place(const Entity& entity, std::int64_t sequence, const Step& step,
                          const std::string& properties) {
-    Arrival arrival{entity, sequence, Slot{}, false};
+    Arrival arrival{entity, sequence, Slot{}, false, step.index, step.origin};
     Slot& slot = arrival.slot;
     const auto& scheduled = step.message.scheduled_at;
     arrival.scheduled = waits(step);
     slot.id = engine_.next_message_++;
     slot.enqueued = now_;
     slot.due = arrival.scheduled ? to_millis(*scheduled) : 0;
-    slot.expires = entity->expiry(arrival.scheduled ? slot.due : now_, step.message.time_to_live);
+    slot.expires = entity->expiry(arrival.scheduled ? slot.due : now_, step.time_to_live);
     slot.bytes = static_cast<std::uint32_t>(fixed_bytes(step.message) + properties.size());
     if (entity->options.requires_session && step.message.session_id) {
         slot.session = entity->sessions.intern(*step.message.session_id);
@@ -183,18 +185,32 @@ std::optional<rows::NextSequence> Engine::reserve_numbers(const EntityState& ent
     return rows::NextSequence{entity.id, (last / kReserve + 1) * kReserve};
 }
 
-void Engine::Plan::commit() {
+void Engine::Plan::commit(std::vector<Message> messages) {
     committed_ = true;
+    remember_contents(std::move(messages));
     for (const auto& [entity, next] : reserved_) entity->reserved = std::max(entity->reserved, next);
     for (const auto& [entity, message_id] : remembered_) entity->duplicates.confirm(message_id);
     if (!remembered_.empty()) engine_.stored_.notify();
     engine_.arrive(*this);
 }
 
+// For the usual message, which has gone to one place and is ready there.
+void Engine::Plan::remember_contents(std::vector<Message> messages) {
+    if (arrivals_.size() != messages.size()) return;
+    for (Arrival& arrival : arrivals_) {
+        if (arrival.scheduled || arrival.entity->is_dead_letter_queue) continue;
+        auto content = std::make_unique<Content>();
+        content->message = std::move(messages[arrival.message]);
+        content->origin = std::move(arrival.origin);
+        content->enqueued = arrival.slot.enqueued;
+        engine_.recent_.add(arrival.slot.id, std::move(content));
+    }
+}
+
 void Engine::arrive(Plan& plan) {
     const std::int64_t time = now();
     std::vector<std::int64_t> homeless;
-    for (const auto& [entity, sequence, filled, scheduled] : plan.arrivals_) {
+    for (const auto& [entity, sequence, filled, scheduled, message, origin] : plan.arrivals_) {
         if (entity->removed) {
             homeless.push_back(filled.id);
             continue;

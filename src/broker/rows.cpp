@@ -49,13 +49,16 @@ std::optional<StoredMessage> read(Connection& connection, std::int64_t id) {
     return stored;
 }
 
-void decode(StoredMessage&& stored, Message& message, Origin& origin) {
+Content decode(StoredMessage&& stored) {
+    Content content;
+    Message& message = content.message;
     message.message_id = std::move(stored.message_id);
     message.session_id = std::move(stored.session_id);
     if (stored.scheduled) message.scheduled_at = from_millis(*stored.scheduled);
     message.body = std::move(stored.body);
-    const auto decoded = decode_properties(stored.properties, message, origin);
-    if (!decoded) throw MachineError(decoded.error().detail + " (message id " + message.message_id + ")");
+    content.enqueued = stored.enqueued;
+    content.damaged = decode_properties(stored.properties, message, content.origin).has_error();
+    return content;
 }
 
 void remove(Connection& connection, std::int64_t id) {
@@ -93,10 +96,10 @@ Merged merge(Connection& connection, std::int64_t id, const Properties& changes,
         throw MachineError("message row " + std::to_string(id) + " is missing from the database");
     Message message;
     Origin origin;
-    const auto decoded = decode_properties(select.text(0), message, origin);
+    // Damaged properties must not keep a message from its dead-letter queue: what is readable goes with it.
+    (void)decode_properties(select.text(0), message, origin).has_error();
     const auto before = static_cast<std::int64_t>(select.text(0).size());
     select.reset();
-    if (!decoded) throw MachineError(decoded.error().detail + " (row " + std::to_string(id) + ")");
     for (const auto& [name, value] : changes) message.properties.insert_or_assign(name, value);
     if (!source.empty()) origin.dead_letter_source = source;
     Merged merged;

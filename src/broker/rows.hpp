@@ -63,8 +63,8 @@ struct StoredMessage {
 
 /// Nothing if there is no such row.
 std::optional<StoredMessage> read(store::Connection& connection, std::int64_t id);
-/// The message of a stored row. Throws MachineError if its properties are damaged.
-void decode(StoredMessage&& stored, Message& message, Origin& origin);
+/// The message of a stored row; with damaged properties, what was readable of them.
+Content decode(StoredMessage&& stored);
 
 /// Deletes the message and its delivery count.
 void remove(store::Connection& connection, std::int64_t id);

@@ -50,17 +50,20 @@ awaitable<Result<std::vector<std::int64_t>>> Engine::send(std::string name, std:
     plan->inserts.messages = std::move(messages);
     auto stored = co_await store(*plan, std::move(with));
     if (!stored) co_return stored.error();
-    plan->commit();
+    plan->commit(std::move(*stored));
     co_return sequences;
 }
 
-// Without `with` nothing can fail but the machine, so no savepoint is needed.
-awaitable<Result<void>> Engine::store(Plan& plan, With with) {
+// Without `with` nothing can fail but the machine, so no savepoint is needed. Answers the messages.
+awaitable<Result<std::vector<Message>>> Engine::store(Plan& plan, With with) {
     const store::Undo undo = with ? store::Undo::savepoint : store::Undo::none;
-    auto work = [inserts = std::move(plan.inserts),
-                 with = std::move(with)](store::Connection& connection) -> Result<void> {
+    auto work = [inserts = std::move(plan.inserts), with = std::move(with)](
+                    store::Connection& connection) mutable -> Result<std::vector<Message>> {
         inserts.apply(connection);
-        return with ? with(connection) : Result<void>();
+        if (with) {
+            if (auto done = with(connection); !done) return done.error();
+        }
+        return std::move(inserts.messages);
     };
     return database_.write(std::move(work), store::Sync::durable, undo);
 }

@@ -1,5 +1,7 @@
 #include "broker/guards.hpp"
 
+#include <boost/asio/this_coro.hpp>
+
 namespace millrace::broker {
 
 using asio::awaitable;
@@ -56,8 +58,10 @@ awaitable<Result<SessionLock>> Engine::accept_session(std::string name, std::opt
     if (wait > Duration::zero()) {
         Accepter accepter(*this, entity, wait);
         co_await accepter.served.wait();
+        const auto state = co_await asio::this_coro::cancellation_state;
+        const bool cancelled = state.cancelled() != asio::cancellation_type::none;
         if (accepter.failure) co_return *accepter.failure;
-        if (accepter.lock) co_return *std::exchange(accepter.lock, std::nullopt);
+        if (accepter.lock && !cancelled) co_return *std::exchange(accepter.lock, std::nullopt);
     }
     co_return Error{Errc::unavailable, "no session of \"" + name + "\" has messages and is unlocked"};
 }
@@ -107,7 +111,7 @@ awaitable<void> Engine::release_session(SessionLock lock) {
         slot.deliveries -= 1;
         counts.emplace_back(slot.id, slot.deliveries);
     }
-    lose_session(entity, number);
+    std::vector<Doomed> doomed = lose_session(entity, number);
     if (counts.empty()) co_return;
     auto work = [counts = std::move(counts)](store::Connection& connection) {
         for (const auto& [id, count] : counts) rows::set_deliveries(connection, id, count, std::nullopt);
@@ -118,6 +122,13 @@ awaitable<void> Engine::release_session(SessionLock lock) {
     } catch (const MachineError&) {
         // After a crash the delivery counts; the session is released all the same.
     }
+    co_await bury_or_retry(entity, std::move(doomed));
+}
+
+/// Gives back a lock that its receiver never got.
+void Engine::return_session(const Entity& entity, const SessionLock& lock) {
+    const Session* session = session_of(*entity, lock.token);
+    if (session != nullptr) lose_session(entity, static_cast<std::uint32_t>(number_of(lock.token)));
 }
 
 awaitable<Result<std::optional<std::string>>> Engine::session_state(SessionLock lock) {

@@ -131,7 +131,7 @@ awaitable<Result<void>> Engine::complete_with(LockRef lock,
     auto stored = co_await store(*plan, std::move(work));
     if (!stored) co_return stored.error();
     finish(*held);
-    plan->commit();
+    plan->commit(std::move(*stored));
     co_return Result<void>();
 }
 

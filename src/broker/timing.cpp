@@ -32,6 +32,7 @@ awaitable<void> Engine::tick_entity(Entity entity) {
     co_await expire_sessions(entity);
     co_await fire_timers(entity);
     co_await expire_messages(entity);
+    co_await forward_ready(entity);
     co_await trim_duplicates(entity);
 }
 
@@ -161,6 +162,21 @@ awaitable<void> Engine::expire_messages(Entity entity) {
     }
 }
 
+// What an entity holds that has been told to forward since, or that was locked when it was told.
+awaitable<void> Engine::forward_ready(Entity entity) {
+    if (entity->options.forward_to.empty()) co_return;
+    const std::vector<std::int64_t> sequences = take(*entity, 0, EntityState::kBatch);
+    try {
+        for (const std::int64_t sequence : sequences) {
+            Passage passage;
+            passage.returns = true;
+            co_await transfer(entity, sequence, entity, std::move(passage));
+        }
+    } catch (const MachineError&) {
+        for (const std::int64_t sequence : sequences) retry_later(*entity, sequence);
+    }
+}
+
 awaitable<void> Engine::trim_duplicates(Entity entity) {
     if (entity->next_trim() > now()) co_return;
     const Duplicates::Rows rows = entity->duplicates.trim(now() - entity->options.duplicate_window->count());
@@ -221,12 +237,17 @@ awaitable<void> Engine::run() {
         if (stopping_) break;
         armed_ = next_due();
         auto due = clock_.sleep_until(from_millis(armed_));
-        auto earlier = rearm_.wait();
+        auto earlier = until_rearmed(armed_);
         auto either = std::move(due) || std::move(earlier);
         co_await std::move(either);
     }
     running_ = false;
     idle_.notify();
+}
+
+// Ends when something is due before `armed`, which may be the case already when this begins.
+awaitable<void> Engine::until_rearmed(std::int64_t armed) {
+    while (armed_ >= armed && !stopping_) co_await rearm_.wait();
 }
 
 awaitable<void> Engine::stop() {

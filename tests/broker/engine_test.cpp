@@ -328,6 +328,94 @@ TEST_F(Engine, AReceiverCancelledWhileItsDeliveryIsWrittenGivesItBackUncounted) 
     EXPECT_EQ(receive_one("q").delivery_count, 1) << "only the delivery that was seen counts";
 }
 
+TEST_F(Engine, ASessionLockThatItsReceiverNeverGotIsGivenBack) {
+    EntityOptions options;
+    options.requires_session = true;
+    under_test.put("s", options);
+    auto accepting = loop.begin(broker().accept_session("s", std::nullopt, hours(1)));
+    loop.settle();
+    Message message = text_message("a");
+    message.session_id = "x";
+    auto sending = loop.begin(broker().send("s", {message}));
+    accepting.cancel();
+    loop.finish(sending).value();
+    loop.settle();
+    EXPECT_TRUE(accepting.done());
+    EXPECT_TRUE(loop.await(broker().accept_session("s", std::string("x"), Duration(0))));
+}
+
+TEST_F(Engine, ASessionThatNothingKeepsEndsOnceWhenItsLockRunsOut) {
+    EntityOptions options;
+    options.requires_session = true;
+    under_test.put("s", options);
+    ReceiveOptions wait;
+    wait.session = loop.await(broker().accept_session("s", std::string("a"), Duration(0)))->token;
+    wait.wait = hours(1);
+    auto waiting = loop.begin(broker().receive("s", wait));
+    loop.settle();
+    under_test.pass(minutes(1));
+    EXPECT_EQ(error_of(loop.finish(waiting)), Errc::conflict);
+    const auto b = loop.await(broker().accept_session("s", std::string("b"), Duration(0)));
+    const auto c = loop.await(broker().accept_session("s", std::string("c"), Duration(0)));
+    ASSERT_TRUE(b && c);
+    EXPECT_TRUE(loop.await(broker().renew_session(*b)));
+    EXPECT_TRUE(loop.await(broker().renew_session(*c)));
+    EXPECT_EQ(error_of(loop.await(broker().accept_session("s", std::string("b"), Duration(0)))),
+              Errc::over_limit);
+}
+
+TEST_F(Engine, WhatAnEntityHoldsGoesOnOnceItForwards) {
+    under_test.put("q");
+    under_test.put("target");
+    send_texts("q", {"locked", "a", "b"});
+    const Delivery locked = receive_one("q");
+    EntityOptions options;
+    options.forward_to = "target";
+    under_test.put("q", options);
+    under_test.pass(Duration(0));
+    EXPECT_THAT(bodies(receive("target")), ElementsAre("a", "b"));
+    EXPECT_TRUE(abandon(locked));
+    under_test.pass(Duration(0));
+    EXPECT_THAT(bodies(receive("target")), ElementsAre("locked"));
+    EXPECT_THAT(peek("q"), IsEmpty());
+}
+
+TEST_F(Engine, ATopicBoundsTheTimeToLiveOfItsCopies) {
+    EntityOptions options;
+    options.kind = EntityKind::topic;
+    options.time_to_live = minutes(1);
+    under_test.put("t", options);
+    options = {};
+    options.kind = EntityKind::subscription;
+    under_test.put("t/Subscriptions/s", options);
+    Message brief = text_message("brief");
+    brief.time_to_live = seconds(30);
+    send("t", {brief, text_message("long")});
+    const auto copies = peek("t/Subscriptions/s");
+    EXPECT_EQ(copies.at(0).expires_at, now() + seconds(30));
+    EXPECT_EQ(copies.at(1).expires_at, now() + minutes(1));
+}
+
+TEST_F(Engine, AMessageWhosePropertiesAreDamagedBecomesADeadLetterAndHoldsNobodyUp) {
+    under_test.put("q");
+    Message good = text_message("a");
+    good.subject = "subject";
+    send("q", {good, text_message("b")});
+    auto damage = [](store::Connection& connection) -> Result<void> {
+        connection.execute("UPDATE message SET properties=x'02077375626a02' WHERE sequence=1");
+        return {};
+    };
+    EXPECT_TRUE(loop.await(under_test.database->write(std::move(damage))));
+    under_test.restart();
+    EXPECT_THAT(bodies(receive("q")), ElementsAre("b"));
+    ReceiveOptions wait;
+    wait.wait = minutes(1);
+    const auto dead = loop.await(broker().receive(dead_letter_queue_of("q"), wait)).value();
+    ASSERT_EQ(dead.size(), 1u);
+    EXPECT_EQ(dead[0].message.body, "a");
+    EXPECT_EQ(reason(dead[0]), "DamagedProperties");
+}
+
 TEST_F(Engine, TrimsTheHistoryOfDuplicates) {
     EntityOptions options;
     options.duplicate_window = minutes(1);

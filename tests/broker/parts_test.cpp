@@ -2,6 +2,7 @@
 #include "broker/due_heap.hpp"
 #include "broker/duplicates.hpp"
 #include "broker/rate.hpp"
+#include "broker/recent.hpp"
 #include "broker/sessions.hpp"
 
 #include <gmock/gmock.h>
@@ -83,6 +84,39 @@ TEST(Duplicates, TrimsWhatIsOldAndNamesItsRows) {
     EXPECT_EQ(duplicates.oldest(-1), 60);
     EXPECT_EQ(duplicates.trim(50).last, 0);
     EXPECT_EQ(duplicates.trim(1000).last, 7) << "a pending one stays, and what came after it";
+}
+
+std::unique_ptr<Content> content(std::string body) {
+    auto made = std::make_unique<Content>();
+    made->message.body = std::move(body);
+    return made;
+}
+
+TEST(Recent, GivesEachContentOutOnce) {
+    Recent recent(1'000'000);
+    for (std::int64_t id = 2; id <= 10; id += 2) recent.add(id, content(std::to_string(id)));
+    EXPECT_FALSE(recent.take(3));
+    EXPECT_FALSE(recent.take(11));
+    EXPECT_EQ(recent.take(6)->message.body, "6");
+    EXPECT_FALSE(recent.take(6));
+    EXPECT_EQ(recent.take(2)->message.body, "2");
+    EXPECT_EQ(recent.take(4)->message.body, "4");
+    EXPECT_EQ(recent.take(8)->message.body, "8");
+    EXPECT_EQ(recent.take(10)->message.body, "10");
+    EXPECT_EQ(recent.bytes(), 0u);
+}
+
+TEST(Recent, ForgetsTheOldestOverItsBound) {
+    Recent recent(100'000);
+    for (std::int64_t id = 1; id <= 1000; ++id) {
+        recent.add(id, content(std::string(1000, 'x')));
+        EXPECT_LE(recent.bytes(), 100'000u);
+    }
+    EXPECT_FALSE(recent.take(1));
+    EXPECT_TRUE(recent.take(1000));
+    recent.add(1001, content(std::string(200'000, 'x')));
+    EXPECT_FALSE(recent.take(1001)) << "what is larger than the bound is not kept";
+    EXPECT_EQ(recent.bytes(), 0u);
 }
 
 TEST(Rate, CountsTheEventsOfTheLastMinute) {
