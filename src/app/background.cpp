@@ -3,19 +3,22 @@
 #include "base/error.hpp"
 #include "telemetry/log.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/this_coro.hpp>
-
 namespace millrace::app {
 
 namespace {
 
 constexpr std::chrono::seconds kPauseAfterFailure{5};
 
+void log_failure(const std::string& name, const char* what) {
+    telemetry::log_error("background work ended", name, what);
+}
+
 }  // namespace
 
+Background::Background(asio::any_io_executor io) : io_(io), tasks_(std::move(io), log_failure) {}
+
 asio::awaitable<void> Background::repeat(std::string name, std::function<asio::awaitable<void>()> make) {
-    while (!stopping_) {
+    while (true) {
         try {
             co_await make();
             co_return;
@@ -28,25 +31,8 @@ asio::awaitable<void> Background::repeat(std::string name, std::function<asio::a
 }
 
 void Background::start(std::string name, std::function<asio::awaitable<void>()> make) {
-    running_ += 1;
-    auto on_end = [this, name](std::exception_ptr failure) {
-        running_ -= 1;
-        ended_.notify();
-        if (!failure) return;
-        try {
-            std::rethrow_exception(failure);
-        } catch (const boost::system::system_error& cancelled) {
-            if (!stopping_) telemetry::log_error("background work ended", name, cancelled.what());
-        }
-    };
-    auto bound = asio::bind_cancellation_slot(signals_.emplace_back().slot(), std::move(on_end));
-    asio::co_spawn(io_, repeat(std::move(name), std::move(make)), std::move(bound));
-}
-
-asio::awaitable<void> Background::stop() {
-    stopping_ = true;
-    for (auto& signal : signals_) signal.emit(asio::cancellation_type::terminal);
-    while (running_ > 0) co_await ended_.wait();
+    auto loop = repeat(name, std::move(make));
+    tasks_.start(std::move(name), std::move(loop));
 }
 
 }  // namespace millrace::app

@@ -39,10 +39,6 @@ asio::awaitable<void> run_until_signal(asio::io_context& io, const Configuration
                         "");
     co_await server.stop();
     telemetry::log_info("stopped", server.url(), "");
-    // Everything that must last is on the disk. Handlers that outlived the drain still hold parts of the
-    // server: the process ends here, before those are taken apart under them.
-    std::fflush(nullptr);
-    std::_Exit(0);
 }
 
 }  // namespace

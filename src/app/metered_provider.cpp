@@ -14,6 +14,7 @@ std::string_view outcome_name(const provider::Outcome<provider::Embeddings>& out
         case provider::FailureKind::throttled: return "throttled";
         case provider::FailureKind::transient: return "transient";
         case provider::FailureKind::rejected: return "rejected";
+        case provider::FailureKind::unavailable: return "unavailable";
         case provider::FailureKind::content_filtered: break;
     }
     return "content_filtered";

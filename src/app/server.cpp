@@ -10,6 +10,7 @@
 #include "handlers/stages.hpp"
 #include "http/api.hpp"
 #include "index/embedded_index.hpp"
+#include "provider/circuit_breaker.hpp"
 #include "telemetry/log.hpp"
 #include "work/processor.hpp"
 
@@ -19,6 +20,7 @@ namespace millrace::app {
 
 namespace {
 
+constexpr Duration kRequestsDrain = std::chrono::seconds(5);
 constexpr Duration kPruneInterval = std::chrono::hours(1);
 constexpr std::size_t kRemoteCallsAtOnce = 64;   // a remote call mostly waits
 constexpr double kKeywordWeightScore = 0.7;   // docs/search.md: what suits the local model
@@ -94,15 +96,19 @@ class Server::Parts {
         const Duration drain = std::chrono::seconds(configuration_.server.drain_seconds);
         const TimePoint deadline = clock_.now() + drain;
         if (api_) api_->set_ready(false);
-        if (server_) co_await server_->stop(std::min<Duration>(drain, std::chrono::seconds(5)));
-        co_await background_.stop();
-        // All are told to stop first, so that their drain times run side by side.
-        for (const auto& processor : processors_) co_await processor->stop(Duration::zero());
+        if (server_) co_await server_->stop(std::min<Duration>(drain, kRequestsDrain));
+        // All are told first, so that their drain times run side by side.
+        for (const auto& processor : processors_) processor->close();
+        if (breaker_) breaker_->stop();
         for (const auto& processor : processors_) {
             const Duration left = std::max(deadline - clock_.now(), Duration::zero());
             co_await processor->stop(left);
         }
+        co_await background_.stop();
         if (api_) api_->stop();
+        // Nothing runs that could hold a part below, but for requests that wait for a thread of the pool.
+        if (pool_) pool_->stop();
+        if (server_) co_await server_->stop(Duration::zero());
         if (broker_) co_await broker_->stop();
         if (http_client_) http_client_->stop();
         if (database_) database_->stop();
@@ -179,6 +185,7 @@ class Server::Parts {
         if (!made) co_return made.error();
         provider_ = std::make_unique<MeteredProvider>(std::move(made->provider), deployment_.name, metrics);
         local_ = made->local;
+        breaker_ = std::make_unique<provider::CircuitBreaker>(io_, *provider_, clock_);
         if (!made->notice.empty()) notices.push_back(std::move(made->notice));
         const index::EmbeddedIndexOptions options;
         auto index = co_await index::make_embedded_index(*database_, *pool_, options);
@@ -192,8 +199,8 @@ class Server::Parts {
         co_await documents_->start();
         operations_ = std::make_unique<work::Operations>(io_, *database_, clock_);
         services_ = std::make_unique<handlers::Services>(
-            handlers::Services{io_, *database_, *blobs_, *pool_, clock_, *index_, *provider_, *documents_,
-                               *operations_, token_counter(), observer()});
+            handlers::Services{background_.tasks(), *database_, *blobs_, *pool_, clock_, *index_, *breaker_,
+                               *documents_, *operations_, token_counter(), observer()});
     }
 
     std::shared_ptr<const text::TokenCounter> token_counter() {
@@ -294,6 +301,7 @@ class Server::Parts {
 
     void collect() {
         namespace metric = telemetry::metric;
+        metrics.set(metric::provider_held, {deployment_.name}, static_cast<double>(breaker_->waiting()));
         metrics.set(metric::http_connections, {}, static_cast<double>(server_->connections()));
         for (const auto& processor : processors_) {
             const work::ProcessorStats stats = processor->stats();
@@ -341,6 +349,8 @@ class Server::Parts {
     std::unique_ptr<broker::Broker> broker_;
     std::unique_ptr<provider::HttpClient> http_client_;
     std::unique_ptr<provider::Provider> provider_;
+    std::unique_ptr<provider::CircuitBreaker>
+        breaker_;  ///< of `provider_`, for the handlers: searches don't wait
     std::unique_ptr<index::Index> index_;
     std::unique_ptr<work::Documents> documents_;
     std::unique_ptr<work::Operations> operations_;

@@ -33,8 +33,9 @@ asio::awaitable<void> DeadLetterWatch::look() {
         if (!counts) continue;
         const bool first_look = !seen_total_.contains(queue);
         const bool unchanged = !first_look && seen_total_[queue] == counts->dead_lettered_total;
+        if (unchanged) continue;
+        co_await look_at(queue);
         seen_total_[queue] = counts->dead_lettered_total;
-        if (!unchanged) co_await look_at(queue);
     }
 }
 

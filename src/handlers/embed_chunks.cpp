@@ -101,7 +101,9 @@ asio::awaitable<Embedded> embed_missing(Services& services, const Job& job,
         const auto request = rest.first(request_size(services, rest));
         auto answer = co_await call_provider(services, request);
         if (!answer) {
-            embedded.failure = outcome_for(answer.error(), job.delivery.delivery_count, services.jitter());
+            const Duration age = services.clock.now() - job.delivery.enqueued_at;
+            embedded.failure =
+                outcome_for(answer.error(), job.delivery.delivery_count, age, services.jitter());
             break;
         }
         embedded.usage.prompt_tokens += answer->usage.prompt_tokens;

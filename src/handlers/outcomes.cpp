@@ -8,18 +8,21 @@ using work::RetryAfter;
 
 namespace {
 
-/// The attempt whose backoff (up to 8 s) suits waits that are not counted, and so can't grow.
+/// The attempt whose backoff (up to 8 s) suits waits that are not counted. For a provider the circuit
+/// breaker's pause, which grows, comes on top.
 constexpr int kUncountedAttempt = 4;
 
 }  // namespace
 
-Outcome outcome_for(const provider::Failure& failure, int delivery_count, double random) {
-    const bool counted = failure.kind != provider::FailureKind::throttled;
+Outcome outcome_for(const provider::Failure& failure, int delivery_count, Duration age, double random) {
+    const bool outage = failure.kind == provider::FailureKind::unavailable && age < kOutageAgeMax;
+    const bool counted = failure.kind != provider::FailureKind::throttled && !outage;
     const int attempt = counted ? delivery_count + 1 : kUncountedAttempt;
     const Duration pause = failure.retry_after.value_or(work::backoff(attempt, random));
     switch (failure.kind) {
         case provider::FailureKind::throttled: return RetryAfter{pause, failure.detail, false};
-        case provider::FailureKind::transient: return RetryAfter{pause, failure.detail, true};
+        case provider::FailureKind::transient:
+        case provider::FailureKind::unavailable: return RetryAfter{pause, failure.detail, counted};
         case provider::FailureKind::content_filtered:
             return DeadLetter{work::reason::content_filtered, failure.detail};
         case provider::FailureKind::rejected: break;

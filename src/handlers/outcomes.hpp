@@ -7,9 +7,13 @@
 
 namespace millrace::handlers {
 
-/// A failed provider call. `delivery_count`: earlier deliveries of the message; `random` in [0, 1) for
-/// jitter.
-work::Outcome outcome_for(const provider::Failure& failure, int delivery_count, double random);
+/// After this age of a message even a failure that looks like the service's own counts as the message's, so
+/// that an input which always brings a service down ends as a dead letter.
+inline constexpr Duration kOutageAgeMax = std::chrono::hours(24);
+
+/// A failed provider call. `delivery_count`: earlier deliveries of the message; `age`: since it was enqueued;
+/// `random` in [0, 1) for jitter.
+work::Outcome outcome_for(const provider::Failure& failure, int delivery_count, Duration age, double random);
 
 /// A failure of a store, a queue or an index: temporary ones are tried again, the rest is dead-lettered.
 work::Outcome outcome_for(const Error& error, int delivery_count, double random);

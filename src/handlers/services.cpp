@@ -3,8 +3,6 @@
 #include "handlers/outcomes.hpp"
 #include "handlers/payload.hpp"
 
-#include <boost/asio/any_io_executor.hpp>
-
 namespace millrace::handlers {
 
 namespace {
@@ -181,7 +179,7 @@ void after_finish(Services& services, const VersionRef& version, const std::stri
                   const Finish& finish) {
     services.operations.changed(version.document);
     if (!finish.ready) return;
-    spawn(services.io, services.documents.remove_blobs(finish.blobs));
+    services.tasks.start("remove blobs", services.documents.remove_blobs(finish.blobs));
     if (services.observer.document_processed) {
         const Duration since = services.clock.now() - from_millis(version.generation / 1000);
         services.observer.document_processed(category, since);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/async.hpp"
+#include "base/task_group.hpp"
 #include "index/index.hpp"
 #include "provider/provider.hpp"
 #include "store/blobs.hpp"
@@ -29,7 +30,7 @@ struct Observer {
 
 /// Owned by `app`; outlives every handler. All on the I/O thread.
 struct Services {
-    asio::any_io_executor io;
+    TaskGroup& tasks;  ///< for what may follow after a handler has answered
     store::Database& database;
     store::Blobs& blobs;
     CpuPool& pool;

@@ -64,8 +64,9 @@ Checked<index::SearchRequest> read_search(const Request& request) {
 }
 
 Response provider_problem(const provider::Failure& failure) {
-    const bool passing =
-        failure.kind == provider::FailureKind::throttled || failure.kind == provider::FailureKind::transient;
+    const bool passing = failure.kind == provider::FailureKind::throttled ||
+                         failure.kind == provider::FailureKind::transient ||
+                         failure.kind == provider::FailureKind::unavailable;
     const unsigned status = failure.kind == provider::FailureKind::throttled ? 429 : passing ? 503 : 502;
     Response response = problem(status, "the query could not be embedded: " + failure.detail);
     if (!passing) return response;

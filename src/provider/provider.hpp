@@ -19,6 +19,7 @@ enum class FailureKind {
     transient,         ///< 408, 409, 5xx, connection lost, timeout: try again
     rejected,          ///< 400, 401, 403, 404, 413, 422, insufficient_quota: never by itself succeeds
     content_filtered,  ///< the provider's content policy refused the text
+    unavailable,       ///< transient, and no other call succeeds either: the input is not to blame
 };
 
 /// A failed call. `detail` is one line without secrets; `status` is the HTTP status or 0 where none was

@@ -62,9 +62,14 @@ Blobs::Blobs(fs::path directory) : directory_(std::move(directory)) {
         fs::create_directories(directory_ / folder, error);
         if (error)
             throw MachineError("cannot create " + (directory_ / folder).string() + ": " + error.message());
-        for (const auto& entry : fs::directory_iterator(directory_ / folder)) {
-            if (entry.path().extension() == ".tmp") fs::remove(entry.path(), error);
+        std::vector<fs::path> unfinished;
+        fs::directory_iterator entry(directory_ / folder, error);
+        for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+            if (entry->path().extension() == ".tmp") unfinished.push_back(entry->path());
         }
+        if (error)
+            throw MachineError("cannot list " + (directory_ / folder).string() + ": " + error.message());
+        for (const fs::path& path : unfinished) fs::remove(path, error);
     }
 }
 
@@ -114,12 +119,15 @@ std::vector<std::string> Blobs::list(std::chrono::seconds age) const {
     std::vector<std::string> names;
     const auto before = fs::file_time_type::clock::now() - age;
     std::error_code error;
-    for (const auto& entry : fs::recursive_directory_iterator(directory_)) {
-        const std::string name = entry.path().filename();
-        if (is_blob_name(name) && entry.is_regular_file(error) && entry.last_write_time(error) < before) {
-            names.push_back(name);
-        }
+    fs::recursive_directory_iterator entry(directory_, error);
+    for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+        const std::string name = entry->path().filename();
+        std::error_code gone;
+        if (!is_blob_name(name) || !entry->is_regular_file(gone)) continue;
+        const auto written = entry->last_write_time(gone);
+        if (!gone && written < before) names.push_back(name);
     }
+    if (error) throw MachineError("cannot list " + directory_.string() + ": " + error.message());
     return names;
 }
 

@@ -33,7 +33,7 @@ inline constexpr MetricRow documents_processed{MetricKind::counter, "documents_p
 inline constexpr MetricRow documents_failed{MetricKind::counter, "documents_failed_total",
                                             "Documents that ended in a dead-letter queue.", "reason,status"};
 inline constexpr MetricRow embedding_duration{MetricKind::histogram, "embedding_duration_seconds",
-                                              "Time of one embedding call, waiting for quota not included.",
+                                              "Time of one embedding call, waiting for its turn included.",
                                               "document_category", Buckets::work_seconds};
 inline constexpr MetricRow provider_calls{MetricKind::counter, "provider_calls_total",
                                           "Calls to a model by deployment and outcome.",
@@ -43,6 +43,9 @@ inline constexpr MetricRow provider_tokens{MetricKind::counter, "provider_tokens
 inline constexpr MetricRow provider_call_duration{MetricKind::histogram, "provider_call_duration_seconds",
                                                   "Time of one call to a model.", "deployment",
                                                   Buckets::work_seconds};
+inline constexpr MetricRow provider_held{MetricKind::gauge, "provider_held_calls",
+                                         "Calls that wait because their deployment is down or throttles.",
+                                         "deployment"};
 inline constexpr MetricRow messages_settled{MetricKind::counter, "messages_settled_total",
                                             "Deliveries by queue and how the handler settled them.",
                                             "queue,outcome"};
@@ -83,13 +86,28 @@ inline constexpr MetricRow process_start{MetricKind::gauge, "process_start_time_
 
 /// All rows, in the order in which the documentation shows them.
 inline constexpr std::array kMetricRows = {
-    &metric::documents_accepted,     &metric::documents_processed, &metric::documents_failed,
-    &metric::embedding_duration,     &metric::provider_calls,      &metric::provider_tokens,
-    &metric::provider_call_duration, &metric::messages_settled,    &metric::stage_duration,
-    &metric::queue_messages,         &metric::queue_oldest_age,    &metric::queue_size,
-    &metric::store_commits,          &metric::store_commands,      &metric::store_waiting,
-    &metric::index_documents,        &metric::index_chunks,        &metric::index_vector_bytes,
-    &metric::http_requests,          &metric::search_duration,     &metric::http_connections,
+    &metric::documents_accepted,
+    &metric::documents_processed,
+    &metric::documents_failed,
+    &metric::embedding_duration,
+    &metric::provider_calls,
+    &metric::provider_tokens,
+    &metric::provider_call_duration,
+    &metric::provider_held,
+    &metric::messages_settled,
+    &metric::stage_duration,
+    &metric::queue_messages,
+    &metric::queue_oldest_age,
+    &metric::queue_size,
+    &metric::store_commits,
+    &metric::store_commands,
+    &metric::store_waiting,
+    &metric::index_documents,
+    &metric::index_chunks,
+    &metric::index_vector_bytes,
+    &metric::http_requests,
+    &metric::search_duration,
+    &metric::http_connections,
     &metric::process_start,
 };
 

@@ -124,6 +124,31 @@ asio::awaitable<Documents::Prepared> Documents::prepare(NewDocument document) {
 asio::awaitable<Result<std::vector<Accepted>>> Documents::accept(
     std::vector<NewDocument> documents, std::shared_ptr<const Idempotency> idempotency) {
     auto prepared = std::make_shared<std::vector<Prepared>>();
+    std::exception_ptr broken;
+    try {
+        auto sent = co_await prepare_and_send(std::move(documents), std::move(idempotency), prepared);
+        if (sent) co_return sent;
+        co_await remove_blobs(blobs_of(*prepared));
+        co_return sent;
+    } catch (const MachineError&) {
+        broken = std::current_exception();
+    }
+    // Nothing was stored, so nobody knows of the blobs.
+    co_await remove_blobs(blobs_of(*prepared));
+    std::rethrow_exception(broken);
+}
+
+std::vector<std::string> Documents::blobs_of(const std::vector<Prepared>& prepared) {
+    std::vector<std::string> names;
+    for (const auto& one : prepared) {
+        if (!one.blob.empty()) names.push_back(one.blob);
+    }
+    return names;
+}
+
+asio::awaitable<Result<std::vector<Accepted>>> Documents::prepare_and_send(
+    std::vector<NewDocument> documents, std::shared_ptr<const Idempotency> idempotency,
+    std::shared_ptr<std::vector<Prepared>> prepared) {
     std::vector<broker::Message> messages;
     std::vector<Accepted> accepted;
     for (auto& document : documents) {
@@ -145,13 +170,8 @@ asio::awaitable<Result<std::vector<Accepted>>> Documents::accept(
     const std::string queue_name = queue::ingestion;
     std::function<Result<void>(store::Connection&)> with = std::move(rows);
     auto sent = co_await broker_.send_with(queue_name, std::move(messages), std::move(with));
-    if (sent) co_return accepted;
-    std::vector<std::string> names;
-    for (const auto& one : *prepared) {
-        if (!one.blob.empty()) names.push_back(one.blob);
-    }
-    co_await remove_blobs(std::move(names));
-    co_return sent.error();
+    if (!sent) co_return sent.error();
+    co_return accepted;
 }
 
 asio::awaitable<void> Documents::start() {
@@ -260,6 +280,12 @@ asio::awaitable<Result<OperationView>> Operations::wait(std::string id, Duration
     if (!found || found->ended()) co_return found;
     const std::string document = found->subject;
     std::shared_ptr<Change> change = change_of(document);
+    // Also where this coroutine is cancelled while it waits.
+    const std::shared_ptr<void> forget(nullptr, [this, &change, document](void*) {
+        change.reset();
+        const auto entry = waiting_.find(document);
+        if (entry != waiting_.end() && entry->second.expired()) waiting_.erase(entry);
+    });
     while (true) {
         const std::uint64_t count = change->count;
         found = co_await find(id);
@@ -270,9 +296,6 @@ asio::awaitable<Result<OperationView>> Operations::wait(std::string id, Duration
         auto either = std::move(changed) || std::move(late);
         co_await std::move(either);
     }
-    change.reset();
-    const auto entry = waiting_.find(document);
-    if (entry != waiting_.end() && entry->second.expired()) waiting_.erase(entry);
     co_return found;
 }
 

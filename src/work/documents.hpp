@@ -98,6 +98,10 @@ class Documents {
     /// Removes files that no row refers to: what a crash between a file and its row left behind.
     asio::awaitable<void> sweep_blobs();
     asio::awaitable<Prepared> prepare(NewDocument document);
+    asio::awaitable<Result<std::vector<Accepted>>> prepare_and_send(
+        std::vector<NewDocument> documents, std::shared_ptr<const Idempotency> idempotency,
+        std::shared_ptr<std::vector<Prepared>> prepared);
+    static std::vector<std::string> blobs_of(const std::vector<Prepared>& prepared);
 
     store::Database& database_;
     store::Blobs& blobs_;

@@ -58,6 +58,7 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
           handler_(std::move(handler)),
           slot_free_(io),
           stopped_(io),
+          cancelled_(io),
           random_(std::random_device{}()) {}
 
     void start() {
@@ -69,10 +70,14 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         }
     }
 
-    asio::awaitable<void> stop(Duration drain) {
+    void close() {
         stopping_ = true;
         slot_free_.notify();
         stopped_.notify();
+    }
+
+    asio::awaitable<void> stop(Duration drain) {
+        close();
         const TimePoint deadline = clock_.now() + drain;
         while (stats_.running > 0 && clock_.now() < deadline) {
             using namespace asio::experimental::awaitable_operators;
@@ -81,6 +86,9 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
             auto first = std::move(freed) || std::move(late);
             co_await std::move(first);
         }
+        cancelling_ = true;
+        cancelled_.notify();
+        while (stats_.running > 0 || loops_ > 0) co_await slot_free_.wait();
     }
 
     const ProcessorOptions& options() const noexcept { return options_; }
@@ -198,14 +206,13 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         const TimePoint locked_until = delivery.locked_until;
         std::optional<Outcome> outcome;
         auto work = self->call_handler(std::move(delivery), outcome);
-        if (renew) {
-            auto renewal = self->keep_lock(lock, locked_until);
-            auto both = std::move(work) || std::move(renewal);
-            co_await std::move(both);
-        } else {
-            co_await std::move(work);
-        }
-        if (outcome) co_await self->settle(lock, std::move(*outcome), message_id);
+        auto renewal = renew ? self->keep_lock(lock, locked_until) : self->clock_.sleep_until(kNever);
+        auto cancelled = self->cancelled();
+        auto first = std::move(work) || std::move(renewal) || std::move(cancelled);
+        co_await std::move(first);
+        // What a cancelled handler answers says nothing about its message, unless the work was done.
+        const bool counts = outcome && (!self->cancelling_ || std::holds_alternative<Done>(*outcome));
+        if (counts) co_await self->settle(lock, std::move(*outcome), message_id);
     }
 
     asio::awaitable<void> call_handler(Delivery delivery, std::optional<Outcome>& outcome) {
@@ -213,6 +220,10 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         try {
             Outcome answer = co_await handler_(std::move(delivery));
             outcome.emplace(std::move(answer));
+        } catch (const boost::system::system_error& error) {
+            // What a cancelled handler threw says nothing about its message.
+            if (cancelling_) co_return;
+            outcome.emplace(DeadLetter{reason::unexpected_exception, one_line(error.what())});
         } catch (const MachineError& broken) {
             outcome.emplace(RetryAfter{kMachineRetry, broken.what(), false});
             telemetry::log_error("handler", options_.queue, broken.what());
@@ -221,6 +232,11 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         } catch (const std::exception& error) {
             outcome.emplace(DeadLetter{reason::unexpected_exception, one_line(error.what())});
         }
+    }
+
+    /// Ends when running handlers are to be cancelled.
+    asio::awaitable<void> cancelled() {
+        while (!cancelling_) co_await cancelled_.wait();
     }
 
     /// Renews at half of what is left, for ever; ends by cancellation, or when the lock is lost.
@@ -324,10 +340,12 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
     Handler handler_;
     Signal slot_free_;
     Signal stopped_;
+    Signal cancelled_;
     std::mt19937 random_;
     ProcessorStats stats_;
     std::size_t loops_ = 0;
     bool stopping_ = false;
+    bool cancelling_ = false;
 };
 
 Processor::Processor(asio::any_io_executor io, broker::MessageSource& source, Clock& clock, Complete complete,
@@ -338,6 +356,8 @@ Processor::Processor(asio::any_io_executor io, broker::MessageSource& source, Cl
 Processor::~Processor() = default;
 
 void Processor::start() { loop_->start(); }
+
+void Processor::close() { loop_->close(); }
 
 asio::awaitable<void> Processor::stop(Duration drain) { return loop_->stop(drain); }
 

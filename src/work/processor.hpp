@@ -50,8 +50,11 @@ class Processor {
     ~Processor();
 
     void start();
-    /// Takes no more messages and waits until running handlers have settled, at most `drain`; what still runs
-    /// then keeps its lock until that ends by itself and is delivered again. A second stop is harmless.
+    /// Takes no more messages; running handlers go on.
+    void close();
+    /// Closes, waits at most `drain` until running handlers have settled, then cancels the rest and returns
+    /// when none runs: a step that can't be interrupted ends first. A cancelled handler settles nothing: its
+    /// message is delivered again when the lock ends. A second stop is harmless.
     asio::awaitable<void> stop(Duration drain);
 
     ProcessorStats stats() const noexcept;

@@ -34,7 +34,13 @@ TEST(Outcomes, EveryProviderErrorGetsItsOutcome) {
         {{FailureKind::rejected, 429, "insufficient_quota", {}}, "ApiError_429: insufficient_quota"},
         {{FailureKind::content_filtered, 400, "filtered", {}}, "ContentFiltered: filtered"},
     };
-    for (const auto& one : cases) EXPECT_EQ(show(outcome_for(one.failure, 0, 0.5)), one.outcome);
+    for (const auto& one : cases) EXPECT_EQ(show(outcome_for(one.failure, 0, Duration(0), 0.5)), one.outcome);
+}
+
+TEST(Outcomes, AnOutageSpendsNoDeliveryUntilTheMessageIsADayOld) {
+    const Failure down{FailureKind::unavailable, 503, "down", std::chrono::seconds(7)};
+    EXPECT_EQ(show(outcome_for(down, 0, kOutageAgeMax - Duration(1), 0.5)), "retry after 7000, free");
+    EXPECT_EQ(show(outcome_for(down, 0, kOutageAgeMax, 0.5)), "retry after 7000, spent");
 }
 
 TEST(Outcomes, StoresThatAreBusyAreTriedAgainAndBadInputIsNot) {

@@ -51,17 +51,8 @@ class PipelineTest : public testing::Test {
             ASSERT_TRUE(test::run(io, broker->put_entity(name, options)));
         }
         broker->start();
-        services.reset(new Services{io.get_executor(),
-                                    *database,
-                                    *blobs,
-                                    pool,
-                                    clock,
-                                    *index,
-                                    provider,
-                                    *documents,
-                                    *operations,
-                                    nullptr,
-                                    {}});
+        services.reset(new Services{
+            tasks, *database, *blobs, pool, clock, *index, provider, *documents, *operations, nullptr, {}});
     }
 
     void start() {
@@ -81,6 +72,7 @@ class PipelineTest : public testing::Test {
     void close() {
         for (auto& processor : processors) test::run(io, processor->stop(std::chrono::seconds(10)));
         processors.clear();
+        test::run(io, tasks.stop());
         test::run(io, broker->stop());
         services.reset();
         operations.reset();
@@ -148,6 +140,8 @@ class PipelineTest : public testing::Test {
     asio::io_context io;
     test::TemporaryDirectory directory;
     SystemClock clock;
+    TaskGroup tasks{io.get_executor(),
+                    [](const std::string& name, const char* what) { ADD_FAILURE() << name << ": " << what; }};
     CpuPool pool{2};
     test::CountingProvider provider;
     std::unique_ptr<store::Database> database;

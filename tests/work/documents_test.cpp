@@ -87,6 +87,13 @@ TEST_F(DocumentsTest, AcceptsAllOrNone) {
     EXPECT_TRUE(blobs->list(std::chrono::seconds(-5)).empty());
 }
 
+TEST_F(DocumentsTest, ADatabaseThatFailsLeavesNoBlobBehind) {
+    database->stop();
+    EXPECT_THROW((void)accept({document("a", std::string(1'000'000, 'x')), document("c", "\xff")}),
+                 MachineError);
+    EXPECT_TRUE(blobs->list(std::chrono::seconds(-5)).empty());
+}
+
 TEST_F(DocumentsTest, LargeContentGoesToABlobAndTheMessageStaysSmall) {
     ASSERT_TRUE(accept({document("a", std::string(1'000'000, 'x'))}));
     EXPECT_EQ(rows("blob"), 1);

@@ -260,6 +260,37 @@ TEST_F(ProcessorTest, StopLetsRunningWorkEndAndTakesNoMore) {
     EXPECT_EQ(counts().active, 1u);
 }
 
+TEST_F(ProcessorTest, WhatRunsBeyondTheDrainIsCancelledAndItsMessageComesAgain) {
+    int started = 0, cancelled = 0;
+    auto processor = make([&](Delivery) -> asio::awaitable<Outcome> {
+        started += 1;
+        try {
+            co_await clock_.sleep_until(kNever);
+            co_await asio::post(io_.get_executor(), asio::use_awaitable);
+        } catch (const boost::system::system_error&) {
+            cancelled += 1;
+            throw;
+        }
+        co_return Done{};
+    });
+    send("jobs", "stuck");
+    processor->start();
+    test::run_until(io_, [&] { return started == 1; });
+    test::run(io_, processor->stop(Duration::zero()));
+    EXPECT_EQ(cancelled, 1);
+    EXPECT_EQ(processor->stats().running, 0u);
+    EXPECT_EQ(processor->stats().dead_lettered, 0u);
+    EXPECT_EQ(counts().dead_lettered, 0u);
+    EXPECT_EQ(counts().locked, 1u);
+    clock_.advance(seconds(11));
+    broker::ReceiveOptions options;
+    options.wait = seconds(1);
+    auto received = test::run(io_, broker_->receive("jobs", options));
+    ASSERT_TRUE(received);
+    ASSERT_EQ(received->size(), 1u);
+    EXPECT_EQ(received->front().message.body, "stuck");
+}
+
 TEST_F(ProcessorTest, MessagesOfASessionRunOneAfterTheOtherInOrder) {
     std::map<std::string, std::vector<std::string>> seen;
     std::map<std::string, int> running;

@@ -1,0 +1,112 @@
+#include "provider/circuit_breaker.hpp"
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include <algorithm>
+
+namespace millrace::provider {
+
+namespace {
+
+constexpr Duration kFirstPause = std::chrono::seconds(1);
+constexpr int kDoublingsMax = 6;
+
+}  // namespace
+
+/// Makes the breaker's next call the only one; a call that ends without an answer lets another one try.
+class CircuitBreaker::Probe {
+  public:
+    explicit Probe(CircuitBreaker& breaker) : breaker_(breaker), probes_(breaker.open_) {
+        if (probes_) breaker_.probing_ = true;
+    }
+    Probe(const Probe&) = delete;
+    ~Probe() {
+        if (!probes_) return;
+        breaker_.probing_ = false;
+        breaker_.changed_.notify();
+    }
+    bool is_probe() const noexcept { return probes_; }
+
+  private:
+    CircuitBreaker& breaker_;
+    bool probes_;
+};
+
+CircuitBreaker::CircuitBreaker(asio::any_io_executor io, Provider& inner, Clock& clock)
+    : io_(std::move(io)), inner_(inner), clock_(clock), changed_(io_) {}
+
+bool CircuitBreaker::must_wait() const noexcept {
+    return open_ && !stopped_ && (probing_ || clock_.now() < open_until_);
+}
+
+asio::awaitable<void> CircuitBreaker::wait_for_turn() {
+    using namespace asio::experimental::awaitable_operators;
+    while (must_wait()) {
+        auto due = clock_.sleep_until(probing_ ? kNever : open_until_);
+        auto changed = changed_.wait();
+        auto first = std::move(due) || std::move(changed);
+        co_await std::move(first);
+    }
+}
+
+asio::awaitable<Outcome<Embeddings>> CircuitBreaker::embed(std::vector<std::string> inputs) {
+    if (must_wait()) {
+        waiting_ += 1;
+        const std::shared_ptr<void> waited(nullptr, [this](void*) { waiting_ -= 1; });
+        co_await wait_for_turn();
+    }
+    if (stopped_) co_return Failure{FailureKind::unavailable, 0, "the server is being stopped", {}};
+    const Probe probe(*this);
+    const std::uint64_t successes_before = successes_;
+    auto outcome = co_await inner_.embed(std::move(inputs));
+    note(outcome, probe.is_probe());
+    if (!outcome && outcome.error().kind == FailureKind::transient) {
+        const bool proven =
+            successes_ != successes_before || (successes_ > 0 && clock_.now() - last_success_ <= kProof);
+        if (!proven) {
+            Failure failure = outcome.error();
+            failure.kind = FailureKind::unavailable;
+            co_return failure;
+        }
+    }
+    co_return outcome;
+}
+
+void CircuitBreaker::note(const Outcome<Embeddings>& outcome, bool probe) {
+    const bool throttled = !outcome && outcome.error().kind == FailureKind::throttled;
+    const bool transient = !outcome && outcome.error().kind == FailureKind::transient;
+    if (!throttled && !transient) {
+        // A refusal is an answer: the service is up.
+        failures_ = holds_ = 0;
+        open_ = false;
+        if (outcome) {
+            successes_ += 1;
+            last_success_ = clock_.now();
+        }
+        changed_.notify();
+        return;
+    }
+    failures_ += 1;
+    if (throttled || failures_ >= kFailuresToOpen) hold(outcome.error().retry_after, probe);
+}
+
+void CircuitBreaker::hold(std::optional<Duration> asked, bool probe) {
+    const TimePoint now = clock_.now();
+    // Calls that were under way together fail together: they are one failure.
+    const bool again = !open_ || probe;
+    if (again) holds_ = std::min(holds_ + 1, kDoublingsMax + 1);
+    const Duration bound = std::min<Duration>(kFirstPause * (1 << (holds_ - 1)), kPauseMax);
+    const double jitter = std::uniform_real_distribution<double>(0.5, 1)(random_);
+    const Duration own(static_cast<std::int64_t>(static_cast<double>(bound.count()) * jitter));
+    const TimePoint until = now + asked.value_or(own);
+    if (again || asked) open_until_ = std::max(open_until_, until);
+    open_ = true;
+    changed_.notify();
+}
+
+void CircuitBreaker::stop() {
+    stopped_ = true;
+    changed_.notify();
+}
+
+}  // namespace millrace::provider

@@ -1,0 +1,65 @@
+// Calls to a deployment that is down or throttles wait before they are made, not after they have failed.
+#pragma once
+
+#include "base/async.hpp"
+#include "provider/provider.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <random>
+
+namespace millrace::provider {
+
+/// Passes calls on to `inner` while that answers. Once `kFailuresToOpen` calls in a row have failed for a
+/// transient reason, or one was throttled, all calls wait: for as long as the provider asked, else for a
+/// doubling, jittered time of at most a minute. Then one call goes ahead as a probe; its success lets all go.
+///
+/// It also tells whose fault a transient failure is. While other calls succeed it stays `transient`; if none
+/// did in the last minute nor since the call began, it becomes `unavailable`: the service is down, the input
+/// is not to blame. All calls on the I/O thread.
+class CircuitBreaker final : public Provider {
+  public:
+    static constexpr int kFailuresToOpen = 5;
+    static constexpr Duration kPauseMax = std::chrono::minutes(1);
+    /// A success this long ago still proves that the service is up.
+    static constexpr Duration kProof = std::chrono::minutes(1);
+
+    /// `inner` and `clock` outlive it.
+    CircuitBreaker(asio::any_io_executor io, Provider& inner, Clock& clock);
+
+    const ModelInfo& model() const noexcept override { return inner_.model(); }
+    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs) override;
+
+    /// True while calls wait.
+    bool open() const noexcept { return open_; }
+    /// How many calls wait now.
+    std::size_t waiting() const noexcept { return waiting_; }
+
+    /// Calls that wait, and later ones, fail at once as `unavailable`. Calls under way go on.
+    void stop();
+
+  private:
+    class Probe;
+
+    asio::awaitable<void> wait_for_turn();
+    bool must_wait() const noexcept;
+    void note(const Outcome<Embeddings>& outcome, bool probe);
+    void hold(std::optional<Duration> asked, bool probe);
+
+    asio::any_io_executor io_;
+    Provider& inner_;
+    Clock& clock_;
+    Signal changed_;
+    std::minstd_rand random_{std::random_device{}()};
+    bool open_ = false;
+    bool probing_ = false;
+    bool stopped_ = false;
+    TimePoint open_until_{};  ///< while open: when a probe may go
+    TimePoint last_success_{};  ///< the epoch: none yet
+    std::uint64_t successes_ = 0;
+    int failures_ = 0;  ///< in a row
+    int holds_ = 0;  ///< in a row: how often the pause was doubled
+    std::size_t waiting_ = 0;
+};
+
+}  // namespace millrace::provider

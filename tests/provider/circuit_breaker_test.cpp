@@ -1,0 +1,179 @@
+#include "provider/circuit_breaker.hpp"
+
+#include <gtest/gtest.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <deque>
+
+namespace millrace::provider {
+namespace {
+
+using std::chrono::seconds;
+
+/// Answers when the test says so.
+class Service final : public Provider {
+  public:
+    explicit Service(asio::any_io_executor io) : told_(io) {}
+    const ModelInfo& model() const noexcept override { return model_; }
+    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string>) override {
+        calls += 1;
+        while (answers.empty()) co_await told_.wait();
+        const std::optional<Failure> failure = answers.front();
+        answers.pop_front();
+        if (failure) co_return *failure;
+        co_return Embeddings{};
+    }
+    void tell(std::optional<Failure> failure) {
+        answers.push_back(std::move(failure));
+        told_.notify();
+    }
+
+    int calls = 0;
+    std::deque<std::optional<Failure>> answers;
+
+  private:
+    ModelInfo model_;
+    Signal told_;
+};
+
+class CircuitBreakerTest : public testing::Test {
+  protected:
+    void call() {
+        auto keep = [this](std::exception_ptr, Outcome<Embeddings> outcome) {
+            ended_.push_back(outcome ? "ok" : name(outcome.error().kind));
+        };
+        asio::co_spawn(io_, breaker_.embed({"text"}), std::move(keep));
+        turn();
+    }
+    void turn() {
+        io_.restart();
+        io_.poll();
+    }
+    void advance(Duration time) {
+        clock_.advance(time);
+        turn();
+    }
+    void tell(std::optional<Failure> failure) {
+        service_.tell(std::move(failure));
+        turn();
+    }
+    /// Calls that fail one after the other until the breaker opens.
+    void bring_down() {
+        for (int i = 0; i < CircuitBreaker::kFailuresToOpen; ++i) {
+            service_.tell(kDown);
+            call();
+        }
+        ended_.clear();
+    }
+    static std::string name(FailureKind kind) {
+        switch (kind) {
+            case FailureKind::throttled: return "throttled";
+            case FailureKind::transient: return "transient";
+            case FailureKind::rejected: return "rejected";
+            case FailureKind::content_filtered: return "filtered";
+            case FailureKind::unavailable: break;
+        }
+        return "unavailable";
+    }
+    using Names = std::vector<std::string>;
+
+    inline static const Failure kDown{FailureKind::transient, 503, "down", {}};
+
+    asio::io_context io_;
+    ManualClock clock_;
+    Service service_{io_.get_executor()};
+    CircuitBreaker breaker_{io_.get_executor(), service_, clock_};
+    Names ended_;
+};
+
+TEST_F(CircuitBreakerTest, OpensAfterFailuresInARowAndHoldsCallsBack) {
+    bring_down();
+    EXPECT_TRUE(breaker_.open());
+    const int before = service_.calls;
+    call();
+    call();
+    EXPECT_EQ(service_.calls, before);
+    EXPECT_EQ(breaker_.waiting(), 2u);
+}
+
+TEST_F(CircuitBreakerTest, OneProbeGoesAheadAndItsSuccessLetsAllGo) {
+    bring_down();
+    const int before = service_.calls;
+    for (int i = 0; i < 3; ++i) call();
+    advance(seconds(1));
+    EXPECT_EQ(service_.calls, before + 1);
+    tell(std::nullopt);
+    EXPECT_FALSE(breaker_.open());
+    EXPECT_EQ(service_.calls, before + 3);
+    tell(std::nullopt);
+    tell(std::nullopt);
+    EXPECT_EQ(ended_, (Names{"ok", "ok", "ok"}));
+    EXPECT_EQ(breaker_.waiting(), 0u);
+}
+
+TEST_F(CircuitBreakerTest, AFailedProbeDoublesThePauseUpToAMinute) {
+    bring_down();
+    for (int i = 0; i < 8; ++i) {
+        call();
+        advance(CircuitBreaker::kPauseMax);
+        tell(kDown);
+    }
+    const int before = service_.calls;
+    call();
+    advance(CircuitBreaker::kPauseMax / 2 - Duration(1));
+    EXPECT_EQ(service_.calls, before);
+    advance(CircuitBreaker::kPauseMax / 2 + Duration(1));
+    EXPECT_EQ(service_.calls, before + 1);
+}
+
+TEST_F(CircuitBreakerTest, AThrottledCallHoldsAllForAsLongAsItWasAsked) {
+    service_.tell(Failure{FailureKind::throttled, 429, "slow down", seconds(30)});
+    call();
+    EXPECT_EQ(ended_, Names{"throttled"});
+    call();
+    advance(seconds(29));
+    EXPECT_EQ(service_.calls, 1);
+    advance(seconds(1));
+    EXPECT_EQ(service_.calls, 2);
+}
+
+TEST_F(CircuitBreakerTest, FailuresAreTheServicesOwnWhereNoOtherCallSucceeds) {
+    service_.tell(kDown);
+    call();
+    EXPECT_EQ(ended_, Names{"unavailable"});
+}
+
+TEST_F(CircuitBreakerTest, FailuresBesideSuccessesAreTheInputs) {
+    service_.tell(std::nullopt);
+    call();
+    service_.tell(kDown);
+    call();
+    EXPECT_EQ(ended_, (Names{"ok", "transient"}));
+    advance(CircuitBreaker::kProof + Duration(1));
+    service_.tell(kDown);
+    call();
+    EXPECT_EQ(ended_, (Names{"ok", "transient", "unavailable"}));
+}
+
+TEST_F(CircuitBreakerTest, ARefusalIsAnAnswerOfAServiceThatIsUp) {
+    bring_down();
+    call();
+    advance(seconds(1));
+    tell(Failure{FailureKind::rejected, 400, "too long", {}});
+    EXPECT_EQ(ended_, Names{"rejected"});
+    EXPECT_FALSE(breaker_.open());
+}
+
+TEST_F(CircuitBreakerTest, AStopEndsTheWait) {
+    bring_down();
+    call();
+    breaker_.stop();
+    turn();
+    EXPECT_EQ(ended_, Names{"unavailable"});
+    call();
+    EXPECT_EQ(ended_, (Names{"unavailable", "unavailable"}));
+}
+
+}  // namespace
+}  // namespace millrace::provider
