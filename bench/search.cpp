@@ -2,10 +2,10 @@
 // (bench/corpora.py), by words, by vectors and by both.
 //
 //     bench_search [--sets man,deb] [--corpora DIR] [--assets DIR] [--provider local|local-hash] [--nth N]
-//                  [--data DIR] [--server URL] [--json PATH]
+//                  [--data DIR] [--in process|server] [--server URL] [--json PATH]
 //
-// In this process by default; --data keeps the databases for the next run. With --server through POST
-// /v1/documents and /v1/search of a server that runs there.
+// Through POST /v1/documents and /v1/search of a server that this starts for each set, or of one that runs
+// at URL; with --in process on the parts themselves. --data keeps what was indexed for the next run.
 #include "base/async.hpp"
 #include "bench/support/retrieval_engine.hpp"
 #include "provider/local.hpp"
@@ -26,6 +26,8 @@ struct Arguments {
     std::string provider = "local";
     std::filesystem::path data;
     std::string server;
+    bool in_process = false;
+    std::filesystem::path program;  ///< the server to start
     std::string json;
     std::size_t nth = 1;
 };
@@ -39,6 +41,7 @@ std::vector<std::string> split_names(const std::string& list) {
 
 Arguments parse(int argc, char** argv) {
     Arguments arguments;
+    arguments.program = std::filesystem::path(argv[0]).parent_path().parent_path() / "millrace";
     for (int i = 1; i + 1 < argc; i += 2) {
         const std::string_view name = argv[i];
         const std::string value = argv[i + 1];
@@ -54,6 +57,8 @@ Arguments parse(int argc, char** argv) {
             arguments.nth = std::stoul(value);
         else if (name == "--data")
             arguments.data = value;
+        else if (name == "--in")
+            arguments.in_process = value == "process";
         else if (name == "--server")
             arguments.server = value;
         else if (name == "--json")
@@ -105,6 +110,36 @@ std::unique_ptr<provider::Provider> make_provider(const Arguments& arguments, Cp
     return std::move(*local);
 }
 
+/// Makes what searches one set.
+class Engines {
+  public:
+    Engines(asio::io_context& io, const Arguments& arguments)
+        : io_(io), arguments_(arguments), pool_(std::max(2U, std::thread::hardware_concurrency()) - 1) {
+        if (!arguments.in_process) return;
+        provider_ = make_provider(arguments, pool_);
+        auto loaded = text::TokenCounter::load("cl100k_base", arguments.assets / "cl100k_base.tiktoken");
+        if (!loaded) throw std::runtime_error(loaded.error().detail);
+        tokens_ = std::move(*loaded);
+    }
+
+    std::unique_ptr<RetrievalEngine> make(const std::string& set) {
+        const auto executor = io_.get_executor();
+        if (!arguments_.server.empty()) return std::make_unique<ServerEngine>(executor, arguments_.server);
+        const auto folder = arguments_.data.empty() ? arguments_.data : arguments_.data / set;
+        if (arguments_.in_process)
+            return std::make_unique<InProcessEngine>(executor, pool_, *provider_, tokens_, folder);
+        return std::make_unique<ServerEngine>(
+            executor, std::make_unique<OwnServer>(arguments_.program, arguments_.provider, folder));
+    }
+
+  private:
+    asio::io_context& io_;
+    const Arguments& arguments_;
+    CpuPool pool_;
+    std::unique_ptr<provider::Provider> provider_;
+    std::shared_ptr<const text::TokenCounter> tokens_;
+};
+
 /// Drives `work` to its end; rethrows what it throws.
 Results run(asio::io_context& io, asio::awaitable<Results> work) {
     Results results;
@@ -124,27 +159,13 @@ Results run(asio::io_context& io, asio::awaitable<Results> work) {
 
 int main_of(const Arguments& arguments) {
     asio::io_context io;
-    CpuPool pool(std::max(2U, std::thread::hardware_concurrency()) - 1);
-    std::unique_ptr<provider::Provider> provider;
-    std::shared_ptr<const text::TokenCounter> tokens;
-    if (arguments.server.empty()) {
-        provider = make_provider(arguments, pool);
-        auto loaded = text::TokenCounter::load("cl100k_base", arguments.assets / "cl100k_base.tiktoken");
-        if (!loaded) throw std::runtime_error(loaded.error().detail);
-        tokens = std::move(*loaded);
-    }
+    Engines engines(io, arguments);
     std::printf("%-6s %-8s %8s %8s %7s %7s %7s %9s\n", "set", "method", "queries", "nDCG@10", "R@1", "R@10",
                 "MRR", "ms/query");
     json::object report;
     for (const std::string& name : arguments.sets) {
         const RetrievalSet set = read_set(arguments.corpora, name, arguments.nth);
-        std::unique_ptr<RetrievalEngine> engine;
-        if (arguments.server.empty()) {
-            const auto folder = arguments.data.empty() ? arguments.data : arguments.data / name;
-            engine = std::make_unique<InProcessEngine>(io.get_executor(), pool, *provider, tokens, folder);
-        } else {
-            engine = std::make_unique<ServerEngine>(io.get_executor(), arguments.server);
-        }
+        const auto engine = engines.make(name);
         report[name] = print(set, run(io, measure(*engine, set)));
         std::fflush(stdout);
     }

@@ -1,8 +1,9 @@
-// Two ways to search a retrieval set: the product's parts in this process, or a server over HTTP.
+// Two ways to search a retrieval set: a server over HTTP, or the product's parts in this process.
 #pragma once
 
 #include "base/ids.hpp"
 #include "bench/support/client.hpp"
+#include "bench/support/process.hpp"
 #include "bench/support/retrieval.hpp"
 #include "index/embedded_index.hpp"
 #include "provider/provider.hpp"
@@ -10,6 +11,7 @@
 #include "text/tokens.hpp"
 
 #include <cstdio>
+#include <fstream>
 
 namespace millrace::bench {
 
@@ -30,25 +32,62 @@ inline void show_progress(const std::string& what, std::size_t done, std::size_t
     std::fprintf(stderr, "\r%s %zu/%zu%s", what.c_str(), done, total, done == total ? "\n" : "");
 }
 
+/// A folder of a benchmark: `kept`, or if that is empty a temporary one.
+class BenchFolder {
+  public:
+    explicit BenchFolder(std::filesystem::path kept) : path_(std::move(kept)) {
+        temporary_ = path_.empty();
+        if (temporary_)
+            path_ = std::filesystem::temp_directory_path() / ("millrace-bench-" + to_hex(random_uuid()));
+        std::filesystem::create_directories(path_);
+    }
+    ~BenchFolder() {
+        if (temporary_) std::filesystem::remove_all(path_);
+    }
+    BenchFolder(const BenchFolder&) = delete;
+    const std::filesystem::path& path() const noexcept { return path_; }
+
+  private:
+    std::filesystem::path path_;
+    bool temporary_ = false;
+};
+
+/// A server of the benchmark's own on a free port, killed with it.
+class OwnServer {
+  public:
+    OwnServer(const std::filesystem::path& program, const std::string& provider, std::filesystem::path folder)
+        : folder_(std::move(folder)), address_("127.0.0.1:" + std::to_string(free_port())) {
+        const auto config = folder_.path() / "millrace.toml";
+        std::ofstream(config) << "[[deployments]]\nname = \"embed\"\nprovider = \"" << provider << "\"\n";
+        process_.start(
+            {program, "serve", "--config", config, "--data", folder_.path() / "data", "--listen", address_},
+            folder_.path() / "server.log");
+    }
+    std::string url() const { return "http://" + address_; }
+    /// Why it does not run; empty while it does.
+    std::string failure() {
+        int code = 0;
+        if (!process_.ended(code)) return {};
+        return "the server ended with " + std::to_string(code) + "; see " +
+               (folder_.path() / "server.log").string();
+    }
+
+  private:
+    BenchFolder folder_;
+    std::string address_;
+    Process process_;
+};
+
 /// Chunks, embeds, indexes and searches with the layers themselves, on a database in `folder`, which is kept,
 /// or if that is empty in a temporary one.
 class InProcessEngine final : public RetrievalEngine {
   public:
     InProcessEngine(const asio::any_io_executor& io, CpuPool& pool, provider::Provider& provider,
                     std::shared_ptr<const text::TokenCounter> tokens, std::filesystem::path folder)
-        : io_(io), pool_(pool), provider_(provider), tokens_(std::move(tokens)), folder_(std::move(folder)) {
-        if (!folder_.empty()) return;
-        folder_ = std::filesystem::temp_directory_path() / ("millrace-bench-" + to_hex(random_uuid()));
-        temporary_ = true;
-    }
-    ~InProcessEngine() override {
-        index_.reset();
-        database_.reset();
-        if (temporary_) std::filesystem::remove_all(folder_);
-    }
+        : io_(io), pool_(pool), provider_(provider), tokens_(std::move(tokens)), folder_(std::move(folder)) {}
 
     asio::awaitable<void> ingest(const RetrievalSet& set) override {
-        auto database = store::Database::open(io_, {folder_});
+        auto database = store::Database::open(io_, {folder_.path()});
         if (!database) throw std::runtime_error(database.error().detail);
         database_ = std::move(*database);
         auto index = co_await index::make_embedded_index(*database_, pool_);
@@ -139,22 +178,24 @@ class InProcessEngine final : public RetrievalEngine {
     CpuPool& pool_;
     provider::Provider& provider_;
     std::shared_ptr<const text::TokenCounter> tokens_;
-    std::filesystem::path folder_;
-    bool temporary_ = false;
+    BenchFolder folder_;
     std::unique_ptr<store::Database> database_;
     std::unique_ptr<index::Index> index_;
 };
 
-/// A server that runs already: documents in by POST /v1/documents, queries by POST /v1/search. The documents
-/// of a set have its name as their category.
+/// Documents in by POST /v1/documents, queries by POST /v1/search, at a server that runs already or at one of
+/// its own. The documents of a set have its name as their category.
 class ServerEngine final : public RetrievalEngine {
   public:
     ServerEngine(const asio::any_io_executor& io, std::string url) : client_(io, std::move(url)) {}
+    ServerEngine(const asio::any_io_executor& io, std::unique_ptr<OwnServer> server)
+        : server_(std::move(server)), client_(io, server_->url()) {}
     ~ServerEngine() override { client_.stop(); }
 
     asio::awaitable<void> ingest(const RetrievalSet& set) override {
         constexpr std::size_t kDocumentsPerRequest = 100;
         set_ = set.name;
+        co_await until_ready();
         std::vector<std::string> operations;
         for (std::size_t first = 0; first < set.documents.size(); first += kDocumentsPerRequest) {
             std::string lines;
@@ -199,6 +240,18 @@ class ServerEngine final : public RetrievalEngine {
     }
 
   private:
+    asio::awaitable<void> until_ready() {
+        asio::steady_timer timer(co_await asio::this_coro::executor);
+        for (;;) {
+            const std::string failure = server_ ? server_->failure() : std::string();
+            if (!failure.empty()) throw std::runtime_error(failure);
+            auto answer = co_await client_.get("/readyz");
+            if (answer.status == 200) co_return;
+            timer.expires_after(std::chrono::milliseconds(20));
+            co_await timer.async_wait(asio::use_awaitable);
+        }
+    }
+
     asio::awaitable<void> wait_for(const std::string& operation) {
         for (;;) {
             auto answer = co_await client_.get("/v1/operations/" + operation + "?wait=30");
@@ -211,6 +264,7 @@ class ServerEngine final : public RetrievalEngine {
         }
     }
 
+    std::unique_ptr<OwnServer> server_;
     Client client_;
     std::string set_;
 };

@@ -53,7 +53,7 @@ asio::awaitable<void> DeadLetterWatch::look_at(std::string queue) {
 }
 
 asio::awaitable<void> DeadLetterWatch::mark(const broker::Delivery& delivery, const std::string& queue) {
-    const auto version = version_of(delivery);
+    const auto version = version_of(delivery.message);
     if (!version) co_return;
     const std::string reason = text_property(delivery.message, broker::kDeadLetterReason);
     const std::string description = text_property(delivery.message, broker::kDeadLetterDescription);

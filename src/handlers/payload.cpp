@@ -11,8 +11,6 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr char kGeneration[] = "generation";
-
 std::string normal_name(std::string_view name) {
     std::string normal;
     for (const char c : name) {
@@ -102,7 +100,6 @@ Result<IngestPayload> parse_ingest(std::string_view body) {
     reader.text("contentRef", ingest.content_ref);
     reader.text("contentType", ingest.content_type);
     reader.text("fileName", ingest.file_name);
-    reader.integer(kGeneration, ingest.generation);
     if (reader.error()) return *reader.error();
     if (ingest.document_id.empty()) return Error{Errc::invalid_input, "the member \"documentId\" is missing"};
     if (payload->find("content") == nullptr && ingest.content_ref.empty()) {
@@ -191,20 +188,12 @@ Result<PublishPayload> parse_publish(std::string_view body) {
     return publish;
 }
 
-std::optional<work::VersionRef> version_of(const broker::Delivery& delivery) {
-    const auto& message = delivery.message;
-    const auto property = message.properties.find(kGeneration);
-    if (property != message.properties.end() && !message.subject.empty()) {
-        if (const auto* number = std::get_if<std::int64_t>(&property->second)) {
-            return work::VersionRef{message.subject, *number};
-        }
-    }
-    auto payload = parse_ingest(message.body);
-    if (!payload) return std::nullopt;
-    const std::int64_t generation = payload->generation > 0
-                                        ? payload->generation
-                                        : to_millis(delivery.enqueued_at) * 1000 + delivery.sequence % 1000;
-    return work::VersionRef{std::move(payload->document_id), generation};
+std::optional<work::VersionRef> version_of(const broker::Message& message) {
+    const auto property = message.properties.find(work::kGenerationProperty);
+    if (property == message.properties.end() || message.subject.empty()) return std::nullopt;
+    const auto* generation = std::get_if<std::int64_t>(&property->second);
+    if (generation == nullptr) return std::nullopt;
+    return work::VersionRef{message.subject, *generation};
 }
 
 broker::Message pipeline_message(const work::VersionRef& version, std::string_view step, std::string body) {
@@ -213,7 +202,7 @@ broker::Message pipeline_message(const work::VersionRef& version, std::string_vi
                          std::to_string(version.generation) + "/" + std::string(step);
     message.subject = version.document;
     message.content_type = "application/json";
-    message.properties[kGeneration] = version.generation;
+    message.properties[work::kGenerationProperty] = version.generation;
     message.body = std::move(body);
     return message;
 }

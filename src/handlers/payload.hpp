@@ -44,7 +44,6 @@ struct IngestPayload {
     std::string content_ref;  ///< blob name, where it was not
     std::string content_type;  ///< empty: text/plain for `content`, else told from name and bytes
     std::string file_name;
-    std::int64_t generation = 0;  ///< 0: the producer is not Millrace itself
 };
 Result<IngestPayload> parse_ingest(std::string_view body);
 
@@ -74,10 +73,9 @@ struct PublishPayload {
 };
 Result<PublishPayload> parse_publish(std::string_view body);
 
-/// Which version of which document a delivery is about: from its subject and property "generation", else from
-/// its body; a producer that gives no generation gets one from the message's place in its queue, the same on
-/// every delivery. None where the body names no document.
-std::optional<work::VersionRef> version_of(const broker::Delivery& delivery);
+/// Which version of which document a message of the pipeline is about, from its subject and the property
+/// kGenerationProperty. None for a message that another producer has put into a queue.
+std::optional<work::VersionRef> version_of(const broker::Message& message);
 
 /// A message of the pipeline about `version`; its id is the same whenever this step runs again.
 broker::Message pipeline_message(const work::VersionRef& version, std::string_view step, std::string body);

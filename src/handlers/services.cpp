@@ -43,18 +43,28 @@ asio::awaitable<void> revive_if_redriven(Services& services, const broker::Deliv
     (void)revived;
 }
 
-/// A message that came through the queue from elsewhere has no rows yet.
-asio::awaitable<Result<void>> adopt(Services& services, const broker::Delivery& delivery,
-                                    VersionRef version) {
-    if (delivery.message.properties.contains("generation")) co_return Result<void>();
+/// A message that another producer has put into the queue becomes one of the pipeline: its document gets rows
+/// and a generation, and the message goes back into the queue with that, once and for all. So it keeps its
+/// place among the versions of the document whatever becomes of it: retried, dead-lettered or redriven.
+Outcome adopt(Services& services, broker::Delivery delivery) {
     auto payload = parse_ingest(delivery.message.body);
-    if (!payload) co_return payload.error();
-    auto work = [version, payload = std::move(*payload),
+    if (!payload) return dead_letter_for_payload(payload.error());
+    const VersionRef version{payload->document_id, services.documents.next_generation()};
+    Done done;
+    broker::Message message = std::move(delivery.message);
+    message.message_id = pipeline_message(version, "adopted", {}).message_id;
+    message.subject = version.document;
+    message.properties[work::kGenerationProperty] = version.generation;
+    message.properties.erase(broker::kDeadLetterReason);
+    message.properties.erase(broker::kDeadLetterDescription);
+    message.scheduled_at.reset();
+    done.follow_ups.push_back({std::move(delivery.entity), std::move(message)});
+    done.with = [version, payload = std::move(*payload),
                  now = services.clock.now()](store::Connection& connection) -> Result<void> {
         records::adopt(connection, version, payload.title, payload.category, payload.uploaded_at, now);
         return {};
     };
-    co_return co_await services.database.write(std::move(work));
+    return done;
 }
 
 asio::awaitable<void> note_attempt(StageHandler& self, VersionRef version, std::string why) {
@@ -100,15 +110,9 @@ asio::awaitable<Outcome> run_stage(StageHandler& self, Job job) {
 }
 
 asio::awaitable<Outcome> handle(std::shared_ptr<StageHandler> self, broker::Delivery delivery) {
-    auto version = version_of(delivery);
-    Job job{std::move(delivery), version.value_or(VersionRef{})};
-    if (!version) {
-        auto parsed = parse_ingest(job.delivery.message.body);
-        co_return dead_letter_for_payload(parsed ? Error{Errc::invalid_input, "it names no document"}
-                                                 : parsed.error());
-    }
-    auto adopted = co_await adopt(self->services, job.delivery, *version);
-    if (!adopted) co_return dead_letter_for_payload(adopted.error());
+    const auto version = version_of(delivery.message);
+    if (!version) co_return adopt(self->services, std::move(delivery));
+    Job job{std::move(delivery), *version};
     const bool newest = co_await is_newest(self->services, *version);
     if (!newest) co_return co_await drop(self->services, *version);
     co_await revive_if_redriven(self->services, job.delivery, *version);

@@ -29,8 +29,7 @@ broker::Message ingestion_message(const NewDocument& document, const VersionRef&
                                   const std::string& blob) {
     json::object body{{"documentId", version.document},       {"title", document.title},
                       {"category", document.category},        {"uploadedAt", document.uploaded_at},
-                      {"contentType", document.content_type}, {"fileName", document.file_name},
-                      {"generation", version.generation}};
+                      {"contentType", document.content_type}, {"fileName", document.file_name}};
     if (blob.empty()) {
         body["content"] = document.content;
     } else {
@@ -41,7 +40,7 @@ broker::Message ingestion_message(const NewDocument& document, const VersionRef&
         sha256_hex(version.document).substr(0, 40) + "/" + std::to_string(version.generation);
     message.subject = version.document;
     message.content_type = "application/json";
-    message.properties["generation"] = version.generation;
+    message.properties[kGenerationProperty] = version.generation;
     message.body = json::serialize(body);
     return message;
 }

@@ -64,6 +64,9 @@ struct VersionRef {
     std::int64_t generation = 0;
 };
 
+/// Message property of the pipeline: the version's generation; its document is the subject.
+inline constexpr char kGenerationProperty[] = "millrace-generation";
+
 /// Branches of the pipeline that must both end before a document is ready. Stored as bits.
 enum class Part : int { indexed = 1, metadata = 2 };
 inline constexpr int kAllParts = 3;

@@ -33,7 +33,6 @@ TEST(Payload, SaysWhatIsWrongWithABody) {
         {R"({"documentId":"a"})", "neither \"content\" nor \"contentRef\""},
         {R"({"documentId":7,"content":"x"})", "\"documentId\" is not a text"},
         {R"({"documentId":"a","content":["x"]})", "\"content\" is not a text"},
-        {R"({"documentId":"a","content":"x","generation":"y"})", "\"generation\" is not a whole number"},
     };
     for (const auto& one : cases) {
         auto payload = parse_ingest(one.body);
@@ -78,22 +77,17 @@ TEST(Payload, DamagedExtractedTextIsCorrupt) {
     }
 }
 
-TEST(Payload, AVersionIsTheSameOnEveryDelivery) {
-    broker::Delivery delivery;
-    delivery.message.body = R"({"DocumentId":"doc","Content":"x"})";
-    delivery.enqueued_at = from_millis(1'000);
-    delivery.sequence = 1'042;
-    const auto version = version_of(delivery);
+TEST(Payload, OnlyMessagesOfThePipelineNameAVersion) {
+    broker::Message message = pipeline_message({"doc", 99}, "chunk", "{}");
+    const auto version = version_of(message);
     ASSERT_TRUE(version);
     EXPECT_EQ(version->document, "doc");
-    EXPECT_EQ(version->generation, 1'000'042);
-    delivery.delivery_count = 3;
-    EXPECT_EQ(version_of(delivery)->generation, version->generation);
-
-    delivery.message = pipeline_message({"doc", 99}, "chunk", "{}");
-    EXPECT_EQ(version_of(delivery)->generation, 99);
-    delivery.message = broker::Message();
-    EXPECT_FALSE(version_of(delivery));
+    EXPECT_EQ(version->generation, 99);
+    message.properties[work::kGenerationProperty] = std::string("99");
+    EXPECT_FALSE(version_of(message));
+    message.properties.clear();
+    message.body = R"({"DocumentId":"doc","Content":"x","generation":99})";
+    EXPECT_FALSE(version_of(message));
 }
 
 TEST(Payload, MessagesOfTheSameStepHaveTheSameId) {

@@ -297,6 +297,29 @@ TEST_F(PipelineTest, MessagesFromOtherProducersAreAdopted) {
     EXPECT_FALSE(search("mill race").empty());
 }
 
+TEST_F(PipelineTest, AMessageFromAnotherProducerKeepsItsPlaceAmongVersionsWhenItIsRedriven) {
+    provider.failures.push_back({provider::FailureKind::rejected, 401, "bad key", {}});
+    const auto send = [&](const std::string& text) {
+        std::vector<broker::Message> messages(1);
+        messages[0].body = R"({"DocumentId":"foreign","Content":")" + text + R"("})";
+        ASSERT_TRUE(test::run(io, broker->send("inline", messages)));
+    };
+    send("The old text is about windmills.");
+    ASSERT_EQ(dead_letter_reason("inline"), "ApiError_401");
+    DeadLetterWatch watch(*services, *broker, {"inline"});
+    test::run(io, watch.look());
+    EXPECT_EQ(test::run(io, documents->find("foreign"))->status, Status::failed);
+    send("The new text is about waterwheels.");
+    test::run_until(io,
+                    [&] { return test::run(io, documents->find("foreign"))->status == Status::succeeded; });
+    const auto before = broker->counts("inline")->completed_total;
+    ASSERT_TRUE(test::run(io, broker->redrive("inline", {}, 0, false)));
+    test::run_until(io, [&] { return broker->counts("inline")->completed_total == before + 1; });
+    const auto hits = search("windmills");
+    ASSERT_EQ(hits.size(), 1u);
+    EXPECT_EQ(hits.front().text, "The new text is about waterwheels.");
+}
+
 TEST_F(PipelineTest, MalformedMessagesAreDeadLetteredAtOnce) {
     struct Case {
         const char* body;
@@ -324,7 +347,7 @@ TEST_F(PipelineTest, TheSingleQueueHandlerDoesItAll) {
     std::vector<broker::Message> messages(1);
     messages[0].body = R"({"DocumentId":"inline","Content":"The mill race turns the wheel."})";
     ASSERT_TRUE(test::run(io, broker->send("inline", messages)));
-    test::run_until(io, [&] { return broker->counts("inline")->completed_total == 1; });
+    test::run_until(io, [&] { return broker->counts("inline")->completed_total == 2; });
     EXPECT_FALSE(search("mill race").empty());
     EXPECT_EQ(test::run(io, documents->find("inline"))->status, Status::succeeded);
 }
