@@ -20,6 +20,7 @@ namespace millrace::app {
 
 namespace {
 
+constexpr Duration kSearchWaitMax = std::chrono::seconds(10);  // for the query's vector; then words alone
 constexpr Duration kRequestsDrain = std::chrono::seconds(5);
 constexpr Duration kPruneInterval = std::chrono::hours(1);
 constexpr std::size_t kRemoteCallsAtOnce = 64;   // a remote call mostly waits
@@ -186,6 +187,7 @@ class Server::Parts {
         provider_ = std::make_unique<MeteredProvider>(std::move(made->provider), deployment_.name, metrics);
         local_ = made->local;
         breaker_ = std::make_unique<provider::CircuitBreaker>(io_, *provider_, clock_);
+        search_provider_ = std::make_unique<provider::FailFast>(*breaker_, *provider_, kSearchWaitMax);
         if (!made->notice.empty()) notices.push_back(std::move(made->notice));
         const index::EmbeddedIndexOptions options;
         auto index = co_await index::make_embedded_index(*database_, *pool_, options);
@@ -280,8 +282,8 @@ class Server::Parts {
         const double weight = configuration_.index.keyword_weight;
         const bool by_rank = options.fusion == index::Fusion::rank;
         options.keyword_weight = weight > 0 ? weight : by_rank ? kKeywordWeightRank : kKeywordWeightScore;
-        const http::ApiParts parts{*database_,   *broker_, *provider_, *index_, *documents_,
-                                   *operations_, *pool_,   metrics,    clock_};
+        const http::ApiParts parts{*database_,   *broker_, *search_provider_, *index_, *documents_,
+                                   *operations_, *pool_,   metrics,           clock_};
         api_ = std::make_unique<http::Api>(io_, parts, std::move(options));
 
         const auto address = parse_address(configuration_.server.listen);
@@ -351,6 +353,7 @@ class Server::Parts {
     std::unique_ptr<provider::Provider> provider_;
     std::unique_ptr<provider::CircuitBreaker>
         breaker_;  ///< of `provider_`, for the handlers: searches don't wait
+    std::unique_ptr<provider::FailFast> search_provider_;
     std::unique_ptr<index::Index> index_;
     std::unique_ptr<work::Documents> documents_;
     std::unique_ptr<work::Operations> operations_;

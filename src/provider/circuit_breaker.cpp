@@ -109,4 +109,22 @@ void CircuitBreaker::stop() {
     changed_.notify();
 }
 
+asio::awaitable<Outcome<Embeddings>> FailFast::embed(std::vector<std::string> inputs) {
+    if (breaker_.open()) {
+        co_return Failure{
+            FailureKind::unavailable, 0, "the model's service is down or throttles; asked again soon", {}};
+    }
+    Outcome<Embeddings> outcome =
+        Failure{FailureKind::unavailable,
+                0,
+                "no answer within " + std::to_string(time_max_ / std::chrono::seconds(1)) + " seconds",
+                {}};
+    auto call = [this, &inputs, &outcome]() -> asio::awaitable<void> {
+        outcome = co_await inner_.embed(std::move(inputs));
+    };
+    auto running = call();
+    co_await with_deadline(std::move(running), time_max_);
+    co_return outcome;
+}
+
 }  // namespace millrace::provider

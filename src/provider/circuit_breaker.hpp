@@ -62,4 +62,21 @@ class CircuitBreaker final : public Provider {
     std::size_t waiting_ = 0;
 };
 
+/// The same deployment for callers that somebody waits for, such as searches: a call is never held back. It
+/// fails at once as `unavailable` while the breaker is open, and after `time_max` in any case.
+class FailFast final : public Provider {
+  public:
+    /// `breaker` and `inner`, the provider behind it, outlive it.
+    FailFast(const CircuitBreaker& breaker, Provider& inner, Duration time_max)
+        : breaker_(breaker), inner_(inner), time_max_(time_max) {}
+
+    const ModelInfo& model() const noexcept override { return inner_.model(); }
+    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs) override;
+
+  private:
+    const CircuitBreaker& breaker_;
+    Provider& inner_;
+    Duration time_max_;
+};
+
 }  // namespace millrace::provider

@@ -165,6 +165,34 @@ TEST_F(CircuitBreakerTest, ARefusalIsAnAnswerOfAServiceThatIsUp) {
     EXPECT_FALSE(breaker_.open());
 }
 
+TEST_F(CircuitBreakerTest, ACallerThatCannotWaitIsToldAtOnceThatTheServiceIsDown) {
+    FailFast fast(breaker_, service_, seconds(10));
+    const auto ask = [&] {
+        auto keep = [this](std::exception_ptr, Outcome<Embeddings> outcome) {
+            ended_.push_back(outcome ? "ok" : name(outcome.error().kind));
+        };
+        asio::co_spawn(io_, fast.embed({"query"}), std::move(keep));
+        turn();
+    };
+    service_.tell(std::nullopt);
+    ask();
+    bring_down();
+    const int before = service_.calls;
+    ask();
+    EXPECT_EQ(ended_, Names{"unavailable"});
+    EXPECT_EQ(service_.calls, before);
+}
+
+TEST_F(CircuitBreakerTest, ACallerThatCannotWaitGivesUpOnAServiceThatHangs) {
+    FailFast fast(breaker_, service_, Duration(1));
+    std::string detail;
+    auto keep = [&](std::exception_ptr, Outcome<Embeddings> outcome) { detail = outcome.error().detail; };
+    asio::co_spawn(io_, fast.embed({"query"}), std::move(keep));
+    io_.restart();
+    io_.run();
+    EXPECT_TRUE(detail.starts_with("no answer within")) << detail;
+}
+
 TEST_F(CircuitBreakerTest, AStopEndsTheWait) {
     bring_down();
     call();
