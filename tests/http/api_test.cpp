@@ -171,7 +171,7 @@ TEST_F(ApiRoutes, SearchesThatAreWrongAreRefused) {
         {R"({"query":"x","top":1.5})", "top: expected a whole number"},
         {R"({"query":"x","mode":"fast"})", "mode must be hybrid, vector or keyword"},
         {R"({"query":"x","filter":{"categroy":"c"}})",
-         "filter.unknown field \"categroy\" (did you mean \"category\"?)"},
+         "filter: unknown field \"categroy\" (did you mean \"category\"?)"},
         {R"({"query":"x","tops":3})", "did you mean \"top\"?"},
         {"[", "malformed JSON"},
         {"[]", "expected an object, found a list"},
