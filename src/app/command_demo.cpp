@@ -317,6 +317,7 @@ class Demo {
 
 int demo(const DemoOptions& options) {
     telemetry::configure_log({.level = telemetry::Level::error});
+    survive_file_size_limit();
     const DataFolder data(options.data);
     asio::io_context io(1);
     int exit_code = 0;

@@ -196,7 +196,7 @@ asio::awaitable<Result<int>> change(Client& client, bool as_json, QueueOptions o
     if (options.dry_run)
         print(what + " would be " + (drop ? "dropped" : "moved back to " + options.name) + "\n");
     else if (!drop && done < matched)
-        print(what + " on the way back to " + options.name + " at the given rate\n");
+        print(what + " on the way back to " + options.name + (*rate > 0 ? " at the given rate\n" : "\n"));
     else
         print(counted(done, "dead letter") + (drop ? " dropped\n" : " moved back to " + options.name + "\n"));
     co_return 0;

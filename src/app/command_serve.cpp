@@ -56,6 +56,7 @@ int serve(const ServeOptions& options) {
     telemetry::configure_log(
         {.level = *telemetry::level_named(telemetry.log_level),
          .format = telemetry.log_format == "json" ? telemetry::Format::json : telemetry::Format::text});
+    survive_file_size_limit();
     asio::io_context io(1);
     int exit_code = 0;
     run_to_end(io, run_until_signal(io, loaded.configuration, exit_code));

@@ -20,6 +20,8 @@ asio::awaitable<bool> StopSignal::wait() {
     co_return true;
 }
 
+void survive_file_size_limit() noexcept { std::signal(SIGXFSZ, SIG_IGN); }
+
 void notify_manager(std::string_view state) {
     const char* path = std::getenv("NOTIFY_SOCKET");
     sockaddr_un address{};

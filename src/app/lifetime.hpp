@@ -24,6 +24,10 @@ class StopSignal {
     asio::signal_set signals_;
 };
 
+/// From here on a write past the file size limit of the process (LimitFSIZE= of systemd, ulimit -f) fails
+/// like one to a full disk, instead of ending the process.
+void survive_file_size_limit() noexcept;
+
 /// Tells the service manager (sd_notify(3)) `state`, e.g. "READY=1"; nothing without NOTIFY_SOCKET.
 void notify_manager(std::string_view state);
 

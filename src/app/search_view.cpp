@@ -48,7 +48,7 @@ std::string stem(std::string_view word) {
     for (const std::string_view ending :
          {"ations", "ation", "ings", "ing", "edly", "ies", "ied", "ed", "es", "s", "ly", "e", "y"})
         if (text.size() >= ending.size() + 3 && text.ends_with(ending)) {
-            text.resize(text.size() - ending.size());
+            text.erase(text.size() - ending.size());
             break;
         }
     return text;
@@ -78,6 +78,12 @@ std::string text_of(const json::object& object, std::string_view name) {
     return text == nullptr ? std::string() : std::string(text->data(), text->size());
 }
 
+/// A long source is cut before its page, which is the part that a reader can't guess.
+std::string source_text(const std::string& source, const std::string& page, std::size_t width, bool utf8) {
+    const std::size_t needed = display_width(source + page), room = width - std::min(width, page.size());
+    return fit(needed <= width ? source + page : fit(source, room, utf8) + page, width, utf8);
+}
+
 std::string hit_text(const json::object& hit, std::size_t place, std::string_view query,
                      const Terminal& terminal) {
     char number[8];
@@ -85,9 +91,10 @@ std::string hit_text(const json::object& hit, std::size_t place, std::string_vie
     const std::string id = text_of(hit, "documentId");
     std::string title = one_line(text_of(hit, "title"));
     if (title.empty()) title = id;
-    std::string source = title == id ? "" : id;
-    if (const json::value* page = hit.if_contains("page"))
-        source += (source.empty() ? "page " : ", page ") + std::to_string(page->to_number<int>());
+    const std::string source = title == id ? "" : id;
+    std::string page;
+    if (const json::value* number = hit.if_contains("page"))
+        page = (source.empty() ? "page " : ", page ") + std::to_string(number->to_number<int>());
     char score[16];
     std::snprintf(score, sizeof score, "%.2f", hit.at("score").to_number<double>());
 
@@ -96,10 +103,10 @@ std::string hit_text(const json::object& hit, std::size_t place, std::string_vie
     const std::size_t title_width = room * 11 / 20;
     const std::size_t source_width = room - title_width - 2;
     std::string text = number + terminal.bold(fit(title, title_width, terminal.utf8)) + "  " +
-                       terminal.dim(fit(source, source_width, terminal.utf8)) + "  " +
+                       terminal.dim(source_text(source, page, source_width, terminal.utf8)) + "  " +
                        terminal.accent(score) + "\n";
     const std::size_t width = static_cast<std::size_t>(terminal.columns) - 4;
-    const std::string passage = snippet(text_of(hit, "text"), query, width * kPassageLines);
+    const std::string passage = snippet(text_of(hit, "text"), query, width * kPassageLines, terminal.utf8);
     for (const std::string& line : wrap(passage, width, kPassageLines, terminal.utf8))
         text += "    " + highlighted(line, query, terminal) + "\n";
     return text;
@@ -107,7 +114,7 @@ std::string hit_text(const json::object& hit, std::size_t place, std::string_vie
 
 }  // namespace
 
-std::string snippet(std::string_view text, std::string_view query, std::size_t bytes_max) {
+std::string snippet(std::string_view text, std::string_view query, std::size_t bytes_max, bool utf8) {
     const std::string line = one_line(text);
     if (line.size() <= bytes_max) return line;
     const std::set<std::string> wanted = stems_of_query(query);
@@ -129,7 +136,7 @@ std::string snippet(std::string_view text, std::string_view query, std::size_t b
     const std::size_t start_word = best > 4 ? best - 4 : 0;
     const std::size_t begin = words.empty() ? 0 : start_word == 0 ? 0 : words[start_word].begin;
     std::string part = line.substr(begin);
-    return begin > 0 ? "… " + part : part;
+    return begin > 0 ? (utf8 ? "… " : ".. ") + part : part;
 }
 
 std::string highlighted(std::string_view text, std::string_view query, const Terminal& terminal) {

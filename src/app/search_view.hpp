@@ -12,7 +12,7 @@ namespace millrace::app {
 
 /// A window of `text` of about `bytes_max` bytes that holds the most different words of `query`, on word
 /// borders.
-std::string snippet(std::string_view text, std::string_view query, std::size_t bytes_max);
+std::string snippet(std::string_view text, std::string_view query, std::size_t bytes_max, bool utf8 = true);
 
 /// `text` with words that share their stem with a word of `query` in bold.
 std::string highlighted(std::string_view text, std::string_view query, const Terminal& terminal);

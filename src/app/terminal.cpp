@@ -126,6 +126,21 @@ std::string one_line(std::string_view text) {
     return line;
 }
 
+namespace {
+
+/// `line` with " …" at its end, without its last words where there is no room for that.
+std::string with_dots(std::string line, std::size_t width, bool utf8) {
+    const std::string dots = " " + std::string(ellipsis(utf8));
+    while (display_width(line + dots) > width) {
+        const std::size_t space = line.rfind(' ');
+        if (space == std::string::npos) return fit(line + dots, width, utf8);
+        line.resize(space);
+    }
+    return line + dots;
+}
+
+}  // namespace
+
 std::vector<std::string> wrap(std::string_view text, std::size_t width, std::size_t lines_max, bool utf8) {
     const std::string words = one_line(text);
     std::vector<std::string> lines(1);
@@ -136,7 +151,7 @@ std::vector<std::string> wrap(std::string_view text, std::size_t width, std::siz
         const std::size_t columns = display_width(word);
         if (used > 0 && used + 1 + columns > width) {
             if (lines.size() == lines_max) {
-                lines.back() = fit(lines.back() + " " + std::string(word), width, utf8);
+                lines.back() = with_dots(std::move(lines.back()), width, utf8);
                 return lines;
             }
             lines.emplace_back();

@@ -1,5 +1,7 @@
 #include "base/error.hpp"
 
+#include <cerrno>
+
 namespace millrace {
 
 std::string_view to_string(Errc code) noexcept {
@@ -12,6 +14,10 @@ std::string_view to_string(Errc code) noexcept {
         case Errc::corrupt: return "corrupt";
     }
     return "unknown";
+}
+
+bool is_disk_full(int error_number) noexcept {
+    return error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG;
 }
 
 void throw_exception_from_error(const Error& error, const boost::source_location&) {

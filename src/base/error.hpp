@@ -36,6 +36,10 @@ using Result = boost::system::result<T, Error>;
 /// What `Result::value()` throws when it holds an error: only for callers that have checked.
 [[noreturn]] void throw_exception_from_error(const Error& error, const boost::source_location& where);
 
+/// True for the `errno` values that mean that no more can be stored: the disk (ENOSPC), the user's share of
+/// it (EDQUOT) or the size allowed for a file (EFBIG) is used up.
+bool is_disk_full(int error_number) noexcept;
+
 /// This machine is broken (disk full, database damaged, out of memory). Thrown, never returned: the session
 /// loop answers 500 (507 when `disk_full`) and logs.
 class MachineError : public std::runtime_error {

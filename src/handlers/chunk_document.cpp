@@ -66,8 +66,9 @@ std::vector<work::FollowUp> next_messages(const work::VersionRef& version, const
     for (std::size_t first = 0; first < missing.size(); first += kBatchChunksMax) {
         const auto batch = missing.subspan(first, std::min(kBatchChunksMax, missing.size() - first));
         const std::string step = "embed/" + std::to_string(batch.front());
-        messages.push_back(
-            {work::queue::embed, pipeline_message(version, step, embed_body(staged.total, batch))});
+        broker::Message message = pipeline_message(version, step, embed_body(staged.total, batch));
+        message.properties[kCategoryProperty] = payload.category;
+        messages.push_back({work::queue::embed, std::move(message)});
     }
     if (messages.empty()) {
         const json::object body{{"title", payload.title}, {"category", payload.category}};

@@ -18,6 +18,13 @@ struct Waiting {
     std::string text;
 };
 
+/// "" in messages of a version that did not write it yet.
+std::string category_of(const broker::Message& message) {
+    const auto found = message.properties.find(kCategoryProperty);
+    const auto* text = found == message.properties.end() ? nullptr : std::get_if<std::string>(&found->second);
+    return text == nullptr ? std::string() : *text;
+}
+
 /// How many of the first texts fit into one request of the provider.
 std::size_t request_size(const Services& services, std::span<const Waiting> waiting) {
     const auto& model = services.provider.model();
@@ -32,13 +39,14 @@ std::size_t request_size(const Services& services, std::span<const Waiting> wait
 }
 
 asio::awaitable<provider::Outcome<provider::Embeddings>> call_provider(Services& services,
+                                                                       const std::string& category,
                                                                        std::span<const Waiting> waiting) {
     std::vector<std::string> inputs;
     for (const auto& one : waiting) inputs.push_back(one.text);
     const auto started = std::chrono::steady_clock::now();
     auto answer = co_await services.provider.embed(std::move(inputs));
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
-    if (services.observer.embedding_took) services.observer.embedding_took(std::string(), took.count());
+    if (services.observer.embedding_took) services.observer.embedding_took(category, took.count());
     if (answer && answer->vectors.size() != waiting.size()) {
         co_return provider::Failure{provider::FailureKind::transient, 0,
                                     "the provider answered another number of vectors"};
@@ -87,7 +95,7 @@ asio::awaitable<bool> store_vectors(Services& services, const Job& job, std::spa
 
 }  // namespace
 
-asio::awaitable<Embedded> embed_missing(Services& services, const Job& job,
+asio::awaitable<Embedded> embed_missing(Services& services, const Job& job, std::string category,
                                         std::vector<std::uint32_t> ordinals) {
     Embedded embedded;
     std::vector<Waiting> waiting = co_await load_waiting(services, job, std::move(ordinals), embedded);
@@ -99,7 +107,7 @@ asio::awaitable<Embedded> embed_missing(Services& services, const Job& job,
     }
     while (!rest.empty()) {
         const auto request = rest.first(request_size(services, rest));
-        auto answer = co_await call_provider(services, request);
+        auto answer = co_await call_provider(services, category, request);
         if (!answer) {
             const Duration age = services.clock.now() - job.delivery.enqueued_at;
             embedded.failure =
@@ -118,7 +126,9 @@ asio::awaitable<Embedded> embed_missing(Services& services, const Job& job,
 asio::awaitable<work::Outcome> embed_chunks(Services& services, Job job) {
     auto payload = parse_embed(job.delivery.message.body);
     if (!payload) co_return dead_letter_for_payload(payload.error());
-    const Embedded embedded = co_await embed_missing(services, job, payload->ordinals);
+    std::string category = category_of(job.delivery.message);
+    const Embedded embedded =
+        co_await embed_missing(services, job, std::move(category), std::move(payload->ordinals));
     if (embedded.gone) co_return co_await gone(services, job.version);
     if (embedded.failure) {
         co_await note_tokens(services, job.version, embedded.usage);

@@ -54,7 +54,8 @@ asio::awaitable<work::Outcome> embed_index(Services& services, Job job) {
     auto noted = co_await note_progress(services, job.version, payload->title, done, staged->total);
     if (!noted) co_return outcome_for(noted.error(), job.delivery.delivery_count, services.jitter());
 
-    const Embedded embedded = co_await embed_missing(services, job, std::move(staged->missing));
+    const Embedded embedded =
+        co_await embed_missing(services, job, payload->category, std::move(staged->missing));
     co_await note_tokens(services, job.version, embedded.usage);
     if (embedded.gone) co_return co_await gone(services, job.version);
     if (embedded.failure) co_return *embedded.failure;

@@ -53,6 +53,9 @@ const HandlerRow* find_handler(std::string_view name) noexcept;
 
 struct IngestPayload;
 
+/// A property of messages of "embed-queue": the category of the document, for telemetry.
+inline constexpr char kCategoryProperty[] = "category";
+
 /// The text of an ingest payload, extracted on the CPU pool; over_limit, corrupt or invalid_input: a dead
 /// letter.
 asio::awaitable<Result<text::ExtractedText>> extract_text(Services& services, const IngestPayload& payload);
@@ -67,8 +70,9 @@ struct Embedded {
     std::optional<work::Outcome> failure;  ///< why not all of `ordinals` have a vector
 };
 /// Embeds what of `ordinals` has no vector yet, in requests of the provider's size; each request's vectors
-/// are stored before the next one is sent, so that nothing is paid for twice.
-asio::awaitable<Embedded> embed_missing(Services& services, const Job& job,
+/// are stored before the next one is sent, so that nothing is paid for twice. `category` is the document's,
+/// for telemetry.
+asio::awaitable<Embedded> embed_missing(Services& services, const Job& job, std::string category,
                                         std::vector<std::uint32_t> ordinals);
 /// Lets search see the version and notes that, with `metadata` (a JSON object) where no other stage brings
 /// it. None when done, else the outcome of the handler.

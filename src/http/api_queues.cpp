@@ -14,8 +14,10 @@ namespace {
 constexpr std::size_t kPeekMax = 100;             ///< messages in a page: each may hold a body of 1 MiB
 constexpr std::size_t kBodyShownMax = 4096;
 constexpr double kRateMax = 10'000;
-/// A redrive that would take longer than this answers 202 and goes on by itself.
+/// A redrive that would take longer than this, or moves more, answers 202 and goes on by itself: every move
+/// is a commit of its own.
 constexpr double kWaitSecondsMax = 20;
+constexpr std::uint64_t kMovesMax = 1000;
 
 constexpr std::array<std::string_view, 3> kRedriveMembers = {"filter", "rate", "dryRun"};
 constexpr std::array<std::string_view, 2> kDropMembers = {"filter", "dryRun"};
@@ -56,6 +58,11 @@ Response redrive_answer(unsigned status, const broker::RedriveResult& result, bo
     return json_answer(
         status,
         json_text(json::object{{"matched", result.matched}, {"moved", result.moved}, {"dryRun", dry_run}}));
+}
+
+bool takes_long(std::uint64_t letters, double per_second) {
+    const bool slow = per_second > 0 && static_cast<double>(letters) > kWaitSecondsMax * per_second;
+    return slow || letters > kMovesMax;
 }
 
 asio::awaitable<void> redrive_by_itself(Context context, std::string queue, DeadLetterOrder order) {
@@ -150,14 +157,14 @@ asio::awaitable<Response> redrive_dead_letters(Context context, Call call) {
     auto order = read_order(call.request, kRedriveMembers);
     if (!order) co_return problem(order.error());
     const std::string queue = call.arguments.front();
-    if (context->redriving.contains(queue))
-        co_return problem(409, "a redrive of this queue is under way; ask again when it has ended");
+    constexpr char under_way[] = "a redrive of this queue is under way; ask again when it has ended";
+    if (context->redriving.contains(queue)) co_return problem(409, under_way);
     const bool dry_run = order->dry_run;
-    if (order->per_second > 0 && !dry_run) {
+    if (!dry_run) {
         auto plan = co_await context->parts.broker.redrive(queue, order->filter, order->per_second, true);
         if (!plan) co_return problem(plan.error());
-        if (static_cast<double>(plan->matched) > kWaitSecondsMax * order->per_second) {
-            context->redriving.insert(queue);
+        if (takes_long(plan->matched, order->per_second)) {
+            if (!context->redriving.insert(queue).second) co_return problem(409, under_way);
             spawn(context->io, redrive_by_itself(context, queue, std::move(*order)));
             co_return redrive_answer(202, *plan, false);
         }

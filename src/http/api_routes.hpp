@@ -21,7 +21,7 @@ struct Api::State {
     ApiOptions options;
     WorkWatch watch;
     std::function<void(telemetry::Metrics&)> collect;
-    std::set<std::string> redriving;   ///< queues with a paced redrive under way
+    std::set<std::string> redriving;   ///< queues with a redrive under way that goes on by itself
     std::shared_ptr<asio::steady_timer> watch_timer;
     bool ready = false;
     bool stopped = false;

@@ -105,7 +105,7 @@ JsonFields::JsonFields(const json::object& object, std::span<const std::string_v
         const std::string_view name(member.key().data(), member.key().size());
         const bool fine =
             std::any_of(known.begin(), known.end(), [&](auto other) { return same_name(name, other); });
-        if (!fine) reject("unknown field \"" + std::string(name.substr(0, 100)) + "\"" + hint(name, known));
+        if (!fine) reject_unknown(name, known);
     }
 }
 
@@ -174,6 +174,15 @@ const json::object* JsonFields::object(std::string_view name) {
 
 void JsonFields::reject(std::string detail, unsigned status) {
     if (!rejection_) rejection_ = Rejection{status, where_ + detail};
+}
+
+/// "filter." as the place of a field becomes "filter: " before what is no field.
+void JsonFields::reject_unknown(std::string_view name, std::span<const std::string_view> known) {
+    if (rejection_) return;
+    const bool inner = where_.ends_with('.');
+    const std::string place = inner ? where_.substr(0, where_.size() - 1) + ": " : where_;
+    rejection_ = Rejection{
+        400, place + "unknown field \"" + std::string(name.substr(0, 100)) + "\"" + hint(name, known)};
 }
 
 void JsonFields::reject_type(std::string_view name, std::string_view expected, const json::value& found) {

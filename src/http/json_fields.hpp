@@ -49,6 +49,7 @@ class JsonFields {
 
   private:
     const json::value* find(std::string_view name) const noexcept;
+    void reject_unknown(std::string_view name, std::span<const std::string_view> known);
     void reject_type(std::string_view name, std::string_view expected, const json::value& found);
 
     const json::object& object_;

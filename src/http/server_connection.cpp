@@ -131,7 +131,9 @@ asio::awaitable<Response> Connection::answer(Request request) {
         fault = "an exception of unknown type";
     }
     if (!aborted_) report(what, fault);
-    co_return problem(status, status == 507 ? "the disk is full" : "internal error; the log tells more");
+    co_return problem(status, status == 507
+                                  ? "the disk is full, nothing was stored; free space and send it again"
+                                  : "internal error; the log tells more");
 }
 
 asio::awaitable<void> Connection::refuse(Refusal refusal) {

@@ -18,8 +18,7 @@ constexpr std::size_t kNameLength = 32;
 
 [[noreturn]] void fail(const std::string& what, const fs::path& path) {
     const int code = errno;
-    throw MachineError(what + " " + path.string() + ": " + std::strerror(code),
-                       code == ENOSPC || code == EDQUOT);
+    throw MachineError(what + " " + path.string() + ": " + std::strerror(code), is_disk_full(code));
 }
 
 /// A file descriptor that closes itself.

@@ -8,12 +8,24 @@ namespace millrace::store {
 
 namespace {
 
+/// Whether an I/O error was one of space: SQLite itself calls only ENOSPC a full disk, not a quota. A failed
+/// COMMIT leaves its errno at the log's file, other statements leave it at the connection.
+bool is_out_of_space(sqlite3* database) {
+    int log_error = 0;
+    sqlite3_file* log = nullptr;
+    sqlite3_file_control(database, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (log != nullptr && log->pMethods != nullptr)
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &log_error);
+    return is_disk_full(log_error) || is_disk_full(sqlite3_system_errno(database));
+}
+
 [[noreturn]] void fail(sqlite3* database, std::string_view what) {
     const int code = sqlite3_errcode(database);
     std::string text = "database: ";
     text.append(what).append(": ").append(sqlite3_errmsg(database));
-    if (code == SQLITE_FULL) text += "; free space on the disk of the data directory";
-    throw MachineError(text, code == SQLITE_FULL);
+    const bool full = code == SQLITE_FULL || ((code & 0xff) == SQLITE_IOERR && is_out_of_space(database));
+    if (full) text += "; free space on the disk of the data directory";
+    throw MachineError(text, full);
 }
 
 void check(int code, sqlite3_stmt* statement, const char* what) {

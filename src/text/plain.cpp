@@ -10,6 +10,7 @@ namespace millrace::text {
 namespace {
 
 constexpr std::size_t kHeadingBytesMax = 120;
+constexpr std::size_t kTitleBytesMax = 100;
 
 std::vector<std::string_view> split_lines(std::string_view text) {
     std::vector<std::string_view> lines;
@@ -47,6 +48,14 @@ bool is_capitals(std::string_view line) {
     return letters;
 }
 
+/// Begins with a letter and holds neither the end of a sentence nor what code and markup are made of.
+bool is_name(std::string_view words) {
+    const auto first = static_cast<unsigned char>(words.front());
+    const bool letter = (first >= 'A' && first <= 'Z') || (first >= 'a' && first <= 'z') || first >= 0x80;
+    return letter && std::string_view(".,;:!").find(words.back()) == std::string_view::npos &&
+           words.find_first_of("{}<>=\\|`*[]@\t") == std::string_view::npos;
+}
+
 class PlainReader {
   public:
     PlainReader(std::string_view text, const Budget& budget)
@@ -68,11 +77,21 @@ class PlainReader {
             }
         }
         if (builder_.is_full()) return budget_.too_much_text();
-        return builder_.take({});
+        return builder_.take(title());
     }
 
   private:
     std::string_view line(std::size_t i) const { return i < lines_.size() ? lines_[i] : std::string_view(); }
+
+    /// The first line, if it stands alone above the text and reads as a name: short, no sentence, no
+    /// salutation, no code. "" otherwise: then the first heading is the title.
+    std::string title() const {
+        const std::size_t first = skip_blank(0);
+        const std::string_view words = trim(line(first));
+        if (words.empty() || words.size() > kTitleBytesMax || !is_blank(line(first + 1))) return {};
+        if (skip_blank(first + 1) == lines_.size() || !is_name(words)) return {};
+        return std::string(words);
+    }
 
     /// reStructuredText and the like: a line, and below it a rule that is about as long.
     bool is_underlined(std::size_t i) const {

@@ -1,5 +1,4 @@
-#include "tests/app/server_fixture.hpp"
-#include "tests/support/process.hpp"
+#include "tests/app/serve_fixture.hpp"
 
 #include <boost/json/parse.hpp>
 
@@ -15,15 +14,6 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-/// Runs the program. It finds no server and no file of the developer's.
-test::Finished millrace_says(std::vector<std::string> arguments,
-                             test::Process::Environment environment = {}) {
-    arguments.insert(arguments.begin(), MILLRACE_BINARY);
-    environment.try_emplace("MILLRACE_URL", "http://127.0.0.1:9");
-    environment.try_emplace("MILLRACE_API_KEY", "");
-    return test::run_program(std::move(arguments), environment);
-}
 
 TEST(Commands, WrongUsageIsTwoAndSaysWhatWasMeant) {
     struct {
@@ -102,38 +92,6 @@ TEST(Commands, ServeRefusesAnOpenAddressWithoutKeys) {
     EXPECT_EQ(said.code, 1);
     EXPECT_THAT(said.err, AllOf(HasSubstr("callers need a key"), HasSubstr("api_keys_file")));
 }
-
-class ServeCommand : public testing::Test {
-  protected:
-    /// Starts `millrace serve`; the URL that it tells.
-    void start(const test::Process::Environment& environment = {}) {
-        test::Process::Environment all = environment;
-        all["MILLRACE_DEPLOYMENTS__0__NAME"] = "default";
-        all["MILLRACE_DEPLOYMENTS__0__PROVIDER"] = "local-hash";
-        const std::vector<std::string> arguments = {MILLRACE_BINARY, "serve",  "--listen",
-                                                    "127.0.0.1:0",   "--data", data()};
-        server_ = std::make_unique<test::Process>(arguments, all);
-        ASSERT_TRUE(server_->wait_for("\n")) << server_->err;
-        const std::string words = "listening on ";
-        const auto begin = server_->out.find(words) + words.size();
-        url_ = server_->out.substr(begin, server_->out.find('\n') - begin);
-    }
-    std::string data() const { return directory_.path() / "data"; }
-    test::Finished ask(std::vector<std::string> arguments, std::string key = "") {
-        return millrace_says(std::move(arguments),
-                             {{"MILLRACE_URL", url_}, {"MILLRACE_API_KEY", std::move(key)}});
-    }
-    std::string write(const std::string& name, const std::string& text) {
-        const auto path = directory_.path() / "in" / name;
-        std::filesystem::create_directories(path.parent_path());
-        std::ofstream(path) << text;
-        return path;
-    }
-
-    test::TemporaryDirectory directory_;
-    std::unique_ptr<test::Process> server_;
-    std::string url_;
-};
 
 TEST_F(ServeCommand, EndsCleanlyOnASignal) {
     for (const int number : {SIGTERM, SIGINT}) {

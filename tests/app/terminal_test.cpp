@@ -35,6 +35,9 @@ TEST(TerminalText, FitsCutOrFilled) {
 TEST(TerminalText, WrapsAtWordsAndSaysWhenThereIsMore) {
     EXPECT_THAT(wrap("one two three", 7, 5), ElementsAre("one two", "three"));
     EXPECT_THAT(wrap("one two three four", 7, 2), ElementsAre("one two", "three …"));
+    EXPECT_THAT(wrap("one two three four", 9, 2), ElementsAre("one two", "three …")) << "no half words";
+    EXPECT_THAT(wrap("one two three four", 8, 2, false), ElementsAre("one two", "three .."));
+    EXPECT_THAT(wrap("a incomprehensible b", 6, 2), ElementsAre("a", "incom…"));
     EXPECT_THAT(wrap("  spaced \n out\t", 20, 2), ElementsAre("spaced out"));
     EXPECT_THAT(wrap("incomprehensibilities", 7, 2), ElementsAre("incomp…"));
     EXPECT_THAT(wrap("", 7, 2), ElementsAre(""));
@@ -90,6 +93,16 @@ TEST(SearchView, ShowsThePartOfAPassageThatAnswers) {
     EXPECT_THAT(part.substr(0, 200), HasSubstr("readers don't block a writer"));
     EXPECT_EQ(snippet("short text", "x", 200), "short text");
     EXPECT_EQ(snippet("", "x", 200), "");
+}
+
+TEST(SearchView, KeepsThePageOfALongSource) {
+    const auto answer = boost::json::parse(
+        R"({"results":[{"documentId":"samples/a-document-with-a-name-that-is-much-too-long.pdf","chunk":0,"title":"A title","category":"","text":"some passage","score":0.987,"page":31}],"mode":"keyword","tookMs":1.5})");
+    Terminal terminal;
+    terminal.columns = 80;
+    const std::string text = search_text(answer, "passage", terminal);
+    EXPECT_THAT(text, HasSubstr(".., page 31  0.99\n")) << text;
+    EXPECT_THAT(text, HasSubstr("samples/a-doc"));
 }
 
 TEST(SearchView, MarksWordsWithTheStemOfAWordOfTheQuery) {

@@ -352,6 +352,23 @@ TEST_F(PipelineTest, TheSingleQueueHandlerDoesItAll) {
     EXPECT_EQ(test::run(io, documents->find("inline"))->status, Status::succeeded);
 }
 
+TEST_F(PipelineTest, TheTimeOfEveryEmbeddingIsToldWithTheCategoryOfItsDocument) {
+    std::vector<std::string> categories;
+    services->observer.embedding_took = [&](const std::string& category, double seconds) {
+        EXPECT_GE(seconds, 0);
+        categories.push_back(category);
+    };
+    for (const std::string& queue : {std::string(work::queue::ingestion), std::string("inline")}) {
+        std::vector<broker::Message> messages(1);
+        messages[0].body = R"({"DocumentId":"of )" + queue + R"(","Content":"The wheel of )" + queue +
+                           R"( turns.","Category":"for )" + queue + "\"}";
+        ASSERT_TRUE(test::run(io, broker->send(queue, messages)));
+    }
+    test::run_until(io, [&] { return categories.size() == 2; });
+    std::sort(categories.begin(), categories.end());
+    EXPECT_EQ(categories, (std::vector<std::string>{"for document-ingestion", "for inline"}));
+}
+
 TEST_F(PipelineTest, ADeletedDocumentLeavesNothingEvenWhileItIsUnderWay) {
     const std::string operation = accept("doc", paragraphs("wheel"));
     index::AlsoWrite with = [](store::Connection& connection) -> Result<void> {

@@ -130,6 +130,10 @@ TEST_F(Documents, ThatAreWrongAreRefusedWithOneLineThatSaysWhy) {
         {400, "id holds a control character", "application/json",
          R"({"title":"t","content":"c","id":"a\u0000b"})"},
         {400, "id is empty", "application/json", R"({"title":"t","content":"c","id":""})"},
+        {400, "no URL could lead to the document", "application/json",
+         R"({"title":"t","content":"c","id":"."})"},
+        {400, "no URL could lead to the document", "application/json",
+         R"({"title":"t","content":"c","id":".."})"},
         {400, "documents[1]: title is missing", "application/json",
          R"([{"title":"t","content":"c"},{"content":"c"}])"},
         {400, "documents[0]: expected an object, found a number", "application/json", "[1]"},
@@ -184,6 +188,23 @@ TEST_F(Documents, OfMoreThan32MiBAreRefusedAndTheServerGoesOn) {
 TEST_F(Documents, WithUnknownParametersAreRefused) {
     expect_problem(send("POST", "/v1/documents?titel=x", "x", {{"Content-Type", "text/plain"}}), 400,
                    "unknown parameter \"titel\" (did you mean \"title\"?)");
+}
+
+TEST_F(Documents, WhoseIdNoUrlLeadsToAreRefusedInEveryForm) {
+    const provider::HttpFields plain = {{"Content-Type", "text/plain"}};
+    for (const char* id : {".", "%2E", "..", "%2e%2E"})
+        expect_problem(send("POST", "/v1/documents?id=" + std::string(id), "x", plain), 400, "no URL");
+    const std::string form =
+        "--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\nhi\r\n--b\r\n"
+        "Content-Disposition: form-data; name=id\r\n\r\n..\r\n--b--";
+    expect_problem(send("POST", "/v1/documents", form, {{"Content-Type", "multipart/form-data; boundary=b"}}),
+                   400, "no URL");
+    EXPECT_EQ(queued(), 0u);
+    for (const char* id : {"...", ".a", "a/..", "%2F", "a%2F%2Fb", "%3F%23%25"}) {
+        EXPECT_EQ(send("POST", "/v1/documents?id=" + std::string(id), "x", plain).status, 202) << id;
+    }
+    for (const char* path : {"...", ".a", "a%2F..", "%2F", "a%2F%2Fb", "%3F%23%25"})
+        EXPECT_EQ(get("/v1/documents/" + std::string(path)).status, 200) << path;
 }
 
 TEST_F(Documents, OneBadDocumentRefusesAllOfItsList) {

@@ -171,7 +171,7 @@ TEST_F(ApiRoutes, SearchesThatAreWrongAreRefused) {
         {R"({"query":"x","top":1.5})", "top: expected a whole number"},
         {R"({"query":"x","mode":"fast"})", "mode must be hybrid, vector or keyword"},
         {R"({"query":"x","filter":{"categroy":"c"}})",
-         "filter.unknown field \"categroy\" (did you mean \"category\"?)"},
+         "filter: unknown field \"categroy\" (did you mean \"category\"?)"},
         {R"({"query":"x","tops":3})", "did you mean \"top\"?"},
         {"[", "malformed JSON"},
         {"[]", "expected an object, found a list"},
@@ -215,6 +215,18 @@ class Queues : public ApiTest {
         for (const auto& delivery : receive("embed-queue", 100))
             test::run(io_, broker_->dead_letter({"embed-queue", delivery.lock_token}, reason, "why", {}))
                 .value();
+    }
+
+    /// As `dead_letter_all` for many: side by side, so that they share commits.
+    void dead_letter_together(std::size_t count) {
+        for (const auto& delivery : receive("embed-queue", count))
+            spawn(io_.get_executor(), dead_letter_one({"embed-queue", delivery.lock_token}));
+        test::run_until(io_, [&] { return broker_->counts("embed-queue")->dead_lettered == count; });
+    }
+    asio::awaitable<void> dead_letter_one(broker::LockRef lock) {
+        const broker::Properties none;
+        auto moved = co_await broker_->dead_letter(std::move(lock), "ApiError_400", "why", none);
+        EXPECT_TRUE(moved);
     }
 
     std::int64_t number(const provider::HttpAnswer& answer, std::string_view member) {
@@ -293,6 +305,31 @@ TEST_F(Queues, ALongRedriveGoesOnByItself) {
     EXPECT_EQ(answer.status, 202) << answer.body;
     EXPECT_EQ(number(answer, "matched"), 3);
     expect_problem(post_json(redrive, "{}"), 409, "under way");
+}
+
+TEST_F(Queues, ARedriveOfVeryManyIsAnsweredAtOnceAndMovesThemAll) {
+    constexpr std::size_t count = 1100;  // more than a request moves, and more than one batch of the engine
+    std::vector<std::string> ids;
+    for (std::size_t i = 0; i < count; ++i) ids.push_back("m" + std::to_string(i));
+    send_messages(ids);
+    dead_letter_together(count);
+    const std::string redrive = "/v1/queues/embed-queue/dead-letters:redrive";
+    const auto few = post_json(redrive, R"({"filter":{"max":20}})");
+    EXPECT_EQ(few.status, 200);
+    EXPECT_EQ(number(few, "moved"), 20);
+
+    const auto answer = send("POST", redrive);
+    EXPECT_EQ(answer.status, 202) << answer.body;
+    EXPECT_EQ(number(answer, "matched"), static_cast<std::int64_t>(count) - 20);
+    EXPECT_EQ(number(answer, "moved"), 0);
+    expect_problem(send("POST", redrive), 409, "under way");
+    test::run_until(io_, [&] { return broker_->counts("embed-queue")->active == count; });
+    EXPECT_EQ(broker_->counts("embed-queue")->dead_lettered, 0u);
+    // The last letter is back a moment before the redrive ends.
+    auto again = send("POST", redrive);
+    for (int i = 0; i < 1000 && again.status == 409; ++i) again = send("POST", redrive);
+    ASSERT_EQ(again.status, 200) << "the next one may come when it has ended";
+    EXPECT_EQ(number(again, "matched"), 0);
 }
 
 }  // namespace

@@ -58,7 +58,15 @@ class Process {
         return true;
     }
 
+    /// As `wait_for`, for what it writes to standard error.
+    bool wait_for_error(const std::string& words) {
+        while (err.find(words) == std::string::npos)
+            if (!read_some()) return false;
+        return true;
+    }
+
     void signal(int number) const { ::kill(pid_, number); }
+    pid_t pid() const noexcept { return pid_; }
 
     /// Reads all output and answers the exit code; 128 + number for a signal.
     int wait() {

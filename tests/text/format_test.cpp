@@ -100,6 +100,35 @@ TEST(PlainText, HeadingsAreFoundByTheirRulesAndCapitals) {
     EXPECT_EQ(manual->sections[1].heading, "SEE ALSO");
 }
 
+TEST(PlainText, TheTitleIsAFirstLineThatStandsAlone) {
+    const std::vector<std::pair<std::string, std::string>> cases = {
+        {"The Constitution of the United States\n\n\nPreamble\n\nWe the People",
+         "The Constitution of the United States"},
+        {"\n\n   Minutes of 3 May\r\n \r\nPresent: all", "Minutes of 3 May"},
+        {"\xC3\x9C"
+         "bersicht\n\nText",
+         "\xC3\x9C"
+         "bersicht"},
+        {"A name\n\nPart\n----\n\ntext", "A name"},
+        {"Part\n----\n\ntext", "Part"},
+        {"Two lines\nare a paragraph\n\nText", ""},
+        {"A whole sentence.\n\nText", ""},
+        {"Dear Anna,\n\nText", ""},
+        {"Steps:\n\nText", ""},
+        {"The only line", ""},
+        {"The only line\n\n\n", ""},
+        {"#!/bin/sh\n\nls", ""},
+        {"- an item\n\n- another", ""},
+        {"int main() {\n\n}", ""},
+        {"key = value\n\nother = value", ""},
+        {".. directive::\n\ntext", ""},
+    };
+    for (const auto& [text, title] : cases) EXPECT_EQ(extract(text, Format::text)->title, title) << text;
+    std::string long_line(101, 'x');
+    long_line += "\n\nText";
+    EXPECT_EQ(extract(long_line, Format::text)->title, "");
+}
+
 TEST(PlainText, LimitsHold) {
     ExtractLimits limits;
     limits.bytes_max = 10;
