@@ -140,20 +140,25 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         co_await source_.release_session(session);
     }
 
+    // `a || b` waits for the first that ends without an exception: what throws would wait for the stop.
+    asio::awaitable<Result<std::vector<Delivery>>> receive_unbroken(broker::ReceiveOptions options) {
+        try {
+            auto received = co_await source_.receive(options_.queue, options);
+            co_return received;
+        } catch (const MachineError& broken) {
+            co_return Error{Errc::unavailable, broken.what()};
+        }
+    }
+
     /// Messages, or none when stopping or when the engine is out of reach (then after a pause).
     asio::awaitable<std::vector<Delivery>> receive_or_stop(broker::ReceiveOptions options) {
         using namespace asio::experimental::awaitable_operators;
-        Result<std::vector<Delivery>> received = std::vector<Delivery>{};
-        try {
-            auto receiving = source_.receive(options_.queue, options);
-            auto stopping = stopped_.wait();
-            auto first = std::move(receiving) || std::move(stopping);
-            auto winner = co_await std::move(first);
-            if (winner.index() == 1) co_return std::vector<Delivery>{};
-            received = std::move(std::get<0>(winner));
-        } catch (const MachineError& broken) {
-            received = Error{Errc::unavailable, broken.what()};
-        }
+        auto receiving = receive_unbroken(options);
+        auto stopping = stopped_.wait();
+        auto first = std::move(receiving) || std::move(stopping);
+        auto winner = co_await std::move(first);
+        if (winner.index() == 1) co_return std::vector<Delivery>{};
+        Result<std::vector<Delivery>> received = std::move(std::get<0>(winner));
         if (received) {
             stats_.received += received->size();
             co_return std::move(*received);
@@ -163,20 +168,24 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         co_return std::vector<Delivery>{};
     }
 
+    asio::awaitable<Result<broker::SessionLock>> accept_unbroken(std::optional<std::string> session) {
+        try {
+            auto accepted = co_await source_.accept_session(options_.queue, session, options_.receive_wait);
+            co_return accepted;
+        } catch (const MachineError& broken) {
+            co_return Error{Errc::over_limit, broken.what()};
+        }
+    }
+
     asio::awaitable<std::optional<broker::SessionLock>> accept_or_stop() {
         using namespace asio::experimental::awaitable_operators;
         const std::optional<std::string> next;
-        Result<broker::SessionLock> accepted = Error{Errc::unavailable, ""};
-        try {
-            auto accepting = source_.accept_session(options_.queue, next, options_.receive_wait);
-            auto stopping = stopped_.wait();
-            auto first = std::move(accepting) || std::move(stopping);
-            auto winner = co_await std::move(first);
-            if (winner.index() == 1) co_return std::nullopt;
-            accepted = std::move(std::get<0>(winner));
-        } catch (const MachineError& broken) {
-            accepted = Error{Errc::over_limit, broken.what()};
-        }
+        auto accepting = accept_unbroken(next);
+        auto stopping = stopped_.wait();
+        auto first = std::move(accepting) || std::move(stopping);
+        auto winner = co_await std::move(first);
+        if (winner.index() == 1) co_return std::nullopt;
+        Result<broker::SessionLock> accepted = std::move(std::get<0>(winner));
         if (accepted) co_return std::move(*accepted);
         if (accepted.error().code != Errc::unavailable) {
             telemetry::log_warning("accept session", options_.queue, accepted.error().detail);

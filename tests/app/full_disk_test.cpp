@@ -123,5 +123,26 @@ TEST_F(FullDisk, RefusesADocumentWholeAndTakesItWhenThereIsSpaceAgain) {
     for (const auto& one : cases) EXPECT_THAT(server_->err, HasSubstr(one.logged)) << one.id;
 }
 
+TEST_F(FullDisk, LosesNoWorkThatWasAcceptedBefore) {
+    start();
+    constexpr std::size_t count = 300;
+    std::string lines;
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::string number = std::to_string(i);
+        lines += R"({"id":"n)" + number + R"(","title":"t","content":"Millstone )" + number + " grinds.\"}\n";
+    }
+    const Reply accepted = post("/v1/documents", lines, "application/x-ndjson");
+    fill_disk();
+    ASSERT_EQ(accepted.status, 202) << accepted.problem();
+    ASSERT_TRUE(server_->wait_for_error("database: ")) << "the workers meet the full disk";
+    EXPECT_EQ(post_text("late", "grain").status, 507);
+    free_disk();
+    for (const auto& one : accepted.body.as_array()) EXPECT_EQ(ending(one), "succeeded") << server_->err;
+    EXPECT_EQ(found("millstone"), count);
+    const Reply queues = get("/v1/queues");
+    for (const auto& queue : queues.body.at("queues").as_array())
+        EXPECT_EQ(queue.at("deadLettered"), 0) << queue.at("name");
+}
+
 }  // namespace
 }  // namespace millrace::app
