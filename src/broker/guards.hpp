@@ -144,6 +144,7 @@ class Engine::Plan {
     void bury(const Entity& entity, Step step, const char* reason, const std::string& description);
     void place(const Entity& entity, std::int64_t sequence, const Step& step, const std::string& properties);
     void remember_contents(std::vector<Message> messages);
+    void settle_remembered(bool stored);
     bool is_duplicate(const Entity& entity, const Message& message);
 
     Engine& engine_;
