@@ -2,6 +2,7 @@
 
 #include "base/async.hpp"
 #include "base/limits.hpp"
+#include "base/utf8.hpp"
 #include "telemetry/log.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -19,10 +20,10 @@ using broker::LockRef;
 constexpr Duration kMachineRetry = std::chrono::seconds(5);
 constexpr Duration kReceiveRetry = std::chrono::seconds(1);
 
-/// `text` without line breaks, for a dead letter's description.
+/// `text` without line breaks and not too long, for a dead letter's description.
 std::string one_line(std::string text) {
     std::replace_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
-    if (text.size() > limits::dead_letter_text_chars_max) text.resize(limits::dead_letter_text_chars_max);
+    text.resize(first_characters(text, limits::dead_letter_text_chars_max).size());
     return text;
 }
 

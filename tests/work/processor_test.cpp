@@ -191,6 +191,22 @@ TEST_F(ProcessorTest, AnExceptionDeadLettersWithItsTextOnOneLine) {
     test::run(io_, processor->stop(seconds(1)));
 }
 
+TEST_F(ProcessorTest, ALongDescriptionIsCutBetweenCharacters) {
+    std::string text = "a";
+    for (std::size_t i = 0; i < limits::dead_letter_text_chars_max; ++i) text += "\u20ac";
+    auto processor = make([text](Delivery) -> asio::awaitable<Outcome> {
+        throw std::runtime_error(text);
+        co_return Done{};
+    });
+    send("jobs", "one");
+    processor->start();
+    test::run_until(io_, [&] { return counts().dead_lettered == 1; });
+    auto dead = test::run(io_, broker_->peek("jobs/$DeadLetterQueue", 1, 1));
+    EXPECT_EQ(std::get<std::string>(dead->front().message.properties["DeadLetterErrorDescription"]),
+              text.substr(0, text.size() - 3));
+    test::run(io_, processor->stop(seconds(1)));
+}
+
 TEST_F(ProcessorTest, ABrokenMachineIsNotTheMessagesFault) {
     int runs = 0;
     auto processor = make([&](Delivery delivery) -> asio::awaitable<Outcome> {
