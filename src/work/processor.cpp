@@ -114,9 +114,19 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         self->end_loop();
     }
 
+    /// The lock is kept while a message runs and while the next one is waited for.
     asio::awaitable<void> serve_session(broker::SessionLock session) {
         using namespace asio::experimental::awaitable_operators;
         bool lost = false;
+        auto work = run_session(session, lost);
+        auto renewal = keep_session(session, lost);
+        auto both = std::move(work) || std::move(renewal);
+        co_await std::move(both);
+        co_await source_.release_session(session);
+    }
+
+    /// One message after the other until none comes for a while.
+    asio::awaitable<void> run_session(broker::SessionLock session, const bool& lost) {
         while (!stopping_ && !lost) {
             broker::ReceiveOptions options;
             options.wait = options_.session_idle;
@@ -124,13 +134,9 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
             auto received = co_await receive_or_stop(options);
             if (received.empty()) break;
             stats_.running += 1;
-            auto work = run(shared_from_this(), std::move(received.front()), false);
-            auto renewal = keep_session(session, lost);
-            auto both = std::move(work) || std::move(renewal);
-            co_await std::move(both);
+            co_await run(shared_from_this(), std::move(received.front()), false);
             release();
         }
-        co_await source_.release_session(session);
     }
 
     /// Messages, or none when stopping or when the engine is out of reach (then after a pause).
