@@ -158,9 +158,10 @@ bool Engine::Plan::is_duplicate(const Entity& entity, const Message& message) {
     return false;
 }
 
-Result<void> Engine::Plan::check_quotas() const {
+Result<void> Engine::Plan::check_quotas(const Account* own) const {
     for (const Arrival& arrival : arrivals_) {
         const EntityState& entity = *arrival.entity;
+        if (entity.account.get() == own) continue;
         if (entity.options.bytes_max == 0 || entity.account->bytes <= entity.options.bytes_max) continue;
         return Error{Errc::over_limit, "entity \"" + entity.name + "\" is full: it may hold " +
                                            std::to_string(entity.options.bytes_max) +

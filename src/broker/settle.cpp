@@ -213,9 +213,9 @@ awaitable<Result<void>> Engine::dead_letter(LockRef lock, std::string reason, st
 awaitable<Result<void>> Engine::bury_held(Held held, Doomed doomed) {
     std::vector<Doomed> letters;
     letters.push_back(std::move(doomed));
-    co_await bury(held.shared_entity(), std::move(letters));
-    held.release();
-    co_return Result<void>();
+    auto buried = co_await bury(held.shared_entity(), std::move(letters));
+    if (buried) held.release();
+    co_return buried;
 }
 
 // A delivery that is not to count was written when the message was handed out.
