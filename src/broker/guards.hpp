@@ -3,6 +3,8 @@
 
 #include "broker/engine.hpp"
 
+#include <boost/container/small_vector.hpp>
+
 namespace millrace::broker {
 
 /// Runs `undo` at the end of its block unless it was released before.
@@ -151,10 +153,11 @@ class Engine::Plan {
     Engine& engine_;
     std::int64_t now_;
     std::int64_t first_duplicate_;
-    std::vector<Arrival> arrivals_;
+    // One message to one place is what most are.
+    boost::container::small_vector<Arrival, 1> arrivals_;
     std::vector<std::pair<Entity, std::string>> remembered_;
-    std::vector<std::pair<Entity, std::int64_t>>
-        numbers_;  ///< first number that this plan took of each entity
+    /// The numbers that this plan took, in order.
+    boost::container::small_vector<std::pair<Entity, std::int64_t>, 1> numbers_;
     std::vector<std::pair<Entity, std::int64_t>> reserved_;
     bool committed_ = false;
 };
