@@ -67,7 +67,7 @@ class BrokerRun {
         checked(std::move(stored));
     }
 
-    asio::io_context io_;
+    asio::io_context io_{1};  // one thread runs it, as in the server
     SystemClock clock_;
     std::unique_ptr<store::Database> database_;
     std::unique_ptr<broker::Broker> broker_;

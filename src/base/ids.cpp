@@ -12,8 +12,8 @@ namespace {
 constexpr char kHexDigits[] = "0123456789abcdef";
 
 void append_hex(std::string& text, std::uint8_t byte) {
-    text += kHexDigits[byte >> 4];
-    text += kHexDigits[byte & 15];
+    const char digits[2] = {kHexDigits[byte >> 4], kHexDigits[byte & 15]};
+    text.append(digits, 2);
 }
 
 std::mt19937_64 seeded_engine() {
@@ -42,8 +42,12 @@ std::string to_hex(const Uuid& id) {
 }
 
 std::string to_string(const Uuid& id) {
-    std::string text = to_hex(id);
-    for (const int position : {8, 13, 18, 23}) text.insert(static_cast<std::size_t>(position), 1, '-');
+    std::string text;
+    text.reserve(36);
+    for (std::size_t i = 0; i < id.bytes.size(); ++i) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+        append_hex(text, id.bytes[i]);
+    }
     return text;
 }
 

@@ -44,4 +44,13 @@ bool is_utf8(std::string_view text) noexcept {
     return true;
 }
 
+std::string_view first_characters(std::string_view text, std::size_t characters_max) noexcept {
+    std::size_t characters = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const bool begins = (static_cast<std::uint8_t>(text[i]) & 0xC0) != 0x80;
+        if (begins && ++characters > characters_max) return text.substr(0, i);
+    }
+    return text;
+}
+
 }  // namespace millrace

@@ -65,7 +65,8 @@ class Broker final : public MessageSource {
                                                 std::function<Result<void>(store::Connection&)> with);
 
     /// Moves the dead letters of `entity` that match back into it, oldest first, delivery count 0, at up to
-    /// `per_second` (0: no pace). Messages keep their ids; the reason stays in their properties.
+    /// `per_second` (0: no pace). Messages keep their ids; the reason stays in their properties. over_limit:
+    /// `entity` forwards and where a message would stay is full; those before it are moved.
     asio::awaitable<Result<RedriveResult>> redrive(std::string entity, DeadLetterFilter filter,
                                                    double per_second, bool dry_run);
     /// Deletes the dead letters of `entity` that match; answers how many.

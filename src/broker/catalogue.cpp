@@ -163,6 +163,7 @@ awaitable<Result<void>> Engine::change(Entity entity, EntityOptions options) {
     auto stored = co_await database_.write(std::move(work));
     if (!stored) co_return stored;
     entity->options = options;
+    entity->forward_at = 0;
     if (entity->dead_letters) entity->dead_letters->options = dead_letter_options(options);
     arm(entity->next_due());
     co_return stored;

@@ -31,18 +31,28 @@ Engine::Doomed Engine::exhausted_letter(EntityState& entity, std::int64_t sequen
             {}};
 }
 
-// Dead-letters busy messages. Throws where nothing has changed: their slots are the caller's again.
-awaitable<void> Engine::bury(Entity entity, std::vector<Doomed> doomed) {
+// Dead-letters busy messages; over_limit where the entity that they are to go to is full. Where it fails or
+// throws, those slots that are still busy are the caller's again.
+awaitable<Result<void>> Engine::bury(Entity entity, std::vector<Doomed> doomed) {
     const Entity target = find(entity->options.forward_dead_letters_to);
     const bool passes_on =
         target && !target->is_dead_letter_queue && target->options.kind != EntityKind::subscription;
-    if (!passes_on) co_return co_await bury_here(std::move(entity), std::move(doomed));
+    std::vector<Doomed> here;
+    if (!passes_on) here.swap(doomed);
     for (Doomed& one : doomed) {
-        Passage passage{false, std::move(one.properties), entity->name};
-        add_reason(passage.properties, std::move(one.reason), std::move(one.description));
-        co_await transfer(entity, one.sequence, target, std::move(passage));
-        entity->dead_lettered_total += 1;
+        Passage passage{false, one.properties, entity->name};
+        add_reason(passage.properties, one.reason, one.description);
+        auto moved = co_await transfer(entity, one.sequence, target, std::move(passage));
+        if (moved) {
+            entity->dead_lettered_total += 1;
+        } else if (moved.error().code == Errc::not_found) {
+            here.push_back(std::move(one));
+        } else {
+            co_return moved;
+        }
     }
+    if (!here.empty()) co_await bury_here(std::move(entity), std::move(here));
+    co_return Result<void>();
 }
 
 awaitable<void> Engine::bury_here(Entity entity, std::vector<Doomed> doomed) {
@@ -100,12 +110,17 @@ Slot& Engine::move_slot(EntityState& from, std::int64_t sequence, EntityState& t
     return slot;
 }
 
-// A busy message of `from` goes into `to` as a new one, in one transaction.
-awaitable<void> Engine::transfer(Entity from, std::int64_t sequence, Entity to, Passage passage) {
+// A busy message of `from` goes into `to` as a new one, in one transaction; one whose row somebody has
+// deleted is forgotten. Nothing has changed on an error. over_limit: where it would stay is full; not_found:
+// `to` has been removed.
+awaitable<Result<void>> Engine::transfer(Entity from, std::int64_t sequence, Entity to, Passage passage) {
     const std::int64_t id = from->slots.find(sequence)->id;
     auto read = [id](store::Connection& connection) { return rows::read(connection, id); };
     auto stored = co_await database_.read(std::move(read));
-    if (!stored) throw MachineError("a message of \"" + from->name + "\" is missing from the database");
+    if (!stored) {
+        from->erase(sequence);
+        co_return Result<void>();
+    }
     auto [message, origin, enqueued, damaged] = rows::decode(std::move(*stored));
     for (auto& [name, value] : passage.properties) message.properties.insert_or_assign(name, value);
     origin.dead_letter_source = passage.dead_letter_source;
@@ -113,6 +128,7 @@ awaitable<void> Engine::transfer(Entity from, std::int64_t sequence, Entity to, 
 
     std::optional<Plan> plan;
     for (;;) {
+        if (to->removed && to != from) co_return no_such_entity(to->name);
         plan.emplace(*this);
         if (passage.returns)
             plan->pass_on(to, message, 0, origin);
@@ -122,6 +138,7 @@ awaitable<void> Engine::transfer(Entity from, std::int64_t sequence, Entity to, 
         plan.reset();
         co_await stored_.wait();
     }
+    if (auto room = plan->check_quotas(from->account.get()); !room) co_return room.error();
     plan->finish();
     plan->inserts.messages.push_back(std::move(message));
     With remove_old = [id](store::Connection& connection) -> Result<void> {
@@ -129,9 +146,10 @@ awaitable<void> Engine::transfer(Entity from, std::int64_t sequence, Entity to, 
         return {};
     };
     auto moved = co_await store(*plan, std::move(remove_old));
-    if (!moved) throw MachineError(moved.error().detail);
+    if (!moved) co_return moved.error();
     from->erase(sequence);
     plan->commit(std::move(*moved));
+    co_return Result<void>();
 }
 
 // Deletes busy messages. Throws where nothing has changed.

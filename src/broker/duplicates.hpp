@@ -49,9 +49,10 @@ class Duplicates {
         history_.erase(entry);
     }
 
-    /// When the oldest entry was seen; `otherwise` if there is none.
+    /// When the oldest entry was seen; `otherwise` if there is none, or if it is pending: then nothing can be
+    /// trimmed before it is confirmed or withdrawn.
     std::int64_t oldest(std::int64_t otherwise) const {
-        return history_.empty() ? otherwise : history_.front().seen;
+        return history_.empty() || history_.front().pending ? otherwise : history_.front().seen;
     }
 
     /// Rows [first, last] that `trim` has let go of; none if last is 0.

@@ -168,9 +168,9 @@ class Engine {
 
     // dead_letters.cpp
     static Doomed exhausted_letter(EntityState& entity, std::int64_t sequence);
-    asio::awaitable<void> bury(Entity entity, std::vector<Doomed> doomed);
+    asio::awaitable<Result<void>> bury(Entity entity, std::vector<Doomed> doomed);
     asio::awaitable<void> bury_here(Entity entity, std::vector<Doomed> doomed);
-    asio::awaitable<void> transfer(Entity from, std::int64_t sequence, Entity to, Passage passage);
+    asio::awaitable<Result<void>> transfer(Entity from, std::int64_t sequence, Entity to, Passage passage);
     Slot& move_slot(EntityState& from, std::int64_t sequence, EntityState& to, std::int64_t new_sequence);
     asio::awaitable<void> remove_all(Entity entity, std::vector<std::int64_t> sequences);
 
@@ -183,7 +183,7 @@ class Engine {
     static bool reserve_ready(EntityState& queue, std::int64_t sequence);
     /// Returns at `until`, or when the engine begins to stop.
     asio::awaitable<void> sleep_unless_stopped(TimePoint until);
-    asio::awaitable<bool> redrive_one(Entity queue, std::int64_t sequence, Entity owner);
+    asio::awaitable<Result<void>> redrive_one(Entity queue, std::int64_t sequence, Entity owner);
     asio::awaitable<void> remove_busy(Entity entity, const std::vector<std::int64_t>& sequences);
     void restore_phase(const Entity& entity, std::int64_t sequence, Phase phase);
 
@@ -196,11 +196,11 @@ class Engine {
     asio::awaitable<void> expire_locks(Entity entity);
     asio::awaitable<void> expire_sessions(Entity entity);
     asio::awaitable<void> fire_timers(Entity entity);
-    asio::awaitable<void> activate(Entity entity, std::vector<std::int64_t> sequences);
+    asio::awaitable<Result<void>> activate(Entity entity, std::vector<std::int64_t> sequences);
     asio::awaitable<void> expire_messages(Entity entity);
     asio::awaitable<void> trim_duplicates(Entity entity);
     asio::awaitable<void> bury_or_retry(Entity entity, std::vector<Doomed> doomed);
-    void retry_later(EntityState& entity, std::int64_t sequence);
+    void retry_later(EntityState& entity, const std::vector<std::int64_t>& sequences);
     std::int64_t next_due();
 
     // session_locks.cpp

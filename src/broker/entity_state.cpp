@@ -101,7 +101,7 @@ std::int64_t EntityState::next_due() {
     std::int64_t due = std::min(locks.next(LockHolds{*this}), timers.next(TimerHolds{*this}));
     due = std::min(due, expiries.next(ExpiryHolds{*this}));
     due = std::min(due, session_locks.next(SessionHolds{sessions}));
-    if (!options.forward_to.empty() && slots.first_ready()) return 0;
+    if (!options.forward_to.empty() && slots.first_ready()) due = std::min(due, forward_at);
     return std::min(due, next_trim());
 }
 

@@ -58,6 +58,8 @@ struct EntityState {
     std::list<Receiver*> receivers;  ///< receives that wait, in order; those of a session wait in it
     std::list<Accepter*> accepters;  ///< waits for the next available session
 
+    std::int64_t forward_at = 0;  ///< what is ready here is not forwarded before: the target was full
+
     Rate enqueued;
     Rate completed;
     std::uint64_t dead_lettered_total = 0;

@@ -3,6 +3,8 @@
 
 #include "broker/engine.hpp"
 
+#include <boost/container/small_vector.hpp>
+
 namespace millrace::broker {
 
 /// Runs `undo` at the end of its block unless it was released before.
@@ -108,8 +110,9 @@ class Engine::Plan {
     /// As `route` for a message that `entity` holds or held: no duplicate detection, and it is due.
     std::int64_t pass_on(const Entity& entity, const Message& message, std::size_t index,
                          const Origin& origin);
-    /// over_limit if an entity that gets something has more bytes than it may.
-    Result<void> check_quotas() const;
+    /// over_limit if an entity that gets something has more bytes than it may. What goes round in `own` is no
+    /// more than it was.
+    Result<void> check_quotas(const Account* own = nullptr) const;
     /// Adds what must be stored beside the messages. Call once, before `inserts` is moved away.
     void finish();
     /// The inserts are stored: the messages, handed back here, are there.
@@ -144,15 +147,17 @@ class Engine::Plan {
     void bury(const Entity& entity, Step step, const char* reason, const std::string& description);
     void place(const Entity& entity, std::int64_t sequence, const Step& step, const std::string& properties);
     void remember_contents(std::vector<Message> messages);
+    void settle_remembered(bool stored);
     bool is_duplicate(const Entity& entity, const Message& message);
 
     Engine& engine_;
     std::int64_t now_;
     std::int64_t first_duplicate_;
-    std::vector<Arrival> arrivals_;
+    // One message to one place is what most are.
+    boost::container::small_vector<Arrival, 1> arrivals_;
     std::vector<std::pair<Entity, std::string>> remembered_;
-    std::vector<std::pair<Entity, std::int64_t>>
-        numbers_;  ///< first number that this plan took of each entity
+    /// The numbers that this plan took, in order.
+    boost::container::small_vector<std::pair<Entity, std::int64_t>, 1> numbers_;
     std::vector<std::pair<Entity, std::int64_t>> reserved_;
     bool committed_ = false;
 };

@@ -185,7 +185,8 @@ awaitable<void> Engine::bury_exhausted() {
             for (std::size_t i = from; i < std::min(from + EntityState::kBatch, exhausted.size()); ++i) {
                 doomed.push_back(exhausted_letter(*entity, exhausted[i]));
             }
-            co_await bury(entity, std::move(doomed));
+            auto buried = co_await bury(entity, std::move(doomed));
+            if (!buried) retry_later(*entity, exhausted);
         }
     }
 }

@@ -42,7 +42,7 @@ void Engine::give_back(EntityState& entity, std::int64_t sequence) {
     const bool expired = slot.expires <= now();
     entity.set_phase(sequence, slot, expired ? Phase::expired : Phase::ready);
     entity.add_expiry(sequence, slot.expires);
-    arm(entity.options.forward_to.empty() ? slot.expires : now());
+    arm(entity.options.forward_to.empty() ? slot.expires : entity.forward_at);
 }
 
 // A lock ended without a settlement: the message goes back, or has used up its deliveries. The slot is busy

@@ -14,9 +14,10 @@ struct Row {
     bool read;  ///< its content is not known in memory
 };
 
+using Rows = boost::container::small_vector<Row, 1>;  // most receives take one
 using Stored = std::vector<std::optional<rows::StoredMessage>>;
 
-Stored read_and_count(store::Connection& connection, const std::vector<Row>& wanted) {
+Stored read_and_count(store::Connection& connection, const Rows& wanted) {
     Stored stored;
     for (const Row& one : wanted) {
         rows::set_deliveries(connection, one.id, one.deliveries, std::nullopt);
@@ -25,7 +26,7 @@ Stored read_and_count(store::Connection& connection, const std::vector<Row>& wan
     return stored;
 }
 
-Stored read_and_remove(store::Connection& connection, const std::vector<Row>& wanted) {
+Stored read_and_remove(store::Connection& connection, const Rows& wanted) {
     Stored stored;
     for (const Row& one : wanted) {
         if (one.read) stored.push_back(rows::read(connection, one.id));
@@ -101,7 +102,7 @@ awaitable<Result<std::vector<Delivery>>> Engine::receive(std::string name, Recei
 
 awaitable<Result<std::vector<Delivery>>> Engine::hand_out(Taken taken, ReceiveMode mode) {
     const std::size_t count = taken.sequences.size();
-    std::vector<Row> wanted;
+    Rows wanted;
     Contents contents;
     wanted.reserve(count);
     contents.reserve(count);

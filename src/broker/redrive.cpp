@@ -34,6 +34,11 @@ std::vector<std::int64_t> select_matching(store::Connection& connection,
     return sequences;
 }
 
+Error with_count(Error error, std::uint64_t moved) {
+    if (moved > 0) error.detail += "; " + std::to_string(moved) + " messages were moved before";
+    return error;
+}
+
 }  // namespace
 
 /// The first numbers from `from` on, at most a batch of those looked at, that are ready and match; and where
@@ -99,23 +104,26 @@ awaitable<Result<RedriveResult>> Engine::redrive(std::string name, DeadLetterFil
             }
             if (stopping_ || owner->removed) co_return result;
             if (!reserve_ready(*queue, sequence)) continue;
-            const bool moved = co_await redrive_one(queue, sequence, owner);
-            if (moved) result.moved += 1;
+            auto moved = co_await redrive_one(queue, sequence, owner);
+            if (!moved && moved.error().code == Errc::not_found) co_return result;
+            if (!moved) co_return with_count(moved.error(), result.moved);
+            result.moved += 1;
         }
     }
     co_return result;
 }
 
-awaitable<bool> Engine::redrive_one(Entity queue, std::int64_t sequence, Entity owner) {
+// The message is where it was if this fails.
+awaitable<Result<void>> Engine::redrive_one(Entity queue, std::int64_t sequence, Entity owner) {
     OnFailure put_back([&] {
         give_back(*queue, sequence);
         dispatch(queue, 0);
     });
     Passage passage;
     passage.returns = true;
-    co_await transfer(queue, sequence, owner, std::move(passage));
-    put_back.release();
-    co_return true;
+    auto moved = co_await transfer(queue, sequence, owner, std::move(passage));
+    if (moved) put_back.release();
+    co_return moved;
 }
 
 awaitable<Result<std::uint64_t>> Engine::drop_dead_letters(std::string name, DeadLetterFilter filter) {

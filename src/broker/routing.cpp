@@ -23,7 +23,7 @@ Engine::Plan::~Plan() {
         arrival->entity->sessions[arrival->slot.session].messages -= 1;
         arrival->entity->sessions.update(arrival->slot.session);
     }
-    for (const auto& [entity, message_id] : remembered_) entity->duplicates.forget(message_id);
+    settle_remembered(false);
     // The numbers go back unless somebody has taken later ones: then they stay unused.
     for (auto taken = numbers_.rbegin(); taken != numbers_.rend(); ++taken) {
         auto& [entity, number] = *taken;
@@ -158,9 +158,10 @@ bool Engine::Plan::is_duplicate(const Entity& entity, const Message& message) {
     return false;
 }
 
-Result<void> Engine::Plan::check_quotas() const {
+Result<void> Engine::Plan::check_quotas(const Account* own) const {
     for (const Arrival& arrival : arrivals_) {
         const EntityState& entity = *arrival.entity;
+        if (entity.account.get() == own) continue;
         if (entity.options.bytes_max == 0 || entity.account->bytes <= entity.options.bytes_max) continue;
         return Error{Errc::over_limit, "entity \"" + entity.name + "\" is full: it may hold " +
                                            std::to_string(entity.options.bytes_max) +
@@ -189,9 +190,20 @@ void Engine::Plan::commit(std::vector<Message> messages) {
     committed_ = true;
     remember_contents(std::move(messages));
     for (const auto& [entity, next] : reserved_) entity->reserved = std::max(entity->reserved, next);
-    for (const auto& [entity, message_id] : remembered_) entity->duplicates.confirm(message_id);
+    settle_remembered(true);
     if (!remembered_.empty()) engine_.stored_.notify();
     engine_.arrive(*this);
+}
+
+// A history whose oldest entry was pending may have to be trimmed now.
+void Engine::Plan::settle_remembered(bool stored) {
+    for (const auto& [entity, message_id] : remembered_) {
+        if (stored)
+            entity->duplicates.confirm(message_id);
+        else
+            entity->duplicates.forget(message_id);
+        engine_.arm(entity->next_trim());
+    }
 }
 
 // For the usual message, which has gone to one place and is ready there.

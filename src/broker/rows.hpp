@@ -5,6 +5,8 @@
 #include "broker/message.hpp"
 #include "store/connection.hpp"
 
+#include <boost/container/small_vector.hpp>
+
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -44,7 +46,7 @@ struct NextSequence {
 /// Everything that one send stores.
 struct Inserts {
     std::vector<Message> messages;
-    std::vector<NewMessage> rows;
+    boost::container::small_vector<NewMessage, 1> rows;  ///< most sends store one
     std::vector<NewDuplicate> duplicates;
     std::vector<NextSequence> reserved;
 

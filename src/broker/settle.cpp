@@ -1,3 +1,4 @@
+#include "base/utf8.hpp"
 #include "broker/guards.hpp"
 
 namespace millrace::broker {
@@ -14,13 +15,7 @@ Error too_many_properties() {
 }
 
 std::string shortened(std::string text) {
-    std::size_t characters = 0;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if ((text[i] & 0xc0) != 0x80 && ++characters > limits::dead_letter_text_chars_max) {
-            text.resize(i);
-            break;
-        }
-    }
+    text.resize(first_characters(text, limits::dead_letter_text_chars_max).size());
     return text;
 }
 
@@ -218,9 +213,9 @@ awaitable<Result<void>> Engine::dead_letter(LockRef lock, std::string reason, st
 awaitable<Result<void>> Engine::bury_held(Held held, Doomed doomed) {
     std::vector<Doomed> letters;
     letters.push_back(std::move(doomed));
-    co_await bury(held.shared_entity(), std::move(letters));
-    held.release();
-    co_return Result<void>();
+    auto buried = co_await bury(held.shared_entity(), std::move(letters));
+    if (buried) held.release();
+    co_return buried;
 }
 
 // A delivery that is not to count was written when the message was handed out.

@@ -79,10 +79,17 @@ void Slots::set_ready(std::int64_t number, Block& block, std::size_t index, bool
     const std::uint64_t bit = std::uint64_t{1} << (index & 63);
     if (ready) {
         block.ready[index >> 6] |= bit;
-        if (block.ready_count++ == 0) ready_blocks_.emplace(number, &block);
+        if (block.ready_count++ > 0) return;
+        if (spare_ready_.empty()) {
+            ready_blocks_.emplace(number, &block);
+            return;
+        }
+        spare_ready_.key() = number;
+        spare_ready_.mapped() = &block;
+        ready_blocks_.insert(std::move(spare_ready_));
     } else {
         block.ready[index >> 6] &= ~bit;
-        if (--block.ready_count == 0) ready_blocks_.erase(number);
+        if (--block.ready_count == 0) spare_ready_ = ready_blocks_.extract(number);
     }
 }
 

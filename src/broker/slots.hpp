@@ -96,8 +96,9 @@ class Slots {
 
     std::map<std::int64_t, std::unique_ptr<Block>> blocks_;
     std::map<std::int64_t, Block*> ready_blocks_;
-    std::unique_ptr<Block>
-        spare_;  ///< an empty one, so that a queue that goes empty and back does not allocate
+    // So that a queue that goes empty and back does not allocate.
+    std::unique_ptr<Block> spare_;
+    std::map<std::int64_t, Block*>::node_type spare_ready_;
     std::array<std::uint64_t, kPhases> counts_{};
     std::uint64_t size_ = 0;
 };

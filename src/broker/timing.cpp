@@ -8,7 +8,7 @@ using asio::awaitable;
 
 namespace {
 
-// How long a dead-lettering or a removal that the machine refused is put off.
+// How long what the machine refused, or what has to go into a full entity, is put off.
 constexpr std::int64_t kRetryMillis = 1000;
 
 }  // namespace
@@ -86,28 +86,31 @@ awaitable<void> Engine::fire_timers(Entity entity) {
     }
     if (scheduled.empty()) co_return;
     try {
-        co_await activate(entity, scheduled);
+        auto activated = co_await activate(entity, scheduled);
+        if (activated) co_return;
     } catch (const MachineError&) {
-        for (const std::int64_t sequence : scheduled) {
-            Slot* slot = entity->slots.find(sequence);
-            if (slot == nullptr || slot->phase != Phase::busy) continue;
-            slot->due = now() + kRetryMillis;
-            entity->set_phase(sequence, *slot, Phase::scheduled);
-            entity->add_timer(sequence, slot->due);
-            arm(slot->due);
-        }
+        // As for a full entity.
+    }
+    for (const std::int64_t sequence : scheduled) {
+        Slot* slot = entity->slots.find(sequence);
+        if (slot == nullptr || slot->phase != Phase::busy) continue;
+        slot->due = now() + kRetryMillis;
+        entity->set_phase(sequence, *slot, Phase::scheduled);
+        entity->add_timer(sequence, slot->due);
+        arm(slot->due);
     }
 }
 
 // Scheduled messages whose time has come, busy now, enter their entity with a new number.
-awaitable<void> Engine::activate(Entity entity, std::vector<std::int64_t> sequences) {
+awaitable<Result<void>> Engine::activate(Entity entity, std::vector<std::int64_t> sequences) {
     if (entity->options.kind == EntityKind::topic || !entity->options.forward_to.empty()) {
         for (const std::int64_t sequence : sequences) {
             Passage passage;
             passage.returns = true;
-            co_await transfer(entity, sequence, entity, std::move(passage));
+            auto moved = co_await transfer(entity, sequence, entity, std::move(passage));
+            if (!moved) co_return moved;
         }
-        co_return;
+        co_return Result<void>();
     }
     const std::int64_t first = entity->next_sequence;
     const std::int64_t time = now();
@@ -136,6 +139,7 @@ awaitable<void> Engine::activate(Entity entity, std::vector<std::int64_t> sequen
         give_back(*entity, sequence);
         dispatch(entity, slot.session);
     }
+    co_return Result<void>();
 }
 
 awaitable<void> Engine::expire_messages(Entity entity) {
@@ -158,22 +162,30 @@ awaitable<void> Engine::expire_messages(Entity entity) {
     try {
         co_await remove_all(entity, expired);
     } catch (const MachineError&) {
-        for (const std::int64_t sequence : expired) retry_later(*entity, sequence);
+        retry_later(*entity, expired);
     }
 }
 
-// What an entity holds that has been told to forward since, or that was locked when it was told.
+// What an entity holds that has been told to forward since, or that was locked when it was told. It waits
+// here, in its order, while the target is full.
 awaitable<void> Engine::forward_ready(Entity entity) {
-    if (entity->options.forward_to.empty()) co_return;
+    if (entity->options.forward_to.empty() || entity->forward_at > now()) co_return;
     const std::vector<std::int64_t> sequences = take(*entity, 0, EntityState::kBatch);
     try {
         for (const std::int64_t sequence : sequences) {
             Passage passage;
             passage.returns = true;
-            co_await transfer(entity, sequence, entity, std::move(passage));
+            auto moved = co_await transfer(entity, sequence, entity, std::move(passage));
+            if (!moved) break;
         }
     } catch (const MachineError&) {
-        for (const std::int64_t sequence : sequences) retry_later(*entity, sequence);
+        // As for a full target.
+    }
+    for (const std::int64_t sequence : sequences) {
+        const Slot* slot = entity->slots.find(sequence);
+        if (slot == nullptr || slot->phase != Phase::busy) continue;
+        entity->forward_at = now() + kRetryMillis;
+        give_back(*entity, sequence);
     }
 }
 
@@ -199,21 +211,26 @@ awaitable<void> Engine::bury_or_retry(Entity entity, std::vector<Doomed> doomed)
     std::vector<std::int64_t> sequences;
     for (const Doomed& one : doomed) sequences.push_back(one.sequence);
     try {
-        co_await bury(entity, std::move(doomed));
+        auto buried = co_await bury(entity, std::move(doomed));
+        if (buried) co_return;
     } catch (const MachineError&) {
-        for (const std::int64_t sequence : sequences) retry_later(*entity, sequence);
+        // As for a full entity.
     }
+    retry_later(*entity, sequences);
 }
 
-// A lock that nobody holds: when it ends, what is to become of the message is decided again.
-void Engine::retry_later(EntityState& entity, std::int64_t sequence) {
-    Slot* slot = entity.slots.find(sequence);
-    if (slot == nullptr || slot->phase != Phase::busy) return;
-    slot->nonce = random_nonce();
-    slot->due = now() + kRetryMillis;
-    entity.set_phase(sequence, *slot, Phase::locked);
-    entity.add_lock(sequence, slot->due);
-    arm(slot->due);
+// Those that are busy still get a lock that nobody holds: when it ends, what is to become of the message is
+// decided again.
+void Engine::retry_later(EntityState& entity, const std::vector<std::int64_t>& sequences) {
+    for (const std::int64_t sequence : sequences) {
+        Slot* slot = entity.slots.find(sequence);
+        if (slot == nullptr || slot->phase != Phase::busy) continue;
+        slot->nonce = random_nonce();
+        slot->due = now() + kRetryMillis;
+        entity.set_phase(sequence, *slot, Phase::locked);
+        entity.add_lock(sequence, slot->due);
+        arm(slot->due);
+    }
 }
 
 std::int64_t Engine::next_due() {

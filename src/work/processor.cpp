@@ -2,6 +2,7 @@
 
 #include "base/async.hpp"
 #include "base/limits.hpp"
+#include "base/utf8.hpp"
 #include "telemetry/log.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -19,10 +20,10 @@ using broker::LockRef;
 constexpr Duration kMachineRetry = std::chrono::seconds(5);
 constexpr Duration kReceiveRetry = std::chrono::seconds(1);
 
-/// `text` without line breaks, for a dead letter's description.
+/// `text` without line breaks and not too long, for a dead letter's description.
 std::string one_line(std::string text) {
     std::replace_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
-    if (text.size() > limits::dead_letter_text_chars_max) text.resize(limits::dead_letter_text_chars_max);
+    text.resize(first_characters(text, limits::dead_letter_text_chars_max).size());
     return text;
 }
 
@@ -121,9 +122,19 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         self->end_loop();
     }
 
+    /// The lock is kept while a message runs and while the next one is waited for.
     asio::awaitable<void> serve_session(broker::SessionLock session) {
         using namespace asio::experimental::awaitable_operators;
         bool lost = false;
+        auto work = run_session(session, lost);
+        auto renewal = keep_session(session, lost);
+        auto both = std::move(work) || std::move(renewal);
+        co_await std::move(both);
+        co_await source_.release_session(session);
+    }
+
+    /// One message after the other until none comes for a while.
+    asio::awaitable<void> run_session(broker::SessionLock session, const bool& lost) {
         while (!stopping_ && !lost) {
             broker::ReceiveOptions options;
             options.wait = options_.session_idle;
@@ -131,13 +142,9 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
             auto received = co_await receive_or_stop(options);
             if (received.empty()) break;
             stats_.running += 1;
-            auto work = run(shared_from_this(), std::move(received.front()), false);
-            auto renewal = keep_session(session, lost);
-            auto both = std::move(work) || std::move(renewal);
-            co_await std::move(both);
+            co_await run(shared_from_this(), std::move(received.front()), false);
             release();
         }
-        co_await source_.release_session(session);
     }
 
     // `a || b` waits for the first that ends without an exception: what throws would wait for the stop.

@@ -5,6 +5,8 @@
 
 #include <gmock/gmock.h>
 
+#include <future>
+
 namespace millrace::broker::test {
 
 using std::chrono::hours;
@@ -57,6 +59,15 @@ class EmbeddedTest : public testing::Test {
     }
     Result<void> dead_letter(const Delivery& one, const std::string& reason) {
         return loop.await(broker().dead_letter(lock_of(one), reason, "", Properties()));
+    }
+
+    /// The writer stands still until `gate` is set.
+    Loop::Pending<bool> hold_writer(std::promise<void>& gate) {
+        auto wait_for_gate = [opened = gate.get_future().share()](store::Connection&) {
+            opened.wait();
+            return true;
+        };
+        return loop.begin(under_test.database->write(std::move(wait_for_gate)));
     }
 
     /// The one number that `sql` yields.

@@ -1,8 +1,6 @@
 // What only the embedded broker has: transactions with other rows, counts, administration, its own clockwork.
 #include "tests/broker/engine_fixture.hpp"
 
-#include <future>
-
 namespace millrace::broker::test {
 namespace {
 
@@ -301,13 +299,8 @@ TEST_F(Engine, DoesByItselfWhatIsDueOnceItIsStarted) {
 TEST_F(Engine, AReceiverCancelledWhileItsDeliveryIsWrittenGivesItBackUncounted) {
     under_test.put("q");
     send_texts("q", {"a"});
-    // The writer stands still meanwhile.
     std::promise<void> gate;
-    auto wait_for_gate = [opened = gate.get_future().share()](store::Connection&) {
-        opened.wait();
-        return true;
-    };
-    auto standing = loop.begin(under_test.database->write(std::move(wait_for_gate)));
+    auto standing = hold_writer(gate);
     auto receiving = loop.begin(broker().receive("q", ReceiveOptions()));
     loop.settle();
     EXPECT_EQ(broker().counts("q")->active, 0u) << "the delivery waits to be written";
@@ -426,6 +419,24 @@ TEST_F(Engine, TrimsTheHistoryOfDuplicates) {
     }
     EXPECT_LE(stored("SELECT count(*) FROM duplicate"), 4);
     EXPECT_GE(stored("SELECT count(*) FROM duplicate"), 2);
+}
+
+// Its failure is that it does not end.
+TEST_F(Engine, ASendThatOutlastsTheDuplicateWindowDoesNotKeepTheTimerBusy) {
+    EntityOptions options;
+    options.duplicate_window = minutes(1);
+    under_test.put("q", options);
+    std::promise<void> gate;
+    auto standing = hold_writer(gate);
+    auto sending = loop.begin(broker().send("q", {text_message("x", "id")}));
+    loop.settle();
+    broker().start();
+    under_test.pass(minutes(5));
+    EXPECT_EQ(under_test.clock.sleepers(), 1u) << "the timer sleeps";
+    gate.set_value();
+    loop.finish(standing);
+    EXPECT_EQ(loop.finish(sending)->size(), 1u);
+    while (stored("SELECT count(*) FROM duplicate") > 0) loop.settle();
 }
 
 }  // namespace

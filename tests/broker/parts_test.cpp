@@ -92,6 +92,17 @@ std::unique_ptr<Content> content(std::string body) {
     return made;
 }
 
+TEST(Duplicates, APendingIdAtTheFrontPutsOffTheTrimming) {
+    Duplicates seen;
+    seen.remember("a", 1, 1000, true);
+    seen.remember("b", 2, 1001, false);
+    EXPECT_EQ(seen.oldest(7), 7);
+    EXPECT_EQ(seen.trim(5000).last, 0);
+    seen.confirm("a");
+    EXPECT_EQ(seen.oldest(7), 1000);
+    EXPECT_EQ(seen.trim(5000).last, 2);
+}
+
 TEST(Recent, GivesEachContentOutOnce) {
     Recent recent(1'000'000);
     for (std::int64_t id = 2; id <= 10; id += 2) recent.add(id, content(std::to_string(id)));

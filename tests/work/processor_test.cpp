@@ -46,11 +46,12 @@ class ProcessorTest : public testing::Test {
     }
 
     std::unique_ptr<Processor> make(Handler handler, std::string queue = "jobs", std::size_t concurrency = 4,
-                                    bool sessions = false) {
+                                    bool sessions = false, Duration session_idle = seconds(5)) {
         ProcessorOptions options;
         options.queue = std::move(queue);
         options.concurrency = concurrency;
         options.sessions = sessions;
+        options.session_idle = session_idle;
         auto complete = [this](broker::LockRef lock, Done done) -> asio::awaitable<Result<void>> {
             std::vector<std::pair<std::string, Message>> follow_ups;
             for (auto& one : done.follow_ups) follow_ups.emplace_back(one.entity, std::move(one.message));
@@ -191,6 +192,22 @@ TEST_F(ProcessorTest, AnExceptionDeadLettersWithItsTextOnOneLine) {
     test::run(io_, processor->stop(seconds(1)));
 }
 
+TEST_F(ProcessorTest, ALongDescriptionIsCutBetweenCharacters) {
+    std::string text = "a";
+    for (std::size_t i = 0; i < limits::dead_letter_text_chars_max; ++i) text += "\u20ac";
+    auto processor = make([text](Delivery) -> asio::awaitable<Outcome> {
+        throw std::runtime_error(text);
+        co_return Done{};
+    });
+    send("jobs", "one");
+    processor->start();
+    test::run_until(io_, [&] { return counts().dead_lettered == 1; });
+    auto dead = test::run(io_, broker_->peek("jobs/$DeadLetterQueue", 1, 1));
+    EXPECT_EQ(std::get<std::string>(dead->front().message.properties["DeadLetterErrorDescription"]),
+              text.substr(0, text.size() - 3));
+    test::run(io_, processor->stop(seconds(1)));
+}
+
 TEST_F(ProcessorTest, ABrokenMachineIsNotTheMessagesFault) {
     int runs = 0;
     auto processor = make([&](Delivery delivery) -> asio::awaitable<Outcome> {
@@ -313,6 +330,33 @@ TEST_F(ProcessorTest, MessagesOfASessionRunOneAfterTheOtherInOrder) {
     const std::vector<std::string> in_order{"0", "1", "2", "3", "4", "5"};
     EXPECT_EQ(seen["a"], in_order);
     EXPECT_EQ(seen["b"], in_order);
+    test::run(io_, processor->stop(seconds(1)));
+}
+
+TEST_F(ProcessorTest, ASessionIsKeptWhileItsNextMessageIsWaitedFor) {
+    int runs = 0;
+    auto processor = make(
+        [&](Delivery) -> asio::awaitable<Outcome> {
+            runs += 1;
+            co_return Done{};
+        },
+        "ordered", 1, true, seconds(30));
+    const auto take = [&] {
+        return test::run(io_, broker_->accept_session("ordered", std::string("a"), Duration(0)));
+    };
+    send("ordered", "one", "a");
+    processor->start();
+    test::run_until(io_, [&] { return counts("ordered").completed_total == 1; });
+    for (int second = 0; second < 25; ++second) {
+        test::run_until(io_, [&] { return clock_.sleepers() >= 2; });
+        clock_.advance(seconds(1));
+        auto taken = take();
+        ASSERT_TRUE(taken.has_error()) << "after " << second << " seconds";
+        EXPECT_EQ(taken.error().code, Errc::over_limit);
+    }
+    send("ordered", "two", "a");
+    test::run_until(io_, [&] { return counts("ordered").completed_total == 2; });
+    EXPECT_EQ(runs, 2);
     test::run(io_, processor->stop(seconds(1)));
 }
 
