@@ -19,10 +19,22 @@ asio::awaitable<void> Signal::wait() {
 asio::awaitable<bool> with_deadline(asio::awaitable<void> work, std::chrono::steady_clock::duration time) {
     using namespace asio::experimental::awaitable_operators;
     asio::steady_timer timer(co_await asio::this_coro::executor, time);
+    // `a || b` waits for the first that ends without an exception.
+    std::exception_ptr failure;
+    auto caught = [&failure, &work]() -> asio::awaitable<void> {
+        try {
+            co_await std::move(work);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+    };
+    auto run = caught();
     auto wait = timer.async_wait(asio::use_awaitable);
-    auto first = std::move(work) || std::move(wait);
+    auto first = std::move(run) || std::move(wait);
     const auto winner = co_await std::move(first);
-    co_return winner.index() == 0;
+    const bool ended = winner.index() == 0;
+    if (ended && failure) std::rethrow_exception(failure);
+    co_return ended;
 }
 
 void spawn(const asio::any_io_executor& executor, asio::awaitable<void> work) {

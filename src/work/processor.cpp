@@ -147,22 +147,27 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         }
     }
 
-    // `a || b` waits for the first that ends without an exception: what throws would wait for the stop.
-    asio::awaitable<Result<std::vector<Delivery>>> receive_unbroken(broker::ReceiveOptions options) {
+    // `a || b` waits for the first that ends without an exception: a call that throws would wait for the
+    // other one.
+    template <class T>
+    static asio::awaitable<Result<T>> unbroken(asio::awaitable<Result<T>> call) {
+        std::string why;
         try {
-            auto received = co_await source_.receive(options_.queue, options);
-            co_return received;
-        } catch (const MachineError& broken) {
-            co_return Error{Errc::unavailable, broken.what()};
+            auto answer = co_await std::move(call);
+            co_return answer;
+        } catch (const std::exception& broken) {
+            why = broken.what();
         }
+        co_return Error{Errc::corrupt, why};
     }
 
     /// Messages, or none when stopping or when the engine is out of reach (then after a pause).
     asio::awaitable<std::vector<Delivery>> receive_or_stop(broker::ReceiveOptions options) {
         using namespace asio::experimental::awaitable_operators;
-        auto receiving = receive_unbroken(options);
+        auto receiving = source_.receive(options_.queue, options);
+        auto answered = unbroken(std::move(receiving));
         auto stopping = stopped_.wait();
-        auto first = std::move(receiving) || std::move(stopping);
+        auto first = std::move(answered) || std::move(stopping);
         auto winner = co_await std::move(first);
         if (winner.index() == 1) co_return std::vector<Delivery>{};
         Result<std::vector<Delivery>> received = std::move(std::get<0>(winner));
@@ -175,21 +180,13 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         co_return std::vector<Delivery>{};
     }
 
-    asio::awaitable<Result<broker::SessionLock>> accept_unbroken(std::optional<std::string> session) {
-        try {
-            auto accepted = co_await source_.accept_session(options_.queue, session, options_.receive_wait);
-            co_return accepted;
-        } catch (const MachineError& broken) {
-            co_return Error{Errc::over_limit, broken.what()};
-        }
-    }
-
     asio::awaitable<std::optional<broker::SessionLock>> accept_or_stop() {
         using namespace asio::experimental::awaitable_operators;
         const std::optional<std::string> next;
-        auto accepting = accept_unbroken(next);
+        auto accepting = source_.accept_session(options_.queue, next, options_.receive_wait);
+        auto answered = unbroken(std::move(accepting));
         auto stopping = stopped_.wait();
-        auto first = std::move(accepting) || std::move(stopping);
+        auto first = std::move(answered) || std::move(stopping);
         auto winner = co_await std::move(first);
         if (winner.index() == 1) co_return std::nullopt;
         Result<broker::SessionLock> accepted = std::move(std::get<0>(winner));
@@ -259,7 +256,8 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
     asio::awaitable<void> keep_lock(LockRef lock, TimePoint locked_until) {
         while (true) {
             co_await sleep_to_half(locked_until);
-            auto renewed = co_await source_.renew(lock);
+            auto renewal = source_.renew(lock);
+            auto renewed = co_await unbroken(std::move(renewal));
             if (renewed) {
                 locked_until = *renewed;
             } else if (renewed.error().code == Errc::conflict) {
@@ -272,7 +270,8 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
     asio::awaitable<void> keep_session(broker::SessionLock session, bool& lost) {
         while (true) {
             co_await sleep_to_half(session.locked_until);
-            auto renewed = co_await source_.renew_session(session);
+            auto renewal = source_.renew_session(session);
+            auto renewed = co_await unbroken(std::move(renewal));
             if (renewed) {
                 session.locked_until = *renewed;
             } else if (renewed.error().code == Errc::conflict) {

@@ -7,7 +7,7 @@
 namespace millrace {
 namespace {
 
-class TaskGroupTest : public testing::Test {
+class AsyncTest : public testing::Test {
   protected:
     asio::awaitable<void> wait_for_ever() {
         asio::steady_timer timer(io_, asio::steady_timer::time_point::max());
@@ -29,7 +29,7 @@ class TaskGroupTest : public testing::Test {
                      }};
 };
 
-TEST_F(TaskGroupTest, ATaskThatEndsLeavesTheGroup) {
+TEST_F(AsyncTest, ATaskThatEndsLeavesTheGroup) {
     auto nothing = []() -> asio::awaitable<void> { co_return; };
     tasks_.start("short", nothing());
     tasks_.start("long", wait_for_ever());
@@ -39,14 +39,14 @@ TEST_F(TaskGroupTest, ATaskThatEndsLeavesTheGroup) {
     test::run(io_, tasks_.stop());
 }
 
-TEST_F(TaskGroupTest, AnExceptionIsToldUnderTheNameOfItsTask) {
+TEST_F(AsyncTest, AnExceptionIsToldUnderTheNameOfItsTask) {
     tasks_.start("bad", fail());
     turn();
     EXPECT_EQ(failures_, std::vector<std::string>{"bad: broken"});
     EXPECT_EQ(tasks_.running(), 0u);
 }
 
-TEST_F(TaskGroupTest, AStopEndsWhatRunsAndKeepsLaterTasksFromRunning) {
+TEST_F(AsyncTest, AStopEndsWhatRunsAndKeepsLaterTasksFromRunning) {
     tasks_.start("one", wait_for_ever());
     tasks_.start("two", wait_for_ever());
     turn();
@@ -56,6 +56,14 @@ TEST_F(TaskGroupTest, AStopEndsWhatRunsAndKeepsLaterTasksFromRunning) {
     turn();
     test::run(io_, tasks_.stop());
     EXPECT_TRUE(failures_.empty());
+}
+
+TEST_F(AsyncTest, ADeadlineEndsWhatIsLateAndPassesOnWhatIsThrown) {
+    using std::chrono::milliseconds;
+    EXPECT_FALSE(test::run(io_, with_deadline(wait_for_ever(), milliseconds(1))));
+    EXPECT_THROW(test::run(io_, with_deadline(fail(), std::chrono::hours(1))), std::runtime_error);
+    auto nothing = []() -> asio::awaitable<void> { co_return; };
+    EXPECT_TRUE(test::run(io_, with_deadline(nothing(), std::chrono::hours(1))));
 }
 
 }  // namespace
