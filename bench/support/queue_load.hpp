@@ -28,7 +28,8 @@ struct LoadResult {
 LoadResult run_broker(const std::filesystem::path& directory, const LoadShape& shape);
 
 /// The same three steps without a broker: one thread plays the clients, one writes what they ask for in
-/// groups, into the same tables with the same settings. Checks nothing, has no coroutines, knows one queue.
+/// groups, into the same tables with the same settings. Checks nothing, has no coroutines, knows one queue;
+/// reads each body back where the broker may have it in memory.
 LoadResult run_bare(const std::filesystem::path& directory, const LoadShape& shape);
 
 /// 4 KiB overwritten and flushed with fdatasync, per second.

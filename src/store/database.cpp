@@ -12,7 +12,6 @@
 
 #include <condition_variable>
 #include <cstring>
-#include <deque>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -51,7 +50,7 @@ class DirectoryLock {
     int descriptor_;
 };
 
-using Jobs = std::deque<std::unique_ptr<Job>>;
+using Jobs = std::vector<std::unique_ptr<Job>>;
 
 // While coroutines are resumed, what they ask for is gathered, so that the answers to one group lead to one
 // next group instead of a first command that the writer takes alone. Not for long: the writer should have
@@ -171,10 +170,9 @@ class Database::Threads {
         if (from.size() <= count_max) {
             into.swap(from);
         } else {
-            for (std::size_t i = 0; i < count_max; ++i) {
-                into.push_back(std::move(from.front()));
-                from.pop_front();
-            }
+            const auto end = from.begin() + static_cast<std::ptrdiff_t>(count_max);
+            into.assign(std::move_iterator(from.begin()), std::move_iterator(end));
+            from.erase(from.begin(), end);
         }
         return !into.empty();
     }

@@ -54,6 +54,14 @@ TEST_F(DatabaseTest, KeepsWhatWasWrittenAcrossARestart) {
     EXPECT_EQ(count(*database), 1);
 }
 
+TEST_F(DatabaseTest, DoesNotWriteThePagesOfWhatIsDeletedOnceMore) {
+    auto database = open();
+    auto ask = [](Connection& connection) -> Result<std::int64_t> {
+        return connection.integer("PRAGMA secure_delete");
+    };
+    EXPECT_EQ(*test::run(io_, database->write(std::move(ask))), 2) << "FAST";
+}
+
 TEST_F(DatabaseTest, FlushesEveryCommitThatItAcknowledged) {
     auto database = open();
     const std::uint64_t before = flushes;
