@@ -55,7 +55,7 @@ using Jobs = std::vector<std::unique_ptr<Job>>;
 // While coroutines are resumed, what they ask for is gathered, so that the answers to one group lead to one
 // next group instead of a first command that the writer takes alone. Not for long: the writer should have
 // work meanwhile.
-constexpr std::size_t kGatheredMax = 256;
+constexpr std::size_t kGatheredMax = 64;
 
 /// The writes gathered on this thread for `owner`, as long as this lives.
 struct Gathered {
