@@ -1,7 +1,8 @@
 #include "app/background.hpp"
 
-#include "base/error.hpp"
 #include "telemetry/log.hpp"
+
+#include <boost/asio/error.hpp>
 
 namespace millrace::app {
 
@@ -22,7 +23,10 @@ asio::awaitable<void> Background::repeat(std::string name, std::function<asio::a
         try {
             co_await make();
             co_return;
-        } catch (const MachineError& broken) {
+        } catch (const boost::system::system_error& error) {
+            if (error.code() == asio::error::operation_aborted) throw;
+            telemetry::log_error("background work failed", name, error.what());
+        } catch (const std::exception& broken) {
             telemetry::log_error("background work failed", name, broken.what());
         }
         asio::steady_timer timer(io_, kPauseAfterFailure);

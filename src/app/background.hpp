@@ -13,7 +13,7 @@ class Background {
   public:
     explicit Background(asio::any_io_executor io);
 
-    /// Runs what `make` gives until it ends or is cancelled by `stop`. A MachineError that leaves it is
+    /// Runs what `make` gives until it ends or is cancelled by `stop`. An exception that leaves it is
     /// logged under `name`, and it is made anew after five seconds.
     void start(std::string name, std::function<asio::awaitable<void>()> make);
 

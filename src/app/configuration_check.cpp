@@ -1,6 +1,7 @@
 #include "app/configuration_check.hpp"
 
 #include "base/nearest.hpp"
+#include "handlers/stages.hpp"
 
 #include <charconv>
 #include <set>
@@ -37,6 +38,25 @@ void check_entities(const Configuration& configuration, std::vector<std::string>
                                "\"; add it as [[topics]]");
         const std::string path = broker::subscription_path(entry.topic, entry.name);
         check_entity_entry("subscriptions", path, entity_options(entry), seen, problems);
+    }
+}
+
+/// Documents pass through these queues: their operations must hear of every end.
+void check_pipeline_queues(const Configuration& configuration, std::vector<std::string>& problems) {
+    for (const QueueEntry& queue : configuration.queues) {
+        const bool pipeline =
+            std::any_of(std::begin(handlers::kHandlers), std::end(handlers::kHandlers),
+                        [&](const auto& row) { return !row.queue.empty() && row.queue == queue.name; });
+        if (!pipeline) continue;
+        const std::string name = "queues." + queue.name;
+        if (!queue.forward_to.empty() || !queue.forward_dead_letters_to.empty())
+            problems.push_back(name +
+                               ": documents would leave the pipeline and never be told to have failed; "
+                               "remove forward_to and forward_dead_letters_to");
+        if (queue.ttl_seconds > 0 && !queue.dead_letter_on_expiration)
+            problems.push_back(name +
+                               ": ttl_seconds would drop accepted documents without a word; set "
+                               "dead_letter_on_expiration = true, or remove ttl_seconds");
     }
 }
 
@@ -126,6 +146,7 @@ broker::EntityOptions entity_options(const SubscriptionEntry& entry) {
 void check_configuration(const Configuration& configuration, std::vector<std::string>& problems) {
     check_listener(configuration.server, problems);
     check_entities(configuration, problems);
+    check_pipeline_queues(configuration, problems);
     check_deployments(configuration, problems);
 }
 

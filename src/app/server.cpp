@@ -113,6 +113,8 @@ class Server::Parts {
         if (broker_) co_await broker_->stop();
         if (http_client_) http_client_->stop();
         if (database_) database_->stop();
+        // Requests whose last read has just ended.
+        if (server_) co_await server_->stop(Duration::zero());
     }
 
     std::string url() const {
@@ -282,8 +284,10 @@ class Server::Parts {
         const double weight = configuration_.index.keyword_weight;
         const bool by_rank = options.fusion == index::Fusion::rank;
         options.keyword_weight = weight > 0 ? weight : by_rank ? kKeywordWeightRank : kKeywordWeightScore;
-        const http::ApiParts parts{*database_,   *broker_, *search_provider_, *index_, *documents_,
-                                   *operations_, *pool_,   metrics,           clock_};
+        provider::Provider& for_search =
+            local_ ? *provider_ : static_cast<provider::Provider&>(*search_provider_);
+        const http::ApiParts parts{*database_,   *broker_, for_search, *index_, *documents_,
+                                   *operations_, *pool_,   metrics,    clock_};
         api_ = std::make_unique<http::Api>(io_, parts, std::move(options));
 
         const auto address = parse_address(configuration_.server.listen);

@@ -18,7 +18,8 @@ Outcome outcome_for(const provider::Failure& failure, int delivery_count, Durati
     const bool outage = failure.kind == provider::FailureKind::unavailable && age < kOutageAgeMax;
     const bool counted = failure.kind != provider::FailureKind::throttled && !outage;
     const int attempt = counted ? delivery_count + 1 : kUncountedAttempt;
-    const Duration pause = failure.retry_after.value_or(work::backoff(attempt, random));
+    const Duration asked = failure.retry_after.value_or(Duration(0));
+    const Duration pause = asked > Duration(0) ? asked : work::backoff(attempt, random);
     switch (failure.kind) {
         case provider::FailureKind::throttled: return RetryAfter{pause, failure.detail, false};
         case provider::FailureKind::transient:

@@ -1,6 +1,7 @@
 #include "handlers/payload.hpp"
 
 #include "base/ids.hpp"
+#include "work/documents.hpp"
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -102,6 +103,8 @@ Result<IngestPayload> parse_ingest(std::string_view body) {
     reader.text("fileName", ingest.file_name);
     if (reader.error()) return *reader.error();
     if (ingest.document_id.empty()) return Error{Errc::invalid_input, "the member \"documentId\" is missing"};
+    if (std::string problem = work::document_id_problem(ingest.document_id); !problem.empty())
+        return Error{Errc::invalid_input, "the document's " + problem};
     if (payload->find("content") == nullptr && ingest.content_ref.empty()) {
         return Error{Errc::invalid_input, "neither \"content\" nor \"contentRef\" is given"};
     }

@@ -44,12 +44,14 @@ asio::awaitable<void> revive_if_redriven(Services& services, const broker::Deliv
 }
 
 /// A message that another producer has put into the queue becomes one of the pipeline: its document gets rows
-/// and a generation, and the message goes back into the queue with that, once and for all. So it keeps its
-/// place among the versions of the document whatever becomes of it: retried, dead-lettered or redriven.
+/// and the generation of the moment it was enqueued, and the message goes back into the queue with that, once
+/// and for all. So it keeps its place among the versions of the document whatever becomes of it: retried,
+/// dead-lettered or redriven.
 Outcome adopt(Services& services, broker::Delivery delivery) {
     auto payload = parse_ingest(delivery.message.body);
     if (!payload) return dead_letter_for_payload(payload.error());
-    const VersionRef version{payload->document_id, services.documents.next_generation()};
+    const std::int64_t enqueued = to_millis(delivery.enqueued_at) * 1000 + delivery.sequence % 1000;
+    const VersionRef version{payload->document_id, enqueued};
     Done done;
     broker::Message message = std::move(delivery.message);
     message.message_id = pipeline_message(version, "adopted", {}).message_id;

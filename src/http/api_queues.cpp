@@ -69,7 +69,8 @@ asio::awaitable<void> redrive_by_itself(Context context, std::string queue, Dead
     const std::string name = queue;
     const broker::DeadLetterFilter filter = order.filter;
     try {
-        (void)co_await context->parts.broker.redrive(queue, filter, order.per_second, false);
+        const auto result = co_await context->parts.broker.redrive(queue, filter, order.per_second, false);
+        if (!result) telemetry::log_warning("redrive", name, result.error().detail);
     } catch (const MachineError& broken) {
         telemetry::log_error("redrive", name, broken.what());
     }

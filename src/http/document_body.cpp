@@ -88,7 +88,7 @@ bool is_rfc3339(std::string_view text) {
 /// What every form of a document must fulfil, apart from its content.
 std::string names_problem(const work::NewDocument& document) {
     if (!document.id.empty()) {
-        std::string problem = document_id_problem(document.id);
+        std::string problem = work::document_id_problem(document.id);
         if (!problem.empty()) return problem;
     }
     if (document.title.size() > limits::document_title_bytes_max)
@@ -271,20 +271,6 @@ Checked<DocumentBody> from_raw(const Request& request, const std::string& type) 
 }
 
 }  // namespace
-
-std::string document_id_problem(std::string_view id) {
-    if (id.empty()) return "id is empty";
-    if (id.size() > limits::document_id_bytes_max)
-        return "id is longer than " + std::to_string(limits::document_id_bytes_max) + " bytes";
-    if (!is_utf8(id)) return "id isn't UTF-8";
-    // RFC 3986, 5.2.4: clients take such segments out of a path, encoded or not.
-    if (id == "." || id == "..") return "id is \".\" or \"..\": no URL could lead to the document";
-    for (const char c : id) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte == 0x7f) return "id holds a control character";
-    }
-    return {};
-}
 
 Checked<DocumentBody> read_documents(const Request& request) {
     const std::string type = media_type(request.header("Content-Type"));

@@ -21,7 +21,4 @@ struct DocumentBody {
 /// Content-Type. Any thread.
 Checked<DocumentBody> read_documents(const Request& request);
 
-/// Nothing, or what is wrong with `id`: 1–256 bytes of UTF-8 without control characters.
-std::string document_id_problem(std::string_view id);
-
 }  // namespace millrace::http

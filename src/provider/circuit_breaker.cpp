@@ -55,7 +55,7 @@ asio::awaitable<Outcome<Embeddings>> CircuitBreaker::embed(std::vector<std::stri
         const std::shared_ptr<void> waited(nullptr, [this](void*) { waiting_ -= 1; });
         co_await wait_for_turn();
     }
-    if (stopped_) co_return Failure{FailureKind::unavailable, 0, "the server is being stopped", {}};
+    if (stopped_) co_return Failure{FailureKind::throttled, 0, "the server is being stopped", {}};
     const Probe probe(*this);
     const std::uint64_t successes_before = successes_;
     auto outcome = co_await inner_.embed(std::move(inputs));
@@ -77,12 +77,15 @@ void CircuitBreaker::note(const Outcome<Embeddings>& outcome, bool probe) {
     const bool transient = !outcome && outcome.error().kind == FailureKind::transient;
     if (!throttled && !transient) {
         // A refusal is an answer: the service is up.
-        failures_ = holds_ = 0;
-        open_ = false;
+        failures_ = 0;
         if (outcome) {
             successes_ += 1;
             last_success_ = clock_.now();
         }
+        // A call from before the hold says nothing about what was asked for since.
+        if (open_ && !probe) return;
+        holds_ = 0;
+        open_ = false;
         changed_.notify();
         return;
     }
@@ -98,7 +101,8 @@ void CircuitBreaker::hold(std::optional<Duration> asked, bool probe) {
     const Duration bound = std::min<Duration>(kFirstPause * (1 << (holds_ - 1)), kPauseMax);
     const double jitter = std::uniform_real_distribution<double>(0.5, 1)(random_);
     const Duration own(static_cast<std::int64_t>(static_cast<double>(bound.count()) * jitter));
-    const TimePoint until = now + asked.value_or(own);
+    // Some servers say "0 seconds" and mean that they do not know.
+    const TimePoint until = now + (asked && *asked > Duration(0) ? *asked : own);
     if (again || asked) open_until_ = std::max(open_until_, until);
     open_ = true;
     changed_.notify();

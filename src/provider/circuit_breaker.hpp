@@ -35,7 +35,7 @@ class CircuitBreaker final : public Provider {
     /// How many calls wait now.
     std::size_t waiting() const noexcept { return waiting_; }
 
-    /// Calls that wait, and later ones, fail at once as `unavailable`. Calls under way go on.
+    /// Calls that wait, and later ones, fail at once as `throttled`. Calls under way go on.
     void stop();
 
   private:
@@ -63,7 +63,8 @@ class CircuitBreaker final : public Provider {
 };
 
 /// The same deployment for callers that somebody waits for, such as searches: a call is never held back. It
-/// fails at once as `unavailable` while the breaker is open, and after `time_max` in any case.
+/// fails at once as `unavailable` while the breaker is open, and after `time_max`. For remote deployments:
+/// local work can't be called off.
 class FailFast final : public Provider {
   public:
     /// `breaker` and `inner`, the provider behind it, outlive it.

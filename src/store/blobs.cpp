@@ -70,6 +70,10 @@ Blobs::Blobs(fs::path directory) : directory_(std::move(directory)) {
             throw MachineError("cannot list " + (directory_ / folder).string() + ": " + error.message());
         for (const fs::path& path : unfinished) fs::remove(path, error);
     }
+    // A power cut must not take a folder with the first file in it.
+    for (const fs::path& path : {directory_, fs::absolute(directory_).parent_path()}) {
+        File(path, O_RDONLY | O_DIRECTORY).sync();
+    }
 }
 
 fs::path Blobs::path_of(const std::string& name) const { return directory_ / name.substr(0, 2) / name; }

@@ -87,6 +87,20 @@ Result<void> insert_answer(store::Connection& connection, const Idempotency& ide
 
 }  // namespace
 
+std::string document_id_problem(std::string_view id) {
+    if (id.empty()) return "id is empty";
+    if (id.size() > limits::document_id_bytes_max)
+        return "id is longer than " + std::to_string(limits::document_id_bytes_max) + " bytes";
+    if (!is_utf8(id)) return "id isn't UTF-8";
+    // RFC 3986, 5.2.4: clients take such segments out of a path, encoded or not.
+    if (id == "." || id == "..") return "id is \".\" or \"..\": no URL could lead to the document";
+    for (const char c : id) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte == 0x7f) return "id holds a control character";
+    }
+    return {};
+}
+
 struct Documents::Prepared {
     NewDocument document;  ///< its content has moved into the message or the blob
     Accepted accepted;

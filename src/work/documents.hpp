@@ -65,6 +65,9 @@ struct DocumentFilter {
     std::size_t items_max = 100;
 };
 
+/// Nothing, or what is wrong with `id`: 1–256 bytes of UTF-8 without control characters, not "." or "..".
+std::string document_id_problem(std::string_view id);
+
 /// Accepts documents and answers what became of them. All calls on the I/O thread.
 class Documents {
   public:

@@ -225,7 +225,8 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         co_await std::move(first);
         // What a cancelled handler answers says nothing about its message, unless the work was done.
         const bool counts = outcome && (!self->cancelling_ || std::holds_alternative<Done>(*outcome));
-        if (counts) co_await self->settle(lock, std::move(*outcome), message_id);
+        if (!counts) outcome.emplace(RetryAfter{Duration::zero(), "the server was stopped", false});
+        co_await self->settle(lock, std::move(*outcome), message_id);
     }
 
     asio::awaitable<void> call_handler(Delivery delivery, std::optional<Outcome>& outcome) {

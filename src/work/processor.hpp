@@ -53,8 +53,8 @@ class Processor {
     /// Takes no more messages; running handlers go on.
     void close();
     /// Closes, waits at most `drain` until running handlers have settled, then cancels the rest and returns
-    /// when none runs: a step that can't be interrupted ends first. A cancelled handler settles nothing: its
-    /// message is delivered again when the lock ends. A second stop is harmless.
+    /// when none runs: a step that can't be interrupted ends first. The message of a cancelled handler goes
+    /// back without a delivery spent. A second stop is harmless.
     asio::awaitable<void> stop(Duration drain);
 
     ProcessorStats stats() const noexcept;

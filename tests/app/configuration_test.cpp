@@ -37,6 +37,11 @@ TEST(Configuration, EveryMistakeGetsALineThatSaysWhereWhatAndWhatToDo) {
         {"[server]\nlistne = \"x\"",
          "millrace.toml:2: server.listne: unknown key (did you mean \"listen\"?)"},
         {"[sever]\nlisten = \"x\"", "millrace.toml:1: unknown section [sever] (did you mean \"server\"?)"},
+        {"[[queues]]\nname = \"embed-queue\"\nttl_seconds = 60",
+         "queues.embed-queue: ttl_seconds would drop accepted documents"},
+        {"[[queues]]\nname = \"other\"\n[[queues]]\nname = \"chunk-queue\"\n"
+         "forward_dead_letters_to = \"other\"",
+         "queues.chunk-queue: documents would leave the pipeline"},
         {"listen = \"x\"", "\"listen\" stands outside a section"},
         {"[server]\nlisten = 8080",
          "millrace.toml:2: server.listen: expected text in quotes (host:port), found the "

@@ -28,6 +28,7 @@ TEST(Outcomes, EveryProviderErrorGetsItsOutcome) {
     const Case cases[] = {
         {{FailureKind::throttled, 429, "slow down", asked}, "retry after 7000, free"},
         {{FailureKind::throttled, 429, "slow down", {}}, "retry after 4001, free"},
+        {{FailureKind::throttled, 429, "slow down", Duration(0)}, "retry after 4001, free"},
         {{FailureKind::transient, 503, "overloaded", asked}, "retry after 7000, spent"},
         {{FailureKind::transient, 0, "connection lost", {}}, "retry after 501, spent"},
         {{FailureKind::rejected, 401, "bad key", {}}, "ApiError_401: bad key"},

@@ -32,6 +32,7 @@ TEST(Payload, SaysWhatIsWrongWithABody) {
         {"{}", "\"documentId\" is missing"},
         {R"({"documentId":"a"})", "neither \"content\" nor \"contentRef\""},
         {R"({"documentId":7,"content":"x"})", "\"documentId\" is not a text"},
+        {R"({"documentId":"..","content":"x"})", "the document's id is"},
         {R"({"documentId":"a","content":["x"]})", "\"content\" is not a text"},
     };
     for (const auto& one : cases) {

@@ -289,9 +289,14 @@ TEST_F(PipelineTest, MessagesFromOtherProducersAreAdopted) {
     std::vector<broker::Message> messages(1);
     messages[0].body =
         R"({"DocumentId":"foreign","Title":"Theirs","Content":"The mill race turns the wheel.","Category":"c"})";
+    const TimePoint before = clock.now();
     ASSERT_TRUE(test::run(io, broker->send(work::queue::ingestion, messages)));
+    const TimePoint after = clock.now();
     test::run_until(io, [&] { return broker->counts(work::queue::index)->completed_total == 1; });
     const auto document = *test::run(io, documents->find("foreign"));
+    // Its place among the versions is that of its enqueueing, not of its turn.
+    EXPECT_GE(document.generation, to_millis(before) * 1000);
+    EXPECT_LE(document.generation, to_millis(after) * 1000 + 999);
     EXPECT_EQ(document.title, "Theirs");
     EXPECT_EQ(document.category, "c");
     EXPECT_FALSE(search("mill race").empty());

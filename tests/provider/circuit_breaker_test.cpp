@@ -138,6 +138,29 @@ TEST_F(CircuitBreakerTest, AThrottledCallHoldsAllForAsLongAsItWasAsked) {
     EXPECT_EQ(service_.calls, 2);
 }
 
+TEST_F(CircuitBreakerTest, ALateSuccessOfAnEarlierCallDoesNotEndTheHold) {
+    call();
+    call();
+    tell(Failure{FailureKind::throttled, 429, "slow down", seconds(30)});
+    tell(std::nullopt);
+    EXPECT_EQ(ended_, (Names{"throttled", "ok"}));
+    EXPECT_TRUE(breaker_.open());
+    call();
+    advance(seconds(29));
+    EXPECT_EQ(service_.calls, 2);
+    advance(seconds(1));
+    EXPECT_EQ(service_.calls, 3);
+}
+
+TEST_F(CircuitBreakerTest, AskedToWaitForNoTimeItTakesItsOwn) {
+    service_.tell(Failure{FailureKind::throttled, 429, "slow down", Duration(0)});
+    call();
+    call();
+    EXPECT_EQ(service_.calls, 1);
+    advance(seconds(1));
+    EXPECT_EQ(service_.calls, 2);
+}
+
 TEST_F(CircuitBreakerTest, FailuresAreTheServicesOwnWhereNoOtherCallSucceeds) {
     service_.tell(kDown);
     call();
@@ -198,9 +221,9 @@ TEST_F(CircuitBreakerTest, AStopEndsTheWait) {
     call();
     breaker_.stop();
     turn();
-    EXPECT_EQ(ended_, Names{"unavailable"});
+    EXPECT_EQ(ended_, Names{"throttled"});
     call();
-    EXPECT_EQ(ended_, (Names{"unavailable", "unavailable"}));
+    EXPECT_EQ(ended_, (Names{"throttled", "throttled"}));
 }
 
 }  // namespace
