@@ -47,7 +47,7 @@ asio::awaitable<provider::Outcome<provider::Embeddings>> call_provider(Services&
     auto answer = co_await services.provider.embed(std::move(inputs));
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
     if (services.observer.embedding_took) services.observer.embedding_took(category, took.count());
-    if (answer && answer->vectors.size() != waiting.size()) {
+    if (answer && (answer->vectors.empty() || answer->vectors.size() > waiting.size())) {
         co_return provider::Failure{provider::FailureKind::transient, 0,
                                     "the provider answered another number of vectors"};
     }
@@ -116,9 +116,10 @@ asio::awaitable<Embedded> embed_missing(Services& services, const Job& job, std:
         }
         embedded.usage.prompt_tokens += answer->usage.prompt_tokens;
         embedded.usage.completion_tokens += answer->usage.completion_tokens;
-        const bool stored = co_await store_vectors(services, job, request, std::move(*answer), embedded);
+        const auto answered = request.first(answer->vectors.size());
+        const bool stored = co_await store_vectors(services, job, answered, std::move(*answer), embedded);
         if (!stored) break;
-        rest = rest.subspan(request.size());
+        rest = rest.subspan(answered.size());
     }
     co_return embedded;
 }

@@ -88,6 +88,8 @@ asio::awaitable<Outcome<Embeddings>> OpenAi::embed(std::vector<std::string> inpu
             model_.inputs_per_request_max = std::min(model_.inputs_per_request_max, piece);
             continue;
         }
+        // What the earlier parts brought is paid for: it goes to the caller, who asks again for the rest.
+        if (!result && !embeddings.vectors.empty()) break;
         if (!result) co_return std::move(result);
         std::ranges::move(result->vectors, std::back_inserter(embeddings.vectors));
         embeddings.usage.prompt_tokens += result->usage.prompt_tokens;

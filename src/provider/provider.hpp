@@ -43,7 +43,8 @@ struct Usage {
     std::int64_t completion_tokens = 0;
 };
 
-/// One unit-length vector per input, in the order of the inputs.
+/// One unit-length vector per input, in the order of the inputs; of fewer inputs, the first ones, where those
+/// behind them failed.
 struct Embeddings {
     std::vector<std::vector<float>> vectors;
     Usage usage;

@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 namespace millrace::handlers {
 namespace {
 
@@ -196,6 +198,15 @@ TEST_F(PipelineTest, AChangedParagraphEmbedsOnlyItsOwnPassages) {
     for (const auto& text : provider.texts) EXPECT_NE(text.find("sluice"), std::string::npos) << text;
     for (const auto& hit : search("wheel")) EXPECT_EQ(hit.text.find("wheel"), std::string::npos);
     EXPECT_EQ(rows("chunk"), static_cast<std::int64_t>(test::run(io, documents->find("doc"))->chunks));
+}
+
+TEST_F(PipelineTest, APassageThatAPartialAnswerHeldIsNotPaidForAgain) {
+    provider.answers_max = 1;
+    const auto operation = ingest("doc", paragraphs("wheel"));
+    EXPECT_EQ(operation.status, Status::succeeded);
+    EXPECT_EQ(static_cast<std::int64_t>(provider.texts.size()), operation.total);
+    const std::set<std::string> distinct(provider.texts.begin(), provider.texts.end());
+    EXPECT_EQ(distinct.size(), provider.texts.size());
 }
 
 TEST_F(PipelineTest, TheNewestOfSeveralVersionsWins) {

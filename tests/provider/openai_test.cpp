@@ -217,6 +217,28 @@ TEST(OpenAi, LearnsHowManyInputsTheServerTakes) {
     EXPECT_EQ(server.requests.size(), 6u);
 }
 
+TEST(OpenAi, KeepsWhatIsPaidWhenALaterPartOfARequestFails) {
+    asio::io_context io;
+    ManualClock clock;
+    const std::string large = R"({"message":"batch size 2 > maximum allowed batch size 1","code":413})";
+    ScriptedServer server(
+        io, {{http_answer(413, large)},
+             {http_answer(200, R"({"data":[{"embedding":[3,4]}],"usage":{"prompt_tokens":3}})")},
+             {http_answer(401, "{}")},
+             {http_answer(401, "{}")}});
+    auto client = std::move(HttpClient::make(io.get_executor()).value());
+    OpenAiOptions options;
+    options.server = {server.url(), "", "m"};
+    auto provider = std::move(make_openai(*client, clock, options).value());
+    const auto result = run(io, provider->embed({"1", "2"}));
+    ASSERT_TRUE(result) << result.error().detail;
+    EXPECT_EQ(result->vectors, (std::vector<std::vector<float>>{{0.6f, 0.8f}}));
+    EXPECT_EQ(result->usage.prompt_tokens, 3);
+    const auto rest = run(io, provider->embed({"2"}));
+    ASSERT_FALSE(rest);
+    EXPECT_EQ(rest.error().status, 401);
+}
+
 TEST(OpenAi, RefusesVectorsThatChangeTheirLength) {
     asio::io_context io;
     ManualClock clock;

@@ -33,6 +33,7 @@ class CountingProvider final : public provider::Provider {
             failures.pop_front();
             co_return failure;
         }
+        if (answers_max > 0 && inputs.size() > answers_max) inputs.resize(answers_max);
         provider::Embeddings embeddings;
         for (const auto& input : inputs) {
             texts.push_back(input);
@@ -63,6 +64,7 @@ class CountingProvider final : public provider::Provider {
 
     std::size_t calls = 0;
     std::vector<std::string> texts;            ///< every input that was embedded, in order
+    std::size_t answers_max = 0;               ///< vectors in one answer; 0: for all inputs
     std::deque<provider::Failure> failures;    ///< what the next calls answer instead
 
   private:
