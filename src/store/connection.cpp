@@ -28,6 +28,11 @@ bool is_out_of_space(sqlite3* database) {
     throw MachineError(text, full);
 }
 
+/// What of `sql` an error message shows: its first statement, cut to a line.
+std::string_view shown(std::string_view sql) {
+    return sql.substr(0, std::min<std::size_t>(sql.find(';'), 120));
+}
+
 void check(int code, sqlite3_stmt* statement, const char* what) {
     if (code != SQLITE_OK) fail(sqlite3_db_handle(statement), what);
 }
@@ -44,7 +49,7 @@ bool Statement::step() {
     if (code == SQLITE_ROW) return true;
     sqlite3* database = sqlite3_db_handle(handle_);
     if (code != SQLITE_DONE) {
-        std::string sql(sqlite3_sql(handle_), 0, 120);
+        const std::string_view sql = shown(sqlite3_sql(handle_));
         try {
             fail(database, sql);
         } catch (...) {
@@ -134,14 +139,14 @@ Statement& Connection::prepare(std::string_view sql) {
     sqlite3_stmt* handle = nullptr;
     const int code = sqlite3_prepare_v3(database_, sql.data(), static_cast<int>(sql.size()),
                                         SQLITE_PREPARE_PERSISTENT, &handle, nullptr);
-    if (code != SQLITE_OK) fail(database_, std::string(sql.substr(0, 120)));
+    if (code != SQLITE_OK) fail(database_, shown(sql));
     auto statement = std::make_unique<Statement>(handle);
     return *statements_.emplace(std::string(sql), std::move(statement)).first->second;
 }
 
 void Connection::execute(const std::string& sql) {
     if (sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
-        fail(database_, sql.substr(0, 120));
+        fail(database_, shown(sql));
 }
 
 std::int64_t Connection::integer(std::string_view sql, std::int64_t otherwise) {

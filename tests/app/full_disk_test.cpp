@@ -84,6 +84,17 @@ class FullDisk : public ServeCommand {
     }
 };
 
+TEST_F(FullDisk, AtTheStartIsOneLineThatSaysWhatToDo) {
+    const std::string command =
+        "ulimit -f 16; exec " MILLRACE_BINARY " serve --listen 127.0.0.1:0 --data " + data();
+    const auto finished = test::run_program({"/bin/sh", "-c", command}, {});
+    EXPECT_EQ(finished.code, 1);
+    EXPECT_THAT(finished.err,
+                testing::AllOf(testing::StartsWith("millrace: database: "),
+                               testing::EndsWith("; free space on the disk of the data directory\n")));
+    EXPECT_EQ(std::count(finished.err.begin(), finished.err.end(), '\n'), 1) << finished.err;
+}
+
 TEST_F(FullDisk, RefusesADocumentWholeAndTakesItWhenThereIsSpaceAgain) {
     start();
     ASSERT_EQ(ending(post_text("before", "The mill race carries water.").body), "succeeded");
