@@ -16,7 +16,7 @@ const char* const kTypes[] = {
 };
 
 void check_document(const work::NewDocument& document) {
-    if (!document.id.empty()) require(http::document_id_problem(document.id).empty(), "an id is a good one");
+    if (!document.id.empty()) require(work::document_id_problem(document.id).empty(), "an id is a good one");
     require(document.title.size() <= limits::document_title_bytes_max, "a title is within its limit");
     require(document.category.size() <= limits::category_bytes_max, "a category is within its limit");
     require(document.metadata.size() <= limits::metadata_bytes_max, "metadata is within its limit");

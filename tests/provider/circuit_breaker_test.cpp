@@ -39,6 +39,11 @@ class Service final : public Provider {
 
 class CircuitBreakerTest : public testing::Test {
   protected:
+    /// Lets every call end that a test has left waiting.
+    ~CircuitBreakerTest() override {
+        breaker_.stop();
+        for (int i = 0; i < 10; ++i) tell(std::nullopt);
+    }
     void call() {
         auto keep = [this](std::exception_ptr, Outcome<Embeddings> outcome) {
             ended_.push_back(outcome ? "ok" : name(outcome.error().kind));
