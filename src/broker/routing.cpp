@@ -206,8 +206,11 @@ void Engine::Plan::settle_remembered(bool stored) {
     }
 }
 
-// For the usual message, which has gone to one place and is ready there.
+// For the usual send, each of whose messages has gone to one place, and is ready there.
 void Engine::Plan::remember_contents(std::vector<Message> messages) {
+    for (std::size_t i = 0; i < arrivals_.size(); ++i) {
+        if (arrivals_[i].message != i) return;  // several places have it, or none
+    }
     if (arrivals_.size() != messages.size()) return;
     for (Arrival& arrival : arrivals_) {
         if (arrival.scheduled || arrival.entity->is_dead_letter_queue) continue;
