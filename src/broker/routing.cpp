@@ -218,7 +218,7 @@ void Engine::Plan::remember_contents(std::vector<Message> messages) {
         content->message = std::move(messages[arrival.message]);
         content->origin = std::move(arrival.origin);
         content->enqueued = arrival.slot.enqueued;
-        engine_.recent_.add(arrival.slot.id, std::move(content));
+        engine_.recent_.add(arrival.slot.id, arrival.slot.bytes, std::move(content));
     }
 }
 
