@@ -102,6 +102,12 @@ class Engine {
         std::string description;
         Properties properties;
     };
+    /// What a transaction takes out of an account while it brings other messages in.
+    struct Leaving {
+        static constexpr std::uint64_t kWhatComes = UINT64_MAX;  ///< it goes round and needs no more room
+        const Account* account = nullptr;
+        std::uint64_t bytes = 0;
+    };
     /// How `transfer` treats a message.
     struct Passage {
         /// It was in the target before: no duplicate detection, no hop. Otherwise it comes as from a sender.

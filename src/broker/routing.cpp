@@ -158,11 +158,13 @@ bool Engine::Plan::is_duplicate(const Entity& entity, const Message& message) {
     return false;
 }
 
-Result<void> Engine::Plan::check_quotas(const Account* own) const {
+Result<void> Engine::Plan::check_quotas(const Leaving& leaving) const {
     for (const Arrival& arrival : arrivals_) {
         const EntityState& entity = *arrival.entity;
-        if (entity.account.get() == own) continue;
-        if (entity.options.bytes_max == 0 || entity.account->bytes <= entity.options.bytes_max) continue;
+        const std::uint64_t bytes = entity.account->bytes;
+        const std::uint64_t less =
+            entity.account.get() == leaving.account ? std::min(leaving.bytes, bytes) : 0;
+        if (entity.options.bytes_max == 0 || bytes - less <= entity.options.bytes_max) continue;
         return Error{Errc::over_limit, "entity \"" + entity.name + "\" is full: it may hold " +
                                            std::to_string(entity.options.bytes_max) +
                                            " bytes; try again later"};

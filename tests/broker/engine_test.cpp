@@ -67,6 +67,26 @@ TEST_F(Engine, ACompletionItsFollowUpsAndItsRowsAreOneTransaction) {
     EXPECT_EQ(broker().counts("out")->active, 0u);
 }
 
+TEST_F(Engine, AFollowUpMayTakeTheRoomOfWhatItCompletesAndNoMore) {
+    EntityOptions options;
+    options.bytes_max = 2000;
+    under_test.put("q", options);
+    const std::string half(900, 'x');
+    send("q", {text_message(half, "1"), text_message(half, "2")});
+    const Delivery one = receive_one("q");
+    std::vector<std::pair<std::string, Message>> next{{"q", text_message(half, "3")},
+                                                      {"q", text_message(half, "4")}};
+    EXPECT_EQ(error_of(loop.await(broker().complete_with(lock_of(one), next, nullptr))), Errc::over_limit);
+    next.pop_back();
+    next[0].second.body = half + half;
+    EXPECT_EQ(error_of(loop.await(broker().complete_with(lock_of(one), next, nullptr))), Errc::over_limit);
+    next[0].second.body = half;
+    EXPECT_TRUE(loop.await(broker().complete_with(lock_of(one), next, nullptr)));
+    EXPECT_EQ(broker().counts("q")->bytes,
+              static_cast<std::uint64_t>(stored("SELECT sum(bytes) FROM message")));
+    EXPECT_EQ(receive("q").size(), 2u);
+}
+
 TEST_F(Engine, ALockThatRunsOutWhileItIsSettledHoldsUntilTheSettlementHasEnded) {
     under_test.put("q");
     send_texts("q", {"a"});
