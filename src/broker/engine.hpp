@@ -195,6 +195,9 @@ class Engine {
 
     // timing.cpp
     asio::awaitable<void> run();
+    /// Runs `work` beside the caller; it counts as an operation from now on.
+    void run_apart(asio::awaitable<void> work);
+    static asio::awaitable<void> counted(std::unique_ptr<Operation> operation, asio::awaitable<void> work);
     asio::awaitable<void> until_rearmed(std::int64_t armed);
     asio::awaitable<void> forward_ready(Entity entity);
     void end_waits(std::int64_t now);

@@ -247,7 +247,7 @@ void Engine::arrive(Plan& plan) {
         arm(slot.expires);
     }
     for (const auto& arrival : plan.arrivals_) dispatch(arrival.entity, arrival.slot.session);
-    if (!homeless.empty()) spawn(io_, delete_rows(std::move(homeless)));
+    if (!homeless.empty()) run_apart(delete_rows(std::move(homeless)));
 }
 
 }  // namespace millrace::broker

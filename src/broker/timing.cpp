@@ -247,6 +247,16 @@ void Engine::start() {
     spawn(io_, run());
 }
 
+void Engine::run_apart(awaitable<void> work) {
+    auto operation = std::make_unique<Operation>(*this);
+    spawn(io_, counted(std::move(operation), std::move(work)));
+}
+
+awaitable<void> Engine::counted(std::unique_ptr<Operation> operation, awaitable<void> work) {
+    const auto until_the_end = std::move(operation);
+    co_await std::move(work);
+}
+
 awaitable<void> Engine::run() {
     using namespace asio::experimental::awaitable_operators;
     while (!stopping_) {

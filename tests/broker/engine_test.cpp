@@ -260,6 +260,22 @@ TEST_F(Engine, RemovesATopicWithItsSubscriptions) {
     EXPECT_EQ(stored("SELECT (SELECT count(*) FROM entity) + (SELECT count(*) FROM message)"), 0);
 }
 
+TEST_F(Engine, AStopWaitsForTheDeletionOfWhatArrivedWhereNoEntityIsLeft) {
+    under_test.put("q");
+    std::promise<void> gate;
+    auto held = hold_writer(gate);
+    auto sending = loop.begin(broker().send("q", std::vector<Message>(3000)));
+    loop.settle();
+    auto removing = loop.begin(broker().remove_entity("q"));
+    loop.settle();
+    gate.set_value();
+    EXPECT_TRUE(loop.finish(held));
+    EXPECT_TRUE(loop.finish(sending));
+    EXPECT_TRUE(loop.finish(removing));
+    loop.await(broker().stop());
+    EXPECT_EQ(stored("SELECT count(*) FROM message"), 0);
+}
+
 TEST_F(Engine, AStopEndsEveryWaitAndRefusesWhatComesLater) {
     under_test.put("q");
     EntityOptions options;
