@@ -141,6 +141,7 @@ class Engine::Plan {
             time_to_live;  ///< the message's own, or that of a topic it has passed if shorter
     };
     bool waits(const Step& step) const;
+    bool is_held_back(const Entity& entity, const Step& step) const;
 
     std::int64_t enter(const Entity& entity, Step step);
     void forward(const Entity& entity, std::int64_t sequence, Step step);

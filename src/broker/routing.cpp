@@ -16,6 +16,7 @@ std::size_t fixed_bytes(const Message& message) {
 }  // namespace
 
 Engine::Plan::~Plan() {
+    for (const Arrival& arrival : arrivals_) arrival.entity->arriving -= arrival.scheduled ? 0 : 1;
     if (committed_) return;
     for (auto arrival = arrivals_.rbegin(); arrival != arrivals_.rend(); ++arrival) {
         arrival->entity->account->bytes -= arrival->slot.bytes;
@@ -49,11 +50,24 @@ bool Engine::Plan::waits(const Step& step) const {
     return !step.due && step.message.scheduled_at && to_millis(*step.message.scheduled_at) > now_;
 }
 
+// A message that is held back counts its hops anew when it goes on. One that has been forwarded before may be
+// on a circle: it is held back only where the way from here comes to an end.
+bool Engine::Plan::is_held_back(const Entity& entity, const Step& step) const {
+    if (!entity->holds_back()) return false;
+    Entity next = entity;
+    for (int hops = step.hops; hops > 0 && hops <= limits::forward_hops_max; ++hops) {
+        if (next->options.forward_to.empty()) return next->options.kind != EntityKind::topic;
+        next = engine_.find(next->options.forward_to);
+        if (!next) return true;
+    }
+    return step.hops == 0;
+}
+
 std::int64_t Engine::Plan::enter(const Entity& entity, Step step) {
     if (is_duplicate(entity, step.message)) return 0;
     const std::int64_t sequence = entity->next_sequence++;
     numbers_.emplace_back(entity, sequence);
-    if (waits(step)) {
+    if (waits(step) || is_held_back(entity, step)) {
         place(entity, sequence, step, encode_properties(step.message, step.origin));
         return sequence;
     }
@@ -124,6 +138,7 @@ void Engine::Plan::place(const Entity& entity, std::int64_t sequence, const Step
         entity->sessions[slot.session].messages += 1;
     }
     entity->account->bytes += slot.bytes;
+    entity->arriving += arrival.scheduled ? 0 : 1;
 
     rows::NewMessage row;
     row.message = step.index;
@@ -215,7 +230,8 @@ void Engine::Plan::remember_contents(std::vector<Message> messages) {
     }
     if (arrivals_.size() != messages.size()) return;
     for (Arrival& arrival : arrivals_) {
-        if (arrival.scheduled || arrival.entity->is_dead_letter_queue) continue;
+        const EntityState& entity = *arrival.entity;
+        if (arrival.scheduled || entity.is_dead_letter_queue || !entity.options.forward_to.empty()) continue;
         auto content = std::make_unique<Content>();
         content->message = std::move(messages[arrival.message]);
         content->origin = std::move(arrival.origin);
@@ -244,7 +260,7 @@ void Engine::arrive(Plan& plan) {
         entity->enqueued.add(time);
         entity->set_phase(sequence, slot, Phase::ready);
         entity->add_expiry(sequence, slot.expires);
-        arm(slot.expires);
+        arm(entity->options.forward_to.empty() ? slot.expires : entity->forward_at);
     }
     for (const auto& arrival : plan.arrivals_) dispatch(arrival.entity, arrival.slot.session);
     if (!homeless.empty()) run_apart(delete_rows(std::move(homeless)));

@@ -170,6 +170,8 @@ awaitable<void> Engine::expire_messages(Entity entity) {
 // here, in its order, while the target is full.
 awaitable<void> Engine::forward_ready(Entity entity) {
     if (entity->options.forward_to.empty() || entity->forward_at > now()) co_return;
+    entity->forwarding = true;
+    OnFailure ended([&] { entity->forwarding = false; });
     const std::vector<std::int64_t> sequences = take(*entity, 0, EntityState::kBatch);
     try {
         for (const std::int64_t sequence : sequences) {
