@@ -186,10 +186,9 @@ class Engine {
         std::int64_t next = 0;  ///< where to go on; 0: nothing is left
     };
     asio::awaitable<Matching> matching(Entity queue, std::int64_t from, const DeadLetterFilter& filter);
-    static bool reserve_ready(EntityState& queue, std::int64_t sequence);
+    static bool is_ready(const EntityState& queue, std::int64_t sequence);
     /// Returns at `until`, or when the engine begins to stop.
     asio::awaitable<void> sleep_unless_stopped(TimePoint until);
-    asio::awaitable<Result<void>> redrive_one(Entity queue, std::int64_t sequence, Entity owner);
     asio::awaitable<void> remove_busy(Entity entity, const std::vector<std::int64_t>& sequences);
     void restore_phase(const Entity& entity, std::int64_t sequence, Phase phase);
 

@@ -357,6 +357,19 @@ TEST_F(Engine, AReceiverCancelledWhileItsDeliveryIsWrittenGivesItBackUncounted) 
     EXPECT_EQ(receive_one("q").delivery_count, 1) << "only the delivery that was seen counts";
 }
 
+TEST_F(Engine, WhoeverIsCancelledWhileItLooksAtDeadLettersLeavesThemReady) {
+    under_test.put("q");
+    send_texts("q", {"a", "b"});
+    for (const Delivery& one : receive("q")) EXPECT_TRUE(dead_letter(one, "r"));
+    auto redriving = loop.begin(broker().redrive("q", DeadLetterFilter(), 0, false));
+    auto dropping = loop.begin(broker().drop_dead_letters("q", DeadLetterFilter()));
+    redriving.cancel();
+    dropping.cancel();
+    EXPECT_THROW(loop.finish(redriving), boost::system::system_error);
+    EXPECT_THROW(loop.finish(dropping), boost::system::system_error);
+    EXPECT_THAT(bodies(receive(dead_letter_queue_of("q"))), ElementsAre("a", "b"));
+}
+
 TEST_F(Engine, ASessionLockThatItsReceiverNeverGotIsGivenBack) {
     EntityOptions options;
     options.requires_session = true;
