@@ -225,7 +225,8 @@ awaitable<Result<void>> Engine::remove_entity(std::string name) {
     co_return Result<void>();
 }
 
-// What a crash leaves undone here is done when the broker opens: messages without an entity are deleted.
+// What a crash or the machine leaves undone here is done when the broker opens: messages without an entity
+// are deleted.
 awaitable<void> Engine::delete_rows(std::vector<std::int64_t> ids) {
     for (std::size_t from = 0; from < ids.size(); from += kRowsPerDelete) {
         const std::size_t to = std::min(from + kRowsPerDelete, ids.size());
@@ -235,7 +236,11 @@ awaitable<void> Engine::delete_rows(std::vector<std::int64_t> ids) {
             for (const std::int64_t id : part) rows::remove(connection, id);
             return true;
         };
-        co_await database_.write(std::move(work), store::Sync::written, store::Undo::none);
+        try {
+            co_await database_.write(std::move(work), store::Sync::written, store::Undo::none);
+        } catch (const MachineError&) {
+            co_return;
+        }
     }
 }
 

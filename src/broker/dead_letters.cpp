@@ -138,7 +138,8 @@ awaitable<Result<void>> Engine::transfer(Entity from, std::int64_t sequence, Ent
         plan.reset();
         co_await stored_.wait();
     }
-    if (auto room = plan->check_quotas(from->account.get()); !room) co_return room.error();
+    const Leaving leaving{from->account.get(), Leaving::kWhatComes};
+    if (auto room = plan->check_quotas(leaving); !room) co_return room.error();
     plan->finish();
     plan->inserts.messages.push_back(std::move(message));
     With remove_old = [id](store::Connection& connection) -> Result<void> {

@@ -102,6 +102,12 @@ class Engine {
         std::string description;
         Properties properties;
     };
+    /// What a transaction takes out of an account while it brings other messages in.
+    struct Leaving {
+        static constexpr std::uint64_t kWhatComes = UINT64_MAX;  ///< it goes round and needs no more room
+        const Account* account = nullptr;
+        std::uint64_t bytes = 0;
+    };
     /// How `transfer` treats a message.
     struct Passage {
         /// It was in the target before: no duplicate detection, no hop. Otherwise it comes as from a sender.
@@ -180,15 +186,17 @@ class Engine {
         std::int64_t next = 0;  ///< where to go on; 0: nothing is left
     };
     asio::awaitable<Matching> matching(Entity queue, std::int64_t from, const DeadLetterFilter& filter);
-    static bool reserve_ready(EntityState& queue, std::int64_t sequence);
+    static bool is_ready(const EntityState& queue, std::int64_t sequence);
     /// Returns at `until`, or when the engine begins to stop.
     asio::awaitable<void> sleep_unless_stopped(TimePoint until);
-    asio::awaitable<Result<void>> redrive_one(Entity queue, std::int64_t sequence, Entity owner);
     asio::awaitable<void> remove_busy(Entity entity, const std::vector<std::int64_t>& sequences);
     void restore_phase(const Entity& entity, std::int64_t sequence, Phase phase);
 
     // timing.cpp
     asio::awaitable<void> run();
+    /// Runs `work` beside the caller; it counts as an operation from now on.
+    void run_apart(asio::awaitable<void> work);
+    static asio::awaitable<void> counted(std::unique_ptr<Operation> operation, asio::awaitable<void> work);
     asio::awaitable<void> until_rearmed(std::int64_t armed);
     asio::awaitable<void> forward_ready(Entity entity);
     void end_waits(std::int64_t now);

@@ -97,6 +97,10 @@ void EntityState::add_session_lock(std::uint32_t number, std::int64_t until) {
     session_locks.push(until, number, SessionHolds{sessions});
 }
 
+bool EntityState::holds_back() const noexcept {
+    return !options.forward_to.empty() && (forwarding || arriving > 0 || slots.first_ready());
+}
+
 std::int64_t EntityState::next_due() {
     std::int64_t due = std::min(locks.next(LockHolds{*this}), timers.next(TimerHolds{*this}));
     due = std::min(due, expiries.next(ExpiryHolds{*this}));

@@ -60,6 +60,9 @@ struct EntityState {
 
     std::int64_t forward_at = 0;  ///< what is ready here is not forwarded before: the target was full
 
+    bool forwarding = false;  ///< what is ready here is being forwarded
+    std::size_t arriving = 0;  ///< messages on their way in that will be ready here
+
     Rate enqueued;
     Rate completed;
     std::uint64_t dead_lettered_total = 0;
@@ -78,6 +81,8 @@ struct EntityState {
     void add_expiry(std::int64_t sequence, std::int64_t when);
     void add_session_lock(std::uint32_t number, std::int64_t until);
 
+    /// True while messages wait here to be forwarded: what comes now has its place behind them.
+    bool holds_back() const noexcept;
     /// The earliest moment at which `tick` has work here.
     std::int64_t next_due();
     std::vector<std::int64_t> take_expired_locks(std::int64_t now);

@@ -110,9 +110,9 @@ class Engine::Plan {
     /// As `route` for a message that `entity` holds or held: no duplicate detection, and it is due.
     std::int64_t pass_on(const Entity& entity, const Message& message, std::size_t index,
                          const Origin& origin);
-    /// over_limit if an entity that gets something has more bytes than it may. What goes round in `own` is no
-    /// more than it was.
-    Result<void> check_quotas(const Account* own = nullptr) const;
+    /// over_limit if an entity that gets something has more bytes than it may, those not counted that leave
+    /// it in the same transaction.
+    Result<void> check_quotas(const Leaving& leaving) const;
     /// Adds what must be stored beside the messages. Call once, before `inserts` is moved away.
     void finish();
     /// The inserts are stored: the messages, handed back here, are there.
@@ -141,6 +141,7 @@ class Engine::Plan {
             time_to_live;  ///< the message's own, or that of a topic it has passed if shorter
     };
     bool waits(const Step& step) const;
+    bool is_held_back(const Entity& entity, const Step& step) const;
 
     std::int64_t enter(const Entity& entity, Step step);
     void forward(const Entity& entity, std::int64_t sequence, Step step);

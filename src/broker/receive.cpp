@@ -121,7 +121,7 @@ awaitable<Result<std::vector<Delivery>>> Engine::hand_out(Taken taken, ReceiveMo
     const auto state = co_await asio::this_coro::cancellation_state;
     const bool cancelled = state.cancelled() != asio::cancellation_type::none;
     if (!remove && (cancelled || !taken.session_holds())) {
-        spawn(io_, undo_hand_out(std::move(taken)));
+        run_apart(undo_hand_out(std::move(taken)));
         if (cancelled) co_return std::vector<Delivery>();
         co_return lock_lost();
     }
@@ -151,13 +151,12 @@ std::vector<Delivery> Engine::deliver(Taken& taken, bool remove, Contents& conte
             lock(deliveries.emplace_back(), taken, sequence, *contents[i]);
         }
     }
-    if (!damaged.empty()) spawn(io_, bury_or_retry(taken.shared_entity(), std::move(damaged)));
+    if (!damaged.empty()) run_apart(bury_or_retry(taken.shared_entity(), std::move(damaged)));
     return deliveries;
 }
 
 // The receiver has gone, or its session was lost, while its delivery was written: as if it had not happened.
 awaitable<void> Engine::undo_hand_out(Taken taken) {
-    const Operation operation(*this);
     std::vector<std::pair<std::int64_t, int>> counts;
     for (const std::int64_t sequence : taken.sequences) {
         const Slot& slot = *taken.entity().slots.find(sequence);

@@ -59,12 +59,9 @@ awaitable<Engine::Matching> Engine::matching(Entity queue, std::int64_t from,
     co_return found;
 }
 
-// Makes a ready message busy; false if it is no longer ready.
-bool Engine::reserve_ready(EntityState& queue, std::int64_t sequence) {
-    Slot* slot = queue.slots.find(sequence);
-    if (slot == nullptr || slot->phase != Phase::ready) return false;
-    queue.set_phase(sequence, *slot, Phase::busy);
-    return true;
+bool Engine::is_ready(const EntityState& queue, std::int64_t sequence) {
+    const Slot* slot = queue.slots.find(sequence);
+    return slot != nullptr && slot->phase == Phase::ready;
 }
 
 awaitable<void> Engine::sleep_unless_stopped(TimePoint until) {
@@ -103,27 +100,23 @@ awaitable<Result<RedriveResult>> Engine::redrive(std::string name, DeadLetterFil
                 co_await sleep_unless_stopped(turn);
             }
             if (stopping_ || owner->removed) co_return result;
-            if (!reserve_ready(*queue, sequence)) continue;
-            auto moved = co_await redrive_one(queue, sequence, owner);
+            if (!is_ready(*queue, sequence)) continue;
+            queue->set_phase(sequence, *queue->slots.find(sequence), Phase::busy);
+            // Before the wait, which does not begin if this has been cancelled.
+            OnFailure put_back([&] {
+                give_back(*queue, sequence);
+                dispatch(queue, 0);
+            });
+            Passage passage;
+            passage.returns = true;
+            auto moved = co_await transfer(queue, sequence, owner, std::move(passage));
             if (!moved && moved.error().code == Errc::not_found) co_return result;
             if (!moved) co_return with_count(moved.error(), result.moved);
+            put_back.release();
             result.moved += 1;
         }
     }
     co_return result;
-}
-
-// The message is where it was if this fails.
-awaitable<Result<void>> Engine::redrive_one(Entity queue, std::int64_t sequence, Entity owner) {
-    OnFailure put_back([&] {
-        give_back(*queue, sequence);
-        dispatch(queue, 0);
-    });
-    Passage passage;
-    passage.returns = true;
-    auto moved = co_await transfer(queue, sequence, owner, std::move(passage));
-    if (moved) put_back.release();
-    co_return moved;
 }
 
 awaitable<Result<std::uint64_t>> Engine::drop_dead_letters(std::string name, DeadLetterFilter filter) {
@@ -139,7 +132,7 @@ awaitable<Result<std::uint64_t>> Engine::drop_dead_letters(std::string name, Dea
         std::vector<std::int64_t> doomed;
         for (const std::int64_t sequence : found.sequences) {
             if (dropped + doomed.size() == filter.messages_max) break;
-            if (reserve_ready(*queue, sequence)) doomed.push_back(sequence);
+            if (is_ready(*queue, sequence)) doomed.push_back(sequence);
         }
         co_await remove_busy(queue, doomed);
         dropped += doomed.size();

@@ -16,6 +16,7 @@ std::size_t fixed_bytes(const Message& message) {
 }  // namespace
 
 Engine::Plan::~Plan() {
+    for (const Arrival& arrival : arrivals_) arrival.entity->arriving -= arrival.scheduled ? 0 : 1;
     if (committed_) return;
     for (auto arrival = arrivals_.rbegin(); arrival != arrivals_.rend(); ++arrival) {
         arrival->entity->account->bytes -= arrival->slot.bytes;
@@ -49,11 +50,24 @@ bool Engine::Plan::waits(const Step& step) const {
     return !step.due && step.message.scheduled_at && to_millis(*step.message.scheduled_at) > now_;
 }
 
+// A message that is held back counts its hops anew when it goes on. One that has been forwarded before may be
+// on a circle: it is held back only where the way from here comes to an end.
+bool Engine::Plan::is_held_back(const Entity& entity, const Step& step) const {
+    if (!entity->holds_back()) return false;
+    Entity next = entity;
+    for (int hops = step.hops; hops > 0 && hops <= limits::forward_hops_max; ++hops) {
+        if (next->options.forward_to.empty()) return next->options.kind != EntityKind::topic;
+        next = engine_.find(next->options.forward_to);
+        if (!next) return true;
+    }
+    return step.hops == 0;
+}
+
 std::int64_t Engine::Plan::enter(const Entity& entity, Step step) {
     if (is_duplicate(entity, step.message)) return 0;
     const std::int64_t sequence = entity->next_sequence++;
     numbers_.emplace_back(entity, sequence);
-    if (waits(step)) {
+    if (waits(step) || is_held_back(entity, step)) {
         place(entity, sequence, step, encode_properties(step.message, step.origin));
         return sequence;
     }
@@ -124,6 +138,7 @@ void Engine::Plan::place(const Entity& entity, std::int64_t sequence, const Step
         entity->sessions[slot.session].messages += 1;
     }
     entity->account->bytes += slot.bytes;
+    entity->arriving += arrival.scheduled ? 0 : 1;
 
     rows::NewMessage row;
     row.message = step.index;
@@ -158,11 +173,13 @@ bool Engine::Plan::is_duplicate(const Entity& entity, const Message& message) {
     return false;
 }
 
-Result<void> Engine::Plan::check_quotas(const Account* own) const {
+Result<void> Engine::Plan::check_quotas(const Leaving& leaving) const {
     for (const Arrival& arrival : arrivals_) {
         const EntityState& entity = *arrival.entity;
-        if (entity.account.get() == own) continue;
-        if (entity.options.bytes_max == 0 || entity.account->bytes <= entity.options.bytes_max) continue;
+        const std::uint64_t bytes = entity.account->bytes;
+        const std::uint64_t less =
+            entity.account.get() == leaving.account ? std::min(leaving.bytes, bytes) : 0;
+        if (entity.options.bytes_max == 0 || bytes - less <= entity.options.bytes_max) continue;
         return Error{Errc::over_limit, "entity \"" + entity.name + "\" is full: it may hold " +
                                            std::to_string(entity.options.bytes_max) +
                                            " bytes; try again later"};
@@ -206,16 +223,20 @@ void Engine::Plan::settle_remembered(bool stored) {
     }
 }
 
-// For the usual message, which has gone to one place and is ready there.
+// For the usual send, each of whose messages has gone to one place, and is ready there.
 void Engine::Plan::remember_contents(std::vector<Message> messages) {
+    for (std::size_t i = 0; i < arrivals_.size(); ++i) {
+        if (arrivals_[i].message != i) return;  // several places have it, or none
+    }
     if (arrivals_.size() != messages.size()) return;
     for (Arrival& arrival : arrivals_) {
-        if (arrival.scheduled || arrival.entity->is_dead_letter_queue) continue;
+        const EntityState& entity = *arrival.entity;
+        if (arrival.scheduled || entity.is_dead_letter_queue || !entity.options.forward_to.empty()) continue;
         auto content = std::make_unique<Content>();
         content->message = std::move(messages[arrival.message]);
         content->origin = std::move(arrival.origin);
         content->enqueued = arrival.slot.enqueued;
-        engine_.recent_.add(arrival.slot.id, std::move(content));
+        engine_.recent_.add(arrival.slot.id, arrival.slot.bytes, std::move(content));
     }
 }
 
@@ -239,10 +260,10 @@ void Engine::arrive(Plan& plan) {
         entity->enqueued.add(time);
         entity->set_phase(sequence, slot, Phase::ready);
         entity->add_expiry(sequence, slot.expires);
-        arm(slot.expires);
+        arm(entity->options.forward_to.empty() ? slot.expires : entity->forward_at);
     }
     for (const auto& arrival : plan.arrivals_) dispatch(arrival.entity, arrival.slot.session);
-    if (!homeless.empty()) spawn(io_, delete_rows(std::move(homeless)));
+    if (!homeless.empty()) run_apart(delete_rows(std::move(homeless)));
 }
 
 }  // namespace millrace::broker

@@ -45,7 +45,7 @@ awaitable<Result<std::vector<std::int64_t>>> Engine::send(std::string name, std:
         entity = open(name);
         if (!entity) co_return entity.error();
     }
-    if (auto room = plan->check_quotas(); !room) co_return room.error();
+    if (auto room = plan->check_quotas(Leaving()); !room) co_return room.error();
     plan->finish();
     plan->inserts.messages = std::move(messages);
     auto stored = co_await store(*plan, std::move(with));

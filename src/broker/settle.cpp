@@ -114,7 +114,8 @@ awaitable<Result<void>> Engine::complete_with(LockRef lock,
         plan.reset();
         co_await stored_.wait();
     }
-    if (auto room = plan->check_quotas(); !room) co_return room.error();
+    const Leaving leaving{held->entity().account.get(), held->slot().bytes};
+    if (auto room = plan->check_quotas(leaving); !room) co_return room.error();
     plan->finish();
     plan->inserts.messages = std::move(messages);
     auto finish_with = [id = held->slot().id,

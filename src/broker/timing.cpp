@@ -170,6 +170,8 @@ awaitable<void> Engine::expire_messages(Entity entity) {
 // here, in its order, while the target is full.
 awaitable<void> Engine::forward_ready(Entity entity) {
     if (entity->options.forward_to.empty() || entity->forward_at > now()) co_return;
+    entity->forwarding = true;
+    OnFailure ended([&] { entity->forwarding = false; });
     const std::vector<std::int64_t> sequences = take(*entity, 0, EntityState::kBatch);
     try {
         for (const std::int64_t sequence : sequences) {
@@ -245,6 +247,16 @@ void Engine::start() {
     if (running_ || stopping_) return;
     running_ = true;
     spawn(io_, run());
+}
+
+void Engine::run_apart(awaitable<void> work) {
+    auto operation = std::make_unique<Operation>(*this);
+    spawn(io_, counted(std::move(operation), std::move(work)));
+}
+
+awaitable<void> Engine::counted(std::unique_ptr<Operation> operation, awaitable<void> work) {
+    const auto until_the_end = std::move(operation);
+    co_await std::move(work);
 }
 
 awaitable<void> Engine::run() {

@@ -67,6 +67,26 @@ TEST_F(Engine, ACompletionItsFollowUpsAndItsRowsAreOneTransaction) {
     EXPECT_EQ(broker().counts("out")->active, 0u);
 }
 
+TEST_F(Engine, AFollowUpMayTakeTheRoomOfWhatItCompletesAndNoMore) {
+    EntityOptions options;
+    options.bytes_max = 2000;
+    under_test.put("q", options);
+    const std::string half(900, 'x');
+    send("q", {text_message(half, "1"), text_message(half, "2")});
+    const Delivery one = receive_one("q");
+    std::vector<std::pair<std::string, Message>> next{{"q", text_message(half, "3")},
+                                                      {"q", text_message(half, "4")}};
+    EXPECT_EQ(error_of(loop.await(broker().complete_with(lock_of(one), next, nullptr))), Errc::over_limit);
+    next.pop_back();
+    next[0].second.body = half + half;
+    EXPECT_EQ(error_of(loop.await(broker().complete_with(lock_of(one), next, nullptr))), Errc::over_limit);
+    next[0].second.body = half;
+    EXPECT_TRUE(loop.await(broker().complete_with(lock_of(one), next, nullptr)));
+    EXPECT_EQ(broker().counts("q")->bytes,
+              static_cast<std::uint64_t>(stored("SELECT sum(bytes) FROM message")));
+    EXPECT_EQ(receive("q").size(), 2u);
+}
+
 TEST_F(Engine, ALockThatRunsOutWhileItIsSettledHoldsUntilTheSettlementHasEnded) {
     under_test.put("q");
     send_texts("q", {"a"});
@@ -240,6 +260,22 @@ TEST_F(Engine, RemovesATopicWithItsSubscriptions) {
     EXPECT_EQ(stored("SELECT (SELECT count(*) FROM entity) + (SELECT count(*) FROM message)"), 0);
 }
 
+TEST_F(Engine, AStopWaitsForTheDeletionOfWhatArrivedWhereNoEntityIsLeft) {
+    under_test.put("q");
+    std::promise<void> gate;
+    auto held = hold_writer(gate);
+    auto sending = loop.begin(broker().send("q", std::vector<Message>(3000)));
+    loop.settle();
+    auto removing = loop.begin(broker().remove_entity("q"));
+    loop.settle();
+    gate.set_value();
+    EXPECT_TRUE(loop.finish(held));
+    EXPECT_TRUE(loop.finish(sending));
+    EXPECT_TRUE(loop.finish(removing));
+    loop.await(broker().stop());
+    EXPECT_EQ(stored("SELECT count(*) FROM message"), 0);
+}
+
 TEST_F(Engine, AStopEndsEveryWaitAndRefusesWhatComesLater) {
     under_test.put("q");
     EntityOptions options;
@@ -319,6 +355,19 @@ TEST_F(Engine, AReceiverCancelledWhileItsDeliveryIsWrittenGivesItBackUncounted) 
     EXPECT_EQ(again[0].delivery_count, 0);
     under_test.crash();
     EXPECT_EQ(receive_one("q").delivery_count, 1) << "only the delivery that was seen counts";
+}
+
+TEST_F(Engine, WhoeverIsCancelledWhileItLooksAtDeadLettersLeavesThemReady) {
+    under_test.put("q");
+    send_texts("q", {"a", "b"});
+    for (const Delivery& one : receive("q")) EXPECT_TRUE(dead_letter(one, "r"));
+    auto redriving = loop.begin(broker().redrive("q", DeadLetterFilter(), 0, false));
+    auto dropping = loop.begin(broker().drop_dead_letters("q", DeadLetterFilter()));
+    redriving.cancel();
+    dropping.cancel();
+    EXPECT_THROW(loop.finish(redriving), boost::system::system_error);
+    EXPECT_THROW(loop.finish(dropping), boost::system::system_error);
+    EXPECT_THAT(bodies(receive(dead_letter_queue_of("q"))), ElementsAre("a", "b"));
 }
 
 TEST_F(Engine, ASessionLockThatItsReceiverNeverGotIsGivenBack) {

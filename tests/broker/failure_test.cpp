@@ -125,6 +125,32 @@ TEST_F(BrokenMachine, WhatIsDueIsTriedAgain) {
     expect_memory_like_disk();
 }
 
+TEST_F(BrokenMachine, MessagesThatCouldNotBeDeletedWithTheirEntityAreDeletedAtTheNextStart) {
+    send("q", {text_message("a"), text_message("b")});
+    std::promise<void> gate;
+    auto held = hold_writer(gate);
+    auto sending = loop.begin(broker().send("q", {text_message("arrives when the entity has gone")}));
+    auto removing = loop.begin(broker().remove_entity("q"));
+    loop.settle();
+    auto breaking = loop.begin(under_test.database->write([](store::Connection& connection) -> Result<void> {
+        connection.execute(
+            "CREATE TRIGGER broken BEFORE DELETE ON message BEGIN "
+            "SELECT RAISE(FAIL, 'broken by the test'); END");
+        return {};
+    }));
+    loop.settle();
+    gate.set_value();
+    EXPECT_TRUE(loop.finish(held));
+    EXPECT_TRUE(loop.finish(breaking));
+    EXPECT_TRUE(loop.finish(sending));
+    EXPECT_TRUE(loop.finish(removing));
+    EXPECT_EQ(error_of(broker().counts("q")), Errc::not_found);
+    mend();
+    EXPECT_EQ(stored("SELECT count(*) FROM message"), 3);
+    under_test.restart();
+    EXPECT_EQ(stored("SELECT count(*) FROM message"), 0);
+}
+
 TEST_F(BrokenMachine, AnEntityThatCouldNotBeRemovedIsStillThere) {
     send("q", {text_message("a", "a")});
     break_every("DELETE ON entity");

@@ -26,6 +26,10 @@ class Forwarding : public EmbeddedTest {
         options.delivery_count_max = 1;
         under_test.put(name, options);
     }
+    asio::awaitable<bool> ticking() {
+        co_await broker().tick();
+        co_return true;
+    }
     static std::string large(char letter) { return std::string(kRoom / 4, letter); }
 };
 
@@ -50,6 +54,79 @@ TEST_F(Forwarding, WhatAnEntityHoldsWaitsInItsOrderWhileTheTargetIsFull) {
     while (broker().counts("target")->active < 2) loop.io().run_one();
     EXPECT_THAT(bodies(receive("target")), ElementsAre(large('a'), large('b')));
     EXPECT_THAT(peek("q"), IsEmpty());
+}
+
+TEST_F(Forwarding, WhatIsSentWhileOthersWaitStaysBehindThem) {
+    put_target();
+    fill_target();
+    under_test.put("q");
+    send_texts("q", {large('a'), large('b')});
+    forward("q");
+    under_test.pass(Duration(0));
+    EXPECT_EQ(send_texts("q", {"c"}).size(), 1u) << "the target has no room for this yet";
+    empty_target();
+    send_texts("q", {"d", "e"});
+    EXPECT_THAT(receive("target"), IsEmpty());
+    EXPECT_EQ(broker().counts("q")->active, 5u);
+    under_test.pass(seconds(1));
+    EXPECT_THAT(bodies(receive("target")), ElementsAre(large('a'), large('b'), "c", "d", "e"));
+    send_texts("q", {"f"});
+    EXPECT_THAT(bodies(receive("target")), ElementsAre("f")) << "nothing waits any more";
+}
+
+TEST_F(Forwarding, TheMessagesOfASessionStayInOrderWhileTheyWait) {
+    EntityOptions options;
+    options.bytes_max = kRoom;
+    options.requires_session = true;
+    under_test.put("target", options);
+    const auto of_session = [](const std::string& session, const std::string& body) {
+        Message message = text_message(body);
+        message.session_id = session;
+        return message;
+    };
+    send("target", {of_session("full", std::string(kRoom - 200, 'f'))});
+    under_test.put("q");
+    send("q", {of_session("s", large('a'))});
+    forward("q");
+    under_test.pass(Duration(0));
+    send("q", {of_session("s", "b"), of_session("t", "x")});
+    auto full = loop.await(broker().accept_session("target", "full", Duration(0)));
+    EXPECT_TRUE(complete(receive("target", 1, full->token).at(0)));
+    send("q", {of_session("s", "c")});
+    under_test.pass(seconds(1));
+    auto session = loop.await(broker().accept_session("target", "s", Duration(0)));
+    ASSERT_TRUE(session);
+    EXPECT_THAT(bodies(receive("target", 100, session->token)), ElementsAre(large('a'), "b", "c"));
+}
+
+TEST_F(Forwarding, WhatIsSentWhileOthersAreOnTheirWayStaysBehindThem) {
+    put_target(0);
+    under_test.put("q");
+    send_texts("q", {"a", "b"});
+    forward("q");
+    auto tick = loop.begin(ticking());
+    auto third = loop.begin(broker().send("q", {text_message("c")}));
+    auto fourth = loop.begin(broker().send("q", {text_message("d")}));
+    EXPECT_TRUE(loop.finish(tick));
+    EXPECT_TRUE(loop.finish(third));
+    EXPECT_TRUE(loop.finish(fourth));
+    under_test.pass(Duration(0));
+    EXPECT_THAT(bodies(receive("target")), ElementsAre("a", "b", "c", "d"));
+}
+
+TEST_F(Forwarding, ACircleOfEntitiesThatHoldMessagesEndsInDeadLetters) {
+    under_test.put("q");
+    under_test.put("target");
+    send_texts("q", {"a", "b"});
+    send_texts("target", {"c", "d"});
+    EntityOptions back;
+    back.forward_to = "q";
+    under_test.put("target", back);
+    forward("q");
+    send_texts("q", {"e"});
+    under_test.pass(Duration(0));
+    EXPECT_EQ(broker().counts("q")->active + broker().counts("target")->active, 0u);
+    EXPECT_EQ(broker().counts("q")->dead_lettered + broker().counts("target")->dead_lettered, 5u);
 }
 
 TEST_F(Forwarding, AScheduledMessageWaitsWhileTheTargetIsFull) {

@@ -105,7 +105,7 @@ TEST(Duplicates, APendingIdAtTheFrontPutsOffTheTrimming) {
 
 TEST(Recent, GivesEachContentOutOnce) {
     Recent recent(1'000'000);
-    for (std::int64_t id = 2; id <= 10; id += 2) recent.add(id, content(std::to_string(id)));
+    for (std::int64_t id = 2; id <= 10; id += 2) recent.add(id, 1, content(std::to_string(id)));
     EXPECT_FALSE(recent.take(3));
     EXPECT_FALSE(recent.take(11));
     EXPECT_EQ(recent.take(6)->message.body, "6");
@@ -120,13 +120,37 @@ TEST(Recent, GivesEachContentOutOnce) {
 TEST(Recent, ForgetsTheOldestOverItsBound) {
     Recent recent(100'000);
     for (std::int64_t id = 1; id <= 1000; ++id) {
-        recent.add(id, content(std::string(1000, 'x')));
+        recent.add(id, 1000, content(std::string(1000, 'x')));
         EXPECT_LE(recent.bytes(), 100'000u);
     }
     EXPECT_FALSE(recent.take(1));
     EXPECT_TRUE(recent.take(1000));
-    recent.add(1001, content(std::string(200'000, 'x')));
+    recent.add(1001, 200'000, content(std::string(200'000, 'x')));
     EXPECT_FALSE(recent.take(1001)) << "what is larger than the bound is not kept";
+    EXPECT_EQ(recent.bytes(), 0u);
+}
+
+TEST(Recent, StaysSmallWhenNobodyTakesTheOldest) {
+    constexpr std::size_t kBytes = 100'000;
+    Recent recent(kBytes);
+    recent.add(0, 1, content("never received"));
+    for (std::int64_t id = 1; id <= 1'000'000; ++id) {
+        recent.add(id, 1, content("x"));
+        ASSERT_TRUE(recent.take(id));
+        ASSERT_LE(recent.places(), kBytes / 16);
+        ASSERT_LE(recent.bytes(), kBytes);
+    }
+    EXPECT_FALSE(recent.take(0)) << "what was taken behind it has pushed it out";
+    EXPECT_EQ(recent.bytes(), 0u);
+}
+
+TEST(Recent, CountsAllThatAMessageHolds) {
+    Recent recent(100'000);
+    recent.add(1, 60'000, content("a long subject, say"));
+    auto many = content("");
+    for (int i = 0; i < 1000; ++i) many->message.properties[std::to_string(i)] = true;
+    recent.add(2, 4000, std::move(many));
+    EXPECT_FALSE(recent.take(2)) << "a thousand short properties are no 4000 bytes in memory";
     EXPECT_EQ(recent.bytes(), 0u);
 }
 

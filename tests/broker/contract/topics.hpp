@@ -10,8 +10,12 @@ class RoutingContract : public MessageSourceContract {
         EntityOptions options;
         options.kind = EntityKind::topic;
         create(topic, options);
+        for (const auto& one : subscriptions) create_subscription(topic, one);
+    }
+    void create_subscription(const std::string& topic, const std::string& name) {
+        EntityOptions options;
         options.kind = EntityKind::subscription;
-        for (const auto& one : subscriptions) create(subscription_path(topic, one), options);
+        create(subscription_path(topic, name), options);
     }
     void create_forwarding(const std::string& name, const std::string& target) {
         EntityOptions options;
@@ -79,11 +83,24 @@ TEST_P(RoutingContract, DuplicatesAreDetectedByTheTopic) {
     options.kind = EntityKind::topic;
     options.duplicate_window = minutes(1);
     create("t", options);
-    options = {};
-    options.kind = EntityKind::subscription;
-    create(subscription_path("t", "one"), options);
+    create_subscription("t", "one");
     send("t", {text_message("first", "id"), text_message("second", "id")});
     EXPECT_THAT(bodies(receive(subscription_path("t", "one"))), ElementsAre("first"));
+}
+
+TEST_P(RoutingContract, EverySubscriptionGetsWhatIsLeftOfASendWithDuplicates) {
+    EntityOptions options;
+    options.kind = EntityKind::topic;
+    options.duplicate_window = minutes(1);
+    create("t", options);
+    create_subscription("t", "one");
+    create_subscription("t", "two");
+    send("t", {text_message("1", "a"), text_message("2", "a")});
+    send("t",
+         {text_message("3", "a"), text_message("4", "a"), text_message("5", "b"), text_message("6", "c")});
+    for (const std::string name : {"one", "two"}) {
+        EXPECT_THAT(bodies(receive(subscription_path("t", name))), ElementsAre("1", "5", "6")) << name;
+    }
 }
 
 TEST_P(RoutingContract, AMessageIsForwardedToWhereItStays) {
