@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 namespace millrace::work {
 namespace {
 
@@ -116,7 +118,7 @@ TEST_F(ProcessorTest, DoneCompletesAndSendsItsFollowUpsInOneTransaction) {
 }
 
 TEST_F(ProcessorTest, WorkWhoseRowsFailIsNotCompleted) {
-    bool failed_once = false;
+    std::atomic<bool> failed_once = false;  // set on the writer thread
     auto processor = make([&](Delivery) -> asio::awaitable<Outcome> {
         Done done;
         done.with = [&failed_once](store::Connection&) -> Result<void> {
