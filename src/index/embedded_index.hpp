@@ -14,7 +14,7 @@ struct EmbeddedIndexOptions {
     unsigned scan_threads = 0;
     /// Vectors of one model from which on a graph (HNSW) is built beside them, in the background. Below it
     /// they are scanned, which is exact and fast enough; docs/search.md has the measured times.
-    std::size_t graph_rows_min = 300'000;
+    std::size_t graph_rows_min = 200'000;
 };
 
 /// Removes what a crash left half done and loads the live vectors: about 1 KiB of memory for a vector of
