@@ -3,10 +3,44 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <filesystem>
 #include <fstream>
+#include <vector>
+
+namespace {
+
+/// Where this thread notes the paths that it flushes.
+thread_local std::vector<std::filesystem::path>* flushed = nullptr;
+
+}  // namespace
+
+// The blob store calls this one instead of the C library's.
+extern "C" int fsync(int descriptor) {
+    if (flushed != nullptr) {
+        const auto link = "/proc/self/fd/" + std::to_string(descriptor);
+        flushed->push_back(std::filesystem::read_symlink(link));
+    }
+    return static_cast<int>(::syscall(SYS_fsync, descriptor));
+}
 
 namespace millrace::store {
 namespace {
+
+TEST(Blobs, AreFlushedUnderATemporaryNameAndThenTheirFolder) {
+    test::TemporaryDirectory directory;
+    Blobs blobs(directory.path() / "blobs");
+    std::vector<std::filesystem::path> paths;
+    flushed = &paths;
+    const std::string name = blobs.put("text");
+    flushed = nullptr;
+    ASSERT_EQ(paths.size(), 2u);
+    EXPECT_EQ(paths[0].filename(), name + ".tmp");
+    EXPECT_EQ(paths[1], paths[0].parent_path());
+    EXPECT_TRUE(std::filesystem::exists(paths[1] / name));
+}
 
 TEST(Blobs, GiveBackWhatWasPut) {
     test::TemporaryDirectory directory;
