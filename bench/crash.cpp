@@ -8,6 +8,7 @@
 #include "base/ids.hpp"
 #include "bench/support/client.hpp"
 #include "bench/support/process.hpp"
+#include "bench/support/program.hpp"
 #include "bench/support/session_child.hpp"
 #include "store/connection.hpp"
 
@@ -424,10 +425,6 @@ int run(const Arguments& arguments) {
 }  // namespace millrace::bench
 
 int main(int argc, char** argv) {
-    try {
-        return millrace::bench::run(millrace::bench::parse(argc, argv));
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "bench_crash: %s\n", error.what());
-        return 1;
-    }
+    return millrace::bench::run_program(
+        "bench_crash", [&] { return millrace::bench::run(millrace::bench::parse(argc, argv)); });
 }

@@ -1,5 +1,6 @@
 // How many passages a second the local models embed on one core, beside the matrix products that they can't
 // avoid.
+#include "bench/support/program.hpp"
 #include "provider/feature_hash.hpp"
 #include "provider/local.hpp"
 #include "provider/unigram.hpp"
@@ -12,7 +13,6 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
-#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -20,6 +20,7 @@
 namespace {
 
 using namespace millrace;
+using bench::fastest;
 
 /// Where ./dev puts them; benchmarks run in the root of the repository.
 constexpr const char* kAssets = "build/assets";
@@ -30,18 +31,6 @@ struct Row {
     double seconds;
     std::string note;
 };
-
-/// The shortest of `rounds` runs of `work`, in seconds.
-double fastest(int rounds, const std::function<void()>& work) {
-    double best = 1e9;
-    for (int round = 0; round < rounds; ++round) {
-        const auto begin = std::chrono::steady_clock::now();
-        work();
-        best =
-            std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-    }
-    return best;
-}
 
 /// `count` passages of `words` words each, no two alike.
 std::vector<std::string> passages(std::size_t count, std::size_t words) {

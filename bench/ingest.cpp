@@ -4,7 +4,9 @@
 //     bench_ingest [--server PATH] [--documents N] [--rate PER_SECOND] [--seconds N] [--json PATH]
 #include "base/async.hpp"
 #include "bench/support/client.hpp"
+#include "bench/support/folder.hpp"
 #include "bench/support/process.hpp"
+#include "bench/support/program.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -79,10 +81,9 @@ class Setting {
   public:
     Setting(const Arguments& arguments, std::string deployment, bool simulated)
         : port_(free_port()), client_(io_.get_executor(), "http://127.0.0.1:" + std::to_string(port_)) {
-        std::string pattern = fs::temp_directory_path() / "millrace-ingest-XXXXXX";
-        directory_ = ::mkdtemp(pattern.data());
-        const std::string log = directory_ / "log";
-        std::ofstream config(directory_ / "millrace.toml");
+        const fs::path& directory = folder_.path();
+        const std::string log = directory / "log";
+        std::ofstream config(directory / "millrace.toml");
         config << "[[deployments]]\nname = \"embed\"\nprovider = \"" << deployment << "\"\n";
         if (simulated) {
             const unsigned short simulator_port = free_port();
@@ -94,16 +95,14 @@ class Setting {
                 log);
         }
         config.close();
-        server_.start({arguments.server, "serve", "--config", directory_ / "millrace.toml", "--data",
-                       directory_ / "data", "--listen", "127.0.0.1:" + std::to_string(port_)},
+        server_.start({arguments.server, "serve", "--config", directory / "millrace.toml", "--data",
+                       directory / "data", "--listen", "127.0.0.1:" + std::to_string(port_)},
                       log);
     }
 
     ~Setting() {
         server_.terminate();
         if (simulator_.running()) simulator_.terminate();
-        std::error_code ignored;
-        fs::remove_all(directory_, ignored);
     }
 
     /// Runs `work` to its end.
@@ -209,7 +208,7 @@ class Setting {
     asio::io_context io_;
     unsigned short port_;
     Client client_;
-    fs::path directory_;
+    BenchFolder folder_;
     Process server_;
     Process simulator_;
 };
@@ -281,10 +280,6 @@ int run(const Arguments& arguments) {
 }  // namespace millrace::bench
 
 int main(int argc, char** argv) {
-    try {
-        return millrace::bench::run(millrace::bench::parse(argc, argv));
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "bench_ingest: %s\n", error.what());
-        return 1;
-    }
+    return millrace::bench::run_program(
+        "bench_ingest", [&] { return millrace::bench::run(millrace::bench::parse(argc, argv)); });
 }

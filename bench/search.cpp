@@ -7,6 +7,7 @@
 // Through POST /v1/documents and /v1/search of a server that this starts for each set, or of one that runs
 // at URL; with --in process on the parts themselves. --data keeps what was indexed for the next run.
 #include "base/async.hpp"
+#include "bench/support/program.hpp"
 #include "bench/support/retrieval_engine.hpp"
 #include "provider/local.hpp"
 
@@ -177,10 +178,6 @@ int main_of(const Arguments& arguments) {
 }  // namespace millrace::bench
 
 int main(int argc, char** argv) {
-    try {
-        return millrace::bench::main_of(millrace::bench::parse(argc, argv));
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "bench_search: %s\n", error.what());
-        return 1;
-    }
+    return millrace::bench::run_program(
+        "bench_search", [&] { return millrace::bench::main_of(millrace::bench::parse(argc, argv)); });
 }

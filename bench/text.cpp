@@ -1,4 +1,5 @@
 // How fast documents become text, chunks and tokens, beside a plain copy and a plain scan of the same bytes.
+#include "bench/support/program.hpp"
 #include "text/chunk.hpp"
 #include "text/extract.hpp"
 #include "text/tokens.hpp"
@@ -9,7 +10,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <iterator>
 #include <map>
 #include <string>
@@ -18,6 +18,7 @@
 namespace {
 
 using namespace millrace;
+using bench::fastest;
 namespace fs = std::filesystem;
 
 /// Where ./dev puts them; benchmarks run in the root of the repository.
@@ -29,18 +30,6 @@ struct Row {
     double seconds;
     std::string note;
 };
-
-/// The shortest of `rounds` runs of `work`, in seconds.
-double fastest(int rounds, const std::function<void()>& work) {
-    double best = 1e9;
-    for (int round = 0; round < rounds; ++round) {
-        const auto begin = std::chrono::steady_clock::now();
-        work();
-        best =
-            std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-    }
-    return best;
-}
 
 /// Prose with some other scripts, the same in each run.
 std::string prose(std::size_t bytes) {

@@ -6,6 +6,7 @@
 // their number blends of two of them; queries are the set's own. Candidates are what a hybrid search asks for
 // (300), which are ranked anew in full precision afterwards; recall is the share of the true best ten among
 // them.
+#include "bench/support/program.hpp"
 #include "bench/support/retrieval.hpp"
 #include "index/vector_table.hpp"
 #include "provider/local.hpp"
@@ -252,10 +253,6 @@ int main_of(const Arguments& arguments) {
 }  // namespace millrace::bench
 
 int main(int argc, char** argv) {
-    try {
-        return millrace::bench::main_of(millrace::bench::parse(argc, argv));
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "bench_vectors: %s\n", error.what());
-        return 1;
-    }
+    return millrace::bench::run_program(
+        "bench_vectors", [&] { return millrace::bench::main_of(millrace::bench::parse(argc, argv)); });
 }

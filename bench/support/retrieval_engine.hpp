@@ -3,6 +3,7 @@
 
 #include "base/ids.hpp"
 #include "bench/support/client.hpp"
+#include "bench/support/folder.hpp"
 #include "bench/support/process.hpp"
 #include "bench/support/retrieval.hpp"
 #include "index/embedded_index.hpp"
@@ -31,26 +32,6 @@ inline void show_progress(const std::string& what, std::size_t done, std::size_t
     if (done != total && done % 100 != 0) return;
     std::fprintf(stderr, "\r%s %zu/%zu%s", what.c_str(), done, total, done == total ? "\n" : "");
 }
-
-/// A folder of a benchmark: `kept`, or if that is empty a temporary one.
-class BenchFolder {
-  public:
-    explicit BenchFolder(std::filesystem::path kept) : path_(std::move(kept)) {
-        temporary_ = path_.empty();
-        if (temporary_)
-            path_ = std::filesystem::temp_directory_path() / ("millrace-bench-" + to_hex(random_uuid()));
-        std::filesystem::create_directories(path_);
-    }
-    ~BenchFolder() {
-        if (temporary_) std::filesystem::remove_all(path_);
-    }
-    BenchFolder(const BenchFolder&) = delete;
-    const std::filesystem::path& path() const noexcept { return path_; }
-
-  private:
-    std::filesystem::path path_;
-    bool temporary_ = false;
-};
 
 /// A server of the benchmark's own on a free port, killed with it.
 class OwnServer {

@@ -4,6 +4,7 @@
 
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 #include <charconv>
 #include <cstdlib>
@@ -68,6 +69,13 @@ Result<std::unique_ptr<Client>> Client::make(asio::any_io_executor io, Endpoint 
     if (!http) return http.error();
     return std::unique_ptr<Client>(
         new Client(std::move(*http), std::move(*base), std::move(endpoint.url), std::move(endpoint.key)));
+}
+
+Client::Call Client::post(std::string target, const json::value& body) {
+    return {.method = "POST",
+            .target = std::move(target),
+            .body = json::serialize(body),
+            .content_type = "application/json"};
 }
 
 asio::awaitable<Result<Reply>> Client::send(Call call) {

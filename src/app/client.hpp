@@ -51,6 +51,8 @@ class Client {
         std::string idempotency_key;
         Duration time_max = std::chrono::seconds(90);
     };
+    /// A POST of `body` as JSON.
+    static Call post(std::string target, const boost::json::value& body);
     /// The answer, whatever its status. unavailable: no answer; the detail says how to start a server.
     asio::awaitable<Result<Reply>> send(Call call);
     /// As `send`, but an answer that is not 2xx is an error too.

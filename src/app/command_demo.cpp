@@ -13,7 +13,6 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
 
 #include <chrono>
 #include <cstdio>
@@ -250,10 +249,7 @@ class Demo {
                   " Words and meaning together (hybrid).\n");
         searched_ = true;
         const json::object body{{"query", query}, {"top", 3}, {"chunksPerDocument", 1}};
-        Client::Call call{.method = "POST",
-                          .target = "/v1/search",
-                          .body = json::serialize(body),
-                          .content_type = "application/json"};
+        Client::Call call = Client::post("/v1/search", body);
         auto answer = co_await client.ask(std::move(call));
         if (!answer) co_return answer.error();
         print("\n  " + terminal_.accent(terminal_.utf8 ? "❯ " : "> ") + terminal_.bold(query) + "\n");

@@ -179,10 +179,8 @@ asio::awaitable<Result<int>> change(Client& client, bool as_json, QueueOptions o
     if (!options.message_id.empty()) filter["messageId"] = options.message_id;
     json::object body{{"filter", std::move(filter)}, {"dryRun", options.dry_run}};
     if (*rate > 0) body["rate"] = *rate;
-    Client::Call call{.method = "POST",
-                      .target = "/v1/queues/" + url_encoded(options.name) + "/dead-letters:" + action,
-                      .body = json::serialize(body),
-                      .content_type = "application/json"};
+    Client::Call call =
+        Client::post("/v1/queues/" + url_encoded(options.name) + "/dead-letters:" + action, body);
     auto answer = co_await client.ask(std::move(call));
     if (!answer) co_return answer.error();
     if (as_json) {

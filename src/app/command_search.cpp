@@ -4,7 +4,6 @@
 #include "http/json_text.hpp"
 
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 
 #include <cstdio>
 
@@ -26,10 +25,7 @@ asio::awaitable<Result<int>> run(Client& client, bool as_json, SearchOptions opt
     if (!options.mode.empty()) body["mode"] = options.mode;
     if (!options.category.empty()) body["filter"] = json::object{{"category", options.category}};
     if (options.per_document > 0) body["chunksPerDocument"] = options.per_document;
-    Client::Call call{.method = "POST",
-                      .target = "/v1/search",
-                      .body = json::serialize(body),
-                      .content_type = "application/json"};
+    Client::Call call = Client::post("/v1/search", body);
     auto answer = co_await client.ask(std::move(call));
     if (!answer) co_return answer.error();
     const std::string text =

@@ -68,10 +68,7 @@ class ServerTest : public testing::Test {
     }
     Reply get(const std::string& target) { return send({.target = target}); }
     Reply post(const std::string& target, const boost::json::value& body) {
-        return send({.method = "POST",
-                     .target = target,
-                     .body = boost::json::serialize(body),
-                     .content_type = "application/json"});
+        return send(Client::post(target, body));
     }
 
     /// Sends a document and waits until its operation has ended; answers that.

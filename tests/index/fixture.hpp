@@ -3,6 +3,7 @@
 
 #include "base/ids.hpp"
 #include "index/embedded_index.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 #include <gtest/gtest.h>
 
@@ -16,18 +17,6 @@
 namespace millrace::index {
 
 inline const std::string kModel = "test/4";
-
-/// A folder that goes with the test.
-class TemporaryFolder {
-  public:
-    TemporaryFolder()
-        : path_(std::filesystem::temp_directory_path() / ("millrace-index-" + to_hex(random_uuid()))) {}
-    ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-    const std::filesystem::path& path() const { return path_; }
-
-  private:
-    std::filesystem::path path_;
-};
 
 /// Everything that an index needs. `restart` closes it and opens it again on the same folder.
 class IndexFixture : public ::testing::Test {
@@ -145,7 +134,7 @@ class IndexFixture : public ::testing::Test {
         return run(database_->read(std::move(work)));
     }
 
-    TemporaryFolder folder_;
+    test::TemporaryDirectory folder_;
     EmbeddedIndexOptions options_;
     asio::io_context io_;
     std::unique_ptr<CpuPool> pool_;
