@@ -3,6 +3,8 @@
 #include "base/nearest.hpp"
 #include "handlers/stages.hpp"
 
+#include <boost/beast/core/string.hpp>
+
 #include <charconv>
 #include <set>
 
@@ -45,14 +47,17 @@ void check_entities(const Configuration& configuration, std::vector<std::string>
 void check_pipeline_queues(const Configuration& configuration, std::vector<std::string>& problems) {
     for (const QueueEntry& queue : configuration.queues) {
         const bool pipeline =
-            std::any_of(std::begin(handlers::kHandlers), std::end(handlers::kHandlers),
-                        [&](const auto& row) { return !row.queue.empty() && row.queue == queue.name; });
+            std::any_of(std::begin(handlers::kHandlers), std::end(handlers::kHandlers), [&](const auto& row) {
+                return !row.queue.empty() && boost::beast::iequals(row.queue, queue.name);
+            });
         if (!pipeline) continue;
         const std::string name = "queues." + queue.name;
         if (!queue.forward_to.empty() || !queue.forward_dead_letters_to.empty())
             problems.push_back(name +
                                ": documents would leave the pipeline and never be told to have failed; "
                                "remove forward_to and forward_dead_letters_to");
+        if (queue.requires_session)
+            problems.push_back(name + ": documents carry no session ids; remove requires_session");
         if (queue.ttl_seconds > 0 && !queue.dead_letter_on_expiration)
             problems.push_back(name +
                                ": ttl_seconds would drop accepted documents without a word; set "

@@ -1,6 +1,7 @@
 #include "app/file_types.hpp"
 
 #include <array>
+#include <fstream>
 #include <string_view>
 
 namespace millrace::app {
@@ -48,6 +49,18 @@ std::string known_extensions() {
         list += extension;
     }
     return list;
+}
+
+std::optional<std::string> read_whole(const std::filesystem::path& path, std::size_t bytes_max) {
+    std::ifstream in(path, std::ios::binary);
+    std::string bytes;
+    char buffer[65536];
+    while (in && bytes.size() <= bytes_max) {
+        in.read(buffer, sizeof buffer);
+        bytes.append(buffer, static_cast<std::size_t>(in.gcount()));
+    }
+    if (!in.eof() || in.bad() || bytes.size() > bytes_max) return std::nullopt;
+    return bytes;
 }
 
 }  // namespace millrace::app

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,9 @@ std::string media_type_of(const std::filesystem::path& file);
 /// True for names that a walk passes over without a word: hidden files and folders, editors' backups and part
 /// files.
 bool is_hidden(const std::filesystem::path& file);
+
+/// The bytes of a regular file of at most `bytes_max` bytes; none if it can't be read or is larger.
+std::optional<std::string> read_whole(const std::filesystem::path& path, std::size_t bytes_max);
 
 /// The extensions, for messages: ".txt, .md, …".
 std::string known_extensions();

@@ -97,9 +97,9 @@ class Server::Parts {
         const Duration drain = std::chrono::seconds(configuration_.server.drain_seconds);
         const TimePoint deadline = clock_.now() + drain;
         if (api_) api_->set_ready(false);
-        if (server_) co_await server_->stop(std::min<Duration>(drain, kRequestsDrain));
         // All are told first, so that their drain times run side by side.
         for (const auto& processor : processors_) processor->close();
+        if (server_) co_await server_->stop(std::min<Duration>(drain, kRequestsDrain));
         if (breaker_) breaker_->stop();
         for (const auto& processor : processors_) {
             const Duration left = std::max(deadline - clock_.now(), Duration::zero());
@@ -278,6 +278,7 @@ class Server::Parts {
             options.api_keys = std::move(*keys);
         }
         options.worked_queues = worked_queues_;
+        options.work_is_held = [this] { return breaker_->open(); };
         const std::string& fusion = configuration_.index.fusion;
         options.fusion =
             fusion == "rank" || (fusion == "auto" && !local_) ? index::Fusion::rank : index::Fusion::score;

@@ -223,7 +223,7 @@ inline constexpr std::array kSettings<DeploymentEntry> = {
     Setting<DeploymentEntry>{"concurrency",
                              &DeploymentEntry::concurrency,
                              "calls",
-                             "calls at once; 0: 4, or the CPU threads for local models",
+                             "calls at once; 0: 64, or 8 for local models",
                              {.min = 0, .max = 1024}},
 };
 

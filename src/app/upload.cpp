@@ -72,13 +72,6 @@ void add_folder(FileWalk& walk, const fs::path& root, const std::string& prefix)
     for (const fs::path& file : files) add_file(walk, file, root, prefix);
 }
 
-std::optional<std::string> read_whole(const fs::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    std::string bytes(std::istreambuf_iterator<char>(in), {});
-    if (!in || bytes.empty()) return std::nullopt;
-    return bytes;
-}
-
 std::string text_of(const json::value& value, std::string_view name) {
     const json::object* object = value.if_object();
     const json::value* found = object == nullptr ? nullptr : object->if_contains(name);
@@ -152,8 +145,8 @@ asio::awaitable<void> Uploader::send_some(std::function<void()> on_change) {
 asio::awaitable<void> Uploader::send_one(std::size_t number) {
     const UploadFile& file = files_[number];
     Upload& upload = uploads_[number];
-    auto content = read_whole(file.path);
-    if (!content) {
+    auto content = read_whole(file.path, limits::http_body_bytes_max);
+    if (!content || content->empty()) {
         upload.status = "refused";
         upload.error = "can't be read";
         co_return;

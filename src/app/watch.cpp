@@ -3,7 +3,6 @@
 #include "app/file_types.hpp"
 #include "base/limits.hpp"
 #include "telemetry/log.hpp"
-#include "text/utf8.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -20,19 +19,6 @@ namespace {
 
 constexpr std::size_t kFilesMax = 1'000'000;
 constexpr std::size_t kNotesMax = 10'000;
-
-/// The bytes of a regular file of at most `bytes_max` bytes; none if it can't be read or is larger.
-std::optional<std::string> read_whole(const fs::path& path, std::size_t bytes_max) {
-    std::ifstream in(path, std::ios::binary);
-    std::string bytes;
-    char buffer[65536];
-    while (in && bytes.size() <= bytes_max) {
-        in.read(buffer, sizeof buffer);
-        bytes.append(buffer, static_cast<std::size_t>(in.gcount()));
-    }
-    if (!in.eof() || in.bad() || bytes.size() > bytes_max) return std::nullopt;
-    return bytes;
-}
 
 /// Size and time of a regular file (not of what a link to elsewhere names).
 bool look_at(const fs::path& path, std::int64_t& size, std::int64_t& modified) {
@@ -124,15 +110,18 @@ asio::awaitable<bool> FolderWatch::take(std::string path, Seen seen) {
     document.file_name = fs::path(path).filename().string();
     document.category =
         entry_.category.empty() ? fs::path(path).parent_path().generic_string() : entry_.category;
-    const char* problem =
-        document.content_type.empty()                           ? "not a type that is read"
-        : document.id.size() > limits::document_id_bytes_max    ? "its path is longer than 256 bytes"
-        : document.category.size() > limits::category_bytes_max ? "its folder's path is too long"
-        : !text::is_valid_utf8(path)                            ? "its name is not UTF-8"
-        : seen.size == 0                                        ? "it is empty"
-        : seen.size > static_cast<std::int64_t>(limits::http_body_bytes_max) ? "it is larger than 32 MiB"
-                                                                             : nullptr;
-    if (problem != nullptr) {
+    std::string problem = work::document_id_problem(document.id);
+    if (!problem.empty())
+        problem = "its path can't name a document: " + problem;
+    else if (document.content_type.empty())
+        problem = "not a type that is read";
+    else if (document.category.size() > limits::category_bytes_max)
+        problem = "its folder's path is too long";
+    else if (seen.size == 0)
+        problem = "it is empty";
+    else if (seen.size > static_cast<std::int64_t>(limits::http_body_bytes_max))
+        problem = "it is larger than 32 MiB";
+    if (!problem.empty()) {
         note_once(path, problem);
         co_return false;
     }

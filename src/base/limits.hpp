@@ -49,7 +49,6 @@ inline constexpr Duration lock_time_min = std::chrono::seconds(5);
 inline constexpr Duration lock_time_default = std::chrono::seconds(60);
 inline constexpr Duration lock_time_max = std::chrono::minutes(5);
 inline constexpr Duration duplicate_window_min = std::chrono::seconds(20);
-inline constexpr Duration duplicate_window_default = std::chrono::minutes(10);
 inline constexpr Duration duplicate_window_max = std::chrono::hours(24 * 7);
 inline constexpr std::size_t receive_batch_max = 4096;
 inline constexpr std::size_t claim_check_bytes_min = 64 * kKiB;  ///< larger bodies go to the blob store

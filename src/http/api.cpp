@@ -166,7 +166,8 @@ void look_at_work(Api::State& state) {
         auto one = state.parts.broker.counts(queue);
         if (one) counts.push_back(std::move(*one));
     }
-    state.watch.look(counts, state.parts.clock.now());
+    const bool held = state.options.work_is_held && state.options.work_is_held();
+    state.watch.look(counts, state.parts.clock.now(), held);
 }
 
 Checked<std::int64_t> integer_parameter(const Request& request, std::string_view name, std::int64_t min,

@@ -11,6 +11,7 @@
 #include "telemetry/metrics.hpp"
 #include "work/documents.hpp"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,6 +34,8 @@ struct ApiParts {
 struct ApiOptions {
     std::vector<std::string> api_keys;          ///< empty: no key is asked for
     std::vector<std::string> worked_queues;     ///< queues with a worker: health watches these
+    /// True while work waits for a model that is down: then it is not stuck. Empty: never.
+    std::function<bool()> work_is_held;
     index::Fusion fusion = index::Fusion::score;
     double keyword_weight = 0.7;
     Duration stuck_after = std::chrono::minutes(5);

@@ -157,7 +157,9 @@ asio::awaitable<Response> list_messages(Context context, Call call) {
 asio::awaitable<Response> redrive_dead_letters(Context context, Call call) {
     auto order = read_order(call.request, kRedriveMembers);
     if (!order) co_return problem(order.error());
-    const std::string queue = call.arguments.front();
+    const auto counts = context->parts.broker.counts(call.arguments.front());
+    if (!counts) co_return problem(counts.error());
+    const std::string queue = counts->name;  // as it was made, however the caller spells it
     constexpr char under_way[] = "a redrive of this queue is under way; ask again when it has ended";
     if (context->redriving.contains(queue)) co_return problem(409, under_way);
     const bool dry_run = order->dry_run;

@@ -2,14 +2,14 @@
 
 namespace millrace::http {
 
-void WorkWatch::look(const std::vector<broker::EntityCounts>& counts, TimePoint now) {
+void WorkWatch::look(const std::vector<broker::EntityCounts>& counts, TimePoint now, bool held) {
     for (const auto& queue : counts) {
         auto [entry, fresh] = queues_.try_emplace(queue.name);
         Seen& seen = entry->second;
         const std::uint64_t ended = queue.completed_total + queue.dead_lettered_total;
         const std::uint64_t waiting = queue.active + queue.locked;
         const bool was_idle = seen.waiting == 0;
-        if (fresh || was_idle || ended != seen.ended) seen.progress = now;
+        if (fresh || was_idle || held || ended != seen.ended) seen.progress = now;
         seen.ended = ended;
         seen.waiting = waiting;
     }

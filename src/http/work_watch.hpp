@@ -22,15 +22,16 @@ class WorkWatch {
   public:
     explicit WorkWatch(Duration limit) : limit_(limit) {}
 
-    /// Takes in what `counts` say at `now`. Call it every few seconds, and before `stuck`.
-    void look(const std::vector<broker::EntityCounts>& counts, TimePoint now);
+    /// Takes in what `counts` say at `now`. Call it every few seconds, and before `stuck`. `held`: work waits
+    /// for a model that is down, which is no fault of this process.
+    void look(const std::vector<broker::EntityCounts>& counts, TimePoint now, bool held = false);
     std::vector<StuckQueue> stuck(TimePoint now) const;
 
   private:
     struct Seen {
-        std::uint64_t ended = 0;     ///< completed and dead-lettered since the start of the process
+        std::uint64_t ended = 0;  ///< completed and dead-lettered since the start of the process
         std::uint64_t waiting = 0;
-        TimePoint progress{};        ///< last change of `ended`, or when work was first seen to wait
+        TimePoint progress{};  ///< last change of `ended`, or when work was first seen to wait
     };
 
     Duration limit_;

@@ -55,7 +55,11 @@ asio::awaitable<Outcome<Embeddings>> CircuitBreaker::embed(std::vector<std::stri
         const std::shared_ptr<void> waited(nullptr, [this](void*) { waiting_ -= 1; });
         co_await wait_for_turn();
     }
-    if (stopped_) co_return Failure{FailureKind::throttled, 0, "the server is being stopped", {}};
+    // A millisecond: the message is there when the next server starts.
+    if (stopped_ && open_) {
+        co_return Failure{FailureKind::throttled, 0, "the model is down and the server is being stopped",
+                          Duration(1)};
+    }
     const Probe probe(*this);
     const std::uint64_t successes_before = successes_;
     auto outcome = co_await inner_.embed(std::move(inputs));

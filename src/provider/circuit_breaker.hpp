@@ -35,7 +35,7 @@ class CircuitBreaker final : public Provider {
     /// How many calls wait now.
     std::size_t waiting() const noexcept { return waiting_; }
 
-    /// Calls that wait, and later ones, fail at once as `throttled`. Calls under way go on.
+    /// Calls that wait, or would have to, fail at once as `throttled`; others go on.
     void stop();
 
   private:

@@ -1,5 +1,6 @@
 // Failures and waits: the part of openai_protocol.hpp that reads statuses, error bodies and headers.
 #include "provider/openai_protocol.hpp"
+#include "text/utf8.hpp"
 
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -47,10 +48,7 @@ bool names_filter(const json::object& error, const ErrorBody& body) {
 
 /// One printable line, cut at a character's border.
 std::string one_line(std::string_view text) {
-    text = text.substr(0, kMessageBytesMax);
-    while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xC0) == 0x80) text.remove_suffix(1);
-    if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xC0) text.remove_suffix(1);
-    std::string line(text);
+    std::string line(text::prefix_utf8(text, kMessageBytesMax));
     for (char& c : line) {
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
     }

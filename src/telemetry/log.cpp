@@ -193,8 +193,6 @@ void configure_log(LogOptions options) {
     log.writer = std::move(writer);
 }
 
-bool log_enabled(Level level) noexcept { return current_writer()->enabled(level); }
-
 void log(Level level, std::string_view message, FieldList fields) {
     const auto writer = current_writer();
     if (writer->enabled(level)) writer->write(level, message, fields);

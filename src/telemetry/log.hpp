@@ -59,8 +59,6 @@ struct LogOptions {
 /// Until the first call: level info, as text. Any thread.
 void configure_log(LogOptions options);
 
-bool log_enabled(Level level) noexcept;
-
 /// Writes an event if `level` is enabled. Callers give no secrets and no document content: ids, counts,
 /// reasons. Any thread.
 void log(Level level, std::string_view message, FieldList fields = {});

@@ -29,23 +29,6 @@ std::string one_line(std::string text) {
 
 }  // namespace
 
-Complete complete_in_steps(broker::MessageSource& source,
-                           std::function<asio::awaitable<Result<void>>(decltype(Done::with))> rows) {
-    return [&source, rows = std::move(rows)](LockRef lock, Done done) -> asio::awaitable<Result<void>> {
-        if (done.with) {
-            auto written = co_await rows(std::move(done.with));
-            if (!written) co_return written.error();
-        }
-        for (auto& follow_up : done.follow_ups) {
-            std::vector<broker::Message> one;
-            one.push_back(std::move(follow_up.message));
-            auto sent = co_await source.send(std::move(follow_up.entity), std::move(one));
-            if (!sent) co_return sent.error();
-        }
-        co_return co_await source.complete(std::move(lock));
-    };
-}
-
 /// Shared with the coroutines it starts, so that one that outlives `stop` still finds it.
 class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
   public:

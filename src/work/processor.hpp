@@ -35,11 +35,6 @@ struct ProcessorStats {
 /// transaction.
 using Complete = std::function<asio::awaitable<Result<void>>(broker::LockRef lock, Done done)>;
 
-/// `with` and follow-ups first, then complete: for an engine that has no transaction over all three. A crash
-/// in between repeats the first two, so they must bear repetition. `rows` runs `Done::with`.
-Complete complete_in_steps(broker::MessageSource& source,
-                           std::function<asio::awaitable<Result<void>>(decltype(Done::with))> rows);
-
 /// Runs `handler` for the messages of one queue, `concurrency` at once. Locks are renewed until a handler
 /// returns. All calls on the I/O thread.
 class Processor {

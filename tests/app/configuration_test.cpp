@@ -39,6 +39,8 @@ TEST(Configuration, EveryMistakeGetsALineThatSaysWhereWhatAndWhatToDo) {
         {"[sever]\nlisten = \"x\"", "millrace.toml:1: unknown section [sever] (did you mean \"server\"?)"},
         {"[[queues]]\nname = \"embed-queue\"\nttl_seconds = 60",
          "queues.embed-queue: ttl_seconds would drop accepted documents"},
+        {"[[queues]]\nname = \"Index-Queue\"\nrequires_session = true",
+         "queues.Index-Queue: documents carry no session ids"},
         {"[[queues]]\nname = \"other\"\n[[queues]]\nname = \"chunk-queue\"\n"
          "forward_dead_letters_to = \"other\"",
          "queues.chunk-queue: documents would leave the pipeline"},

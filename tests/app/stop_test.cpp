@@ -95,7 +95,7 @@ TEST_F(StopTest, AnOutageOfTheModelDeadLettersNothing) {
     queue.name = work::queue::embed;
     queue.max_delivery_count = 1;
     short_lived.queues.push_back(queue);
-    model_.failures = 12;
+    model_.failures = 18;  // six calls of three tries each: the breaker opens at the fifth
     start(short_lived);
     const auto operation = ingest("a", "The mill race carries water.");
     EXPECT_EQ(operation.at("status"), "succeeded") << boost::json::serialize(operation);

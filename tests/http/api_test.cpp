@@ -33,6 +33,20 @@ TEST(Router, TakesPathsApart) {
     }
 }
 
+TEST(WorkWatch, CallsNothingStuckThatWaitsForAModelThatIsDown) {
+    WorkWatch watch(std::chrono::minutes(5));
+    broker::EntityCounts queue;
+    queue.name = "embed-queue";
+    queue.locked = 3;
+    const TimePoint begin = from_millis(1'000'000);
+    watch.look({queue}, begin, true);
+    watch.look({queue}, begin + std::chrono::hours(1), true);
+    EXPECT_TRUE(watch.stuck(begin + std::chrono::hours(1)).empty());
+    // The model is back, and still nothing ends.
+    watch.look({queue}, begin + std::chrono::hours(2));
+    EXPECT_EQ(watch.stuck(begin + std::chrono::hours(2)).size(), 1u);
+}
+
 TEST(WorkWatch, CallsWorkStuckThatMakesNoProgress) {
     WorkWatch watch(std::chrono::minutes(5));
     TimePoint now = from_millis(1'000'000);

@@ -119,17 +119,16 @@ TEST_F(CircuitBreakerTest, OneProbeGoesAheadAndItsSuccessLetsAllGo) {
 
 TEST_F(CircuitBreakerTest, AFailedProbeDoublesThePauseUpToAMinute) {
     bring_down();
-    for (int i = 0; i < 8; ++i) {
+    for (const Duration bound : {seconds(1), seconds(2), seconds(4), seconds(8), seconds(16), seconds(32),
+                                 seconds(60), seconds(60)}) {
+        const int before = service_.calls;
         call();
-        advance(CircuitBreaker::kPauseMax);
+        advance(bound / 2 - Duration(1));
+        EXPECT_EQ(service_.calls, before) << "sooner than half of " << bound.count() << " ms";
+        advance(bound / 2 + Duration(1));
+        EXPECT_EQ(service_.calls, before + 1) << "later than " << bound.count() << " ms";
         tell(kDown);
     }
-    const int before = service_.calls;
-    call();
-    advance(CircuitBreaker::kPauseMax / 2 - Duration(1));
-    EXPECT_EQ(service_.calls, before);
-    advance(CircuitBreaker::kPauseMax / 2 + Duration(1));
-    EXPECT_EQ(service_.calls, before + 1);
 }
 
 TEST_F(CircuitBreakerTest, AThrottledCallHoldsAllForAsLongAsItWasAsked) {

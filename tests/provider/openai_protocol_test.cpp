@@ -297,6 +297,8 @@ TEST(OpenAiFailure, IsOneShortLine) {
     // Cut inside a character of three bytes.
     std::string body = R"({"error":{"message":")" + std::string(399, 'x') + "\xE2\x82\xAC\"}}";
     EXPECT_EQ(failure_for(HttpAnswer{500, {}, body}, kNow).detail, "HTTP 500: " + std::string(399, 'x'));
+    const std::string whole = R"({"error":{"message":"zu gro\u00df f\u00fc"}})";
+    EXPECT_EQ(failure_for(HttpAnswer{500, {}, whole}, kNow).detail, "HTTP 500: zu gro\u00df f\u00fc");
 }
 
 TEST(OpenAiFailure, WithoutAnAnswerIsTransientUnlessItCanNeverBeSent) {
