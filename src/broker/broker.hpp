@@ -3,6 +3,7 @@
 
 #include "broker/entity.hpp"
 #include "broker/message_source.hpp"
+#include "broker/rules.hpp"
 #include "store/database.hpp"
 
 #include <functional>
@@ -46,6 +47,15 @@ class Broker final : public MessageSource {
     /// Creates `name`, or brings an existing entity to `options` (conflict if a fixed option differs). A
     /// subscription is named by its path; its topic must exist. Durable when it answers.
     asio::awaitable<Result<void>> put_entity(std::string name, EntityOptions options);
+    /// As `put_entity` for a subscription that must not exist yet (conflict), with `rule` in place of the
+    /// default one.
+    asio::awaitable<Result<void>> create_subscription(std::string path, EntityOptions options, Rule rule);
+    /// Adds a rule to a subscription; with `replace` it takes the place of one of the same name, which must
+    /// exist (not_found), else none of that name may (conflict). What is sent from now on is routed by it.
+    asio::awaitable<Result<void>> put_rule(std::string subscription, Rule rule, bool replace);
+    asio::awaitable<Result<void>> remove_rule(std::string subscription, std::string rule);
+    /// In name order.
+    Result<std::vector<Rule>> rules(std::string_view subscription) const;
     /// Removes the entity, its messages, its dead-letter queue and, of a topic, its subscriptions.
     asio::awaitable<Result<void>> remove_entity(std::string name);
 
@@ -73,6 +83,19 @@ class Broker final : public MessageSource {
     asio::awaitable<Result<std::uint64_t>> drop_dead_letters(std::string entity, DeadLetterFilter filter);
     /// Deletes every unlocked message of `entity` (any state); answers how many.
     asio::awaitable<Result<std::uint64_t>> purge(std::string entity);
+
+    /// Deletes up to `messages_max` ready messages that were enqueued before `older_than`, oldest first; of one
+    /// session only if `session` is its token. Answers how many.
+    asio::awaitable<Result<std::uint64_t>> delete_messages(std::string entity, std::size_t messages_max,
+                                                           TimePoint older_than, Uuid session);
+    /// As `peek`, only messages of the session.
+    asio::awaitable<Result<std::vector<Delivery>>> peek_session(std::string entity, std::string session_id,
+                                                                std::int64_t from, std::size_t messages_max);
+    /// Ids of sessions that have messages or a state, in id order from the `skip`-th on; with
+    /// `state_since` only those whose state was set since then.
+    asio::awaitable<Result<std::vector<std::string>>> sessions(std::string entity,
+                                                               std::optional<TimePoint> state_since,
+                                                               std::size_t skip, std::size_t top);
 
     /// Does what is due now: lock expiry, activation of scheduled messages, expiry, trimming of duplicate
     /// history. `start` does it by the clock; a test that turns the clock may call it itself.

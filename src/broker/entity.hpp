@@ -14,6 +14,9 @@ namespace millrace::broker {
 
 enum class EntityKind : std::uint8_t { queue, topic, subscription };
 
+/// What may be done with an entity. What it holds is kept whatever its status.
+enum class EntityStatus : std::uint8_t { active, disabled, send_disabled, receive_disabled };
+
 /// How an entity behaves. Fixed at creation: kind, requires_session, duplicate_window. The rest may be
 /// changed.
 struct EntityOptions {
@@ -27,6 +30,13 @@ struct EntityOptions {
     std::uint64_t bytes_max = 0;  ///< size quota over all states; 0: none
     std::string forward_to;  ///< messages go on to this queue or topic
     std::string forward_dead_letters_to;
+    EntityStatus status = EntityStatus::active;
+    /// Removed when nobody has sent to it, received from it or changed it for this time; none: never; from 5
+    /// minutes.
+    std::optional<Duration> delete_on_idle;
+    std::string user_metadata;  ///< the owner's notes, at most 1,024 characters
+    /// Of a subscription: a message whose rules cannot be evaluated is dead-lettered, not passed over.
+    bool dead_letter_on_filter_error = true;
 };
 
 /// A problem of `options` for an entity called `name` as one line, or nothing. Checks the limits of Service
@@ -54,6 +64,9 @@ struct EntityCounts {
     std::uint64_t enqueued_total = 0;  ///< since the start of the process
     std::uint64_t completed_total = 0;
     std::uint64_t dead_lettered_total = 0;
+    TimePoint created_at{};
+    TimePoint updated_at{};   ///< options or rules
+    TimePoint accessed_at{};  ///< last send or receive; to the minute after a restart
 };
 
 }  // namespace millrace::broker

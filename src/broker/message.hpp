@@ -12,12 +12,25 @@
 
 namespace millrace::broker {
 
-/// The value of an application property (AMQP 1.0 simple types; narrower numbers are widened).
-using Value =
-    std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, Uuid, TimePoint>;
+/// A value of any other AMQP type, encoded with its constructor (AMQP 1.0, part 1, 1.2): kept byte for byte.
+struct Encoded {
+    std::string bytes;
+    auto operator<=>(const Encoded&) const = default;
+};
+
+/// The value of an application property: AMQP 1.0 null, boolean, long, ulong, double, string, uuid and
+/// timestamp natively, every other type encoded.
+using Value = std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, Uuid,
+                           TimePoint, Encoded>;
 
 /// Application properties: the sender's own names and values.
 using Properties = std::map<std::string, Value>;
+
+/// `Message::body` is the content of one AMQP data section.
+inline constexpr std::uint8_t kPlainBody = 0;
+/// `Message::body` is a row of encoded AMQP sections: those parts of header, message annotations and properties
+/// that `Message` has no field for, then the body sections and the footer.
+inline constexpr std::uint8_t kAmqpSections = 1;
 
 /// What a sender hands over.
 struct Message {
@@ -33,8 +46,7 @@ struct Message {
     std::optional<Duration> time_to_live;      ///< from enqueueing or, if scheduled, from activation
     std::optional<TimePoint> scheduled_at;     ///< not before this moment; the past means now
     Properties properties;
-    /// The AMQP section(s) `body` holds: 0 plain bytes of one data section, 1 encoded sections, kept byte for
-    /// byte.
+    /// What `body` holds: kPlainBody, or kAmqpSections kept byte for byte.
     std::uint8_t body_format = 0;
     std::string body;
 };

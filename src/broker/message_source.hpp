@@ -22,6 +22,8 @@ enum class ReceiveMode {
 
 struct ReceiveOptions {
     std::size_t messages_max = 1;
+    /// Stops before the bodies and properties of what is taken exceed this; one message is always taken.
+    std::size_t bytes_max = SIZE_MAX;
     /// How long to wait for the first message; zero: answer at once with what is there.
     Duration wait = Duration::zero();
     ReceiveMode mode = ReceiveMode::peek_lock;
