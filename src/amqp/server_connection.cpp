@@ -79,7 +79,7 @@ asio::awaitable<void> ServerConnection::serve(asio::ip::tcp::socket socket) {
     auto token = asio::bind_cancellation_slot(handshake_.slot(), asio::use_awaitable);
     auto accepted = co_await asio::co_spawn(context_->io, std::move(accepting), std::move(token));
     if (!accepted) {
-        telemetry::log_info("amqp connection", peer_, accepted.error().detail);
+        telemetry::log_debug("amqp connection", peer_, accepted.error().detail);
         co_return;
     }
     if (over_) co_return;

@@ -240,7 +240,7 @@ asio::awaitable<void> ConsumerLink::give_back(std::vector<broker::Delivery> unse
         broker::LockRef lock{delivery.entity, delivery.lock_token};
         auto returning = connection_.context().broker.postpone(std::move(lock), Duration::zero(), false);
         const auto returned = co_await std::move(returning);
-        if (!returned) telemetry::log_info("amqp receiver", address_.entity, returned.error().detail);
+        if (!returned) telemetry::log_debug("amqp receiver", address_.entity, returned.error().detail);
     }
 }
 

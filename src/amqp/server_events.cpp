@@ -51,7 +51,7 @@ void ServerConnection::on(event::SaslAsked& asked) {
 
 void ServerConnection::on(event::Opened& opened) {
     const auto product = text_of(opened.open.properties.find("product")).value_or("");
-    telemetry::log_info("amqp connection", peer_, "opened by " + std::string(product.substr(0, 64)));
+    telemetry::log_debug("amqp connection", peer_, "opened by " + std::string(product.substr(0, 64)));
 }
 
 void ServerConnection::refuse(const event::LinkAsked& asked, const Address& address,
@@ -110,7 +110,8 @@ void ServerConnection::open_entity(const event::LinkAsked& asked, Address addres
     const broker::EntityOptions& options = counts->options;
     using broker::EntityStatus;
     const EntityStatus closed = receives ? EntityStatus::receive_disabled : EntityStatus::send_disabled;
-    if (options.status == EntityStatus::disabled || options.status == closed) {
+    const auto status = context_->broker.status(address.entity);
+    if (status && (*status == EntityStatus::disabled || *status == closed)) {
         return refuse(asked, address, condition::kEntityDisabled, "the entity is disabled");
     }
     if (!receives) {
@@ -173,7 +174,7 @@ void ServerConnection::on(event::StateChanged& changed) {
 
 void ServerConnection::on(event::Closed& closed) {
     if (closed.error) {
-        telemetry::log_info("amqp connection", peer_,
+        telemetry::log_debug("amqp connection", peer_,
                              "closed: " + closed.error->name + " " + closed.error->description);
     }
     timer_.cancel();
