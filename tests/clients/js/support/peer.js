@@ -1,0 +1,133 @@
+// rhea with promises: a generic AMQP 1.0 client, as used against any broker.
+import { createRequire } from 'node:module';
+
+const rhea = createRequire(import.meta.url)('rhea');
+
+const FAILURES = ['sender_error', 'receiver_error', 'connection_error', 'session_error', 'disconnected'];
+
+/** The peer refused or ended something. `condition` is the AMQP error condition, undefined for a lost connection. */
+export class Refusal extends Error {
+    constructor(context) {
+        const error = context.sender?.error ?? context.receiver?.error ?? context.connection?.error ?? context.error;
+        super(error?.description ?? String(error ?? 'connection lost'));
+        this.condition = error?.condition;
+    }
+}
+
+/** Does `action`, then waits for `event` of a connection or link; rejects with a Refusal if that fails instead. */
+export function nextEvent(emitter, event, action = () => {}) {
+    return new Promise((resolve, reject) => {
+        const heard = (context) => { stop(); resolve(context); };
+        const failed = (context) => { stop(); reject(new Refusal(context)); };
+        const stop = () => {
+            emitter.removeListener(event, heard);
+            for (const failure of FAILURES) emitter.removeListener(failure, failed);
+        };
+        emitter.on(event, heard);
+        for (const failure of FAILURES.filter((name) => name !== event)) emitter.on(failure, failed);
+        action();
+    });
+}
+
+/** A receiver with credit by hand and settlement by hand; messages wait in `take()` order. */
+class Receiver {
+    #arrived = [];
+    #waiting = [];
+
+    constructor(link) {
+        this.link = link;
+        link.on('message', (context) => {
+            const waiting = this.#waiting.shift();
+            if (waiting) waiting(context);
+            else this.#arrived.push(context);
+        });
+    }
+
+    /** Gives one credit and waits for the message: {message, delivery}. */
+    take() {
+        if (this.#arrived.length) return Promise.resolve(this.#arrived.shift());
+        return new Promise((resolve) => {
+            this.#waiting.push(resolve);
+            this.link.add_credit(1);
+        });
+    }
+
+    async takeMany(count) {
+        return Promise.all(Array.from({ length: count }, () => this.take()));
+    }
+
+    /** Gives `credit` and drains at once; the number of messages that came before the credit was used up. */
+    async drained(credit = 10) {
+        await nextEvent(this.link, 'receiver_drained', () => {
+            this.link.add_credit(credit);
+            this.link.drain_credit();
+        });
+        this.link.drain = false;
+        return this.#arrived.length;
+    }
+
+    arrived() {
+        return this.#arrived.splice(0);
+    }
+
+    close() {
+        return nextEvent(this.link, 'receiver_close', () => this.link.close());
+    }
+}
+
+/** One connection. */
+export class Peer {
+    constructor(connection) {
+        this.connection = connection;
+    }
+
+    /** options as of rhea: port, username and password (PLAIN) or neither (ANONYMOUS). */
+    static async connect(options) {
+        const container = rhea.create_container();
+        const connection = container.connect({ host: '127.0.0.1', reconnect: false, ...options });
+        await nextEvent(connection, 'connection_open');
+        // What ends later is reported by what waits for something then.
+        for (const failure of FAILURES) connection.on(failure, () => {});
+        return new Peer(connection);
+    }
+
+    /** A sender that has credit. */
+    async sender(address, options = {}) {
+        const link = this.connection.open_sender({ target: { address }, treat_modified_as_released: false, ...options });
+        await nextEvent(link, 'sendable');
+        return link;
+    }
+
+    /** Sends one message and waits until the peer has settled it: 'accepted', 'rejected' … */
+    async send(address, message, options = {}) {
+        const sender = await this.sender(address, options);
+        const settled = nextEvent(sender, 'settled');
+        sender.send(message);
+        const { delivery } = await settled;
+        await nextEvent(sender, 'sender_close', () => sender.close());
+        return delivery.remote_state;
+    }
+
+    async receiver(address, options = {}) {
+        const { source, ...rest } = options;
+        const link = this.connection.open_receiver({
+            source: { address, ...source }, credit_window: 0, autoaccept: false, autosettle: true, ...rest,
+        });
+        await nextEvent(link, 'receiver_open');
+        return new Receiver(link);
+    }
+
+    async close() {
+        await nextEvent(this.connection, 'connection_close', () => this.connection.close());
+    }
+}
+
+/** What is true of an outcome: its name and, if rejected, the condition. */
+export function outcomeOf(state) {
+    const name = state?.constructor?.composite_type;
+    return state?.error ? `${name} ${state.error.condition}` : name;
+}
+
+export const filter = rhea.filter;
+export const types = rhea.types;
+export const message = rhea.message;
