@@ -66,8 +66,15 @@ class Receiver {
         return this.#arrived.length;
     }
 
+    /** What came without a take(). */
     arrived() {
         return this.#arrived.splice(0);
+    }
+
+    /** Sends an outcome, e.g. () => delivery.accept(), and waits for the answer: the outcome as the peer settled it. */
+    async settle(delivery, action) {
+        await nextEvent(this.link, 'settled', action);
+        return outcomeOf(delivery.remote_state);
     }
 
     close() {
@@ -98,14 +105,16 @@ export class Peer {
         return link;
     }
 
-    /** Sends one message and waits until the peer has settled it: 'accepted', 'rejected' … */
-    async send(address, message, options = {}) {
-        const sender = await this.sender(address, options);
-        const settled = nextEvent(sender, 'settled');
-        sender.send(message);
-        const { delivery } = await settled;
+    /** Sends messages, one after the other, on a link of their own; the outcome of the last: 'accepted' … */
+    async send(address, ...messages) {
+        const sender = await this.sender(address);
+        let outcome;
+        for (const message of messages) {
+            const { delivery } = await nextEvent(sender, 'settled', () => sender.send(message));
+            outcome = outcomeOf(delivery.remote_state);
+        }
         await nextEvent(sender, 'sender_close', () => sender.close());
-        return delivery.remote_state;
+        return outcome;
     }
 
     async receiver(address, options = {}) {
@@ -122,12 +131,10 @@ export class Peer {
     }
 }
 
-/** What is true of an outcome: its name and, if rejected, the condition. */
-export function outcomeOf(state) {
+/** An outcome as text: its name and, if rejected for a reason, the condition. */
+function outcomeOf(state) {
     const name = state?.constructor?.composite_type;
     return state?.error ? `${name} ${state.error.condition}` : name;
 }
 
-export const filter = rhea.filter;
-export const types = rhea.types;
-export const message = rhea.message;
+export const { message, types } = rhea;
