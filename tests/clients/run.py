@@ -23,7 +23,8 @@ import threading
 import time
 from typing import NamedTuple
 
-from children import die_with_parent
+from children import die_with_parent, free_ports
+from record import Recorder
 from server import TRANSPORTS, Server
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -36,7 +37,9 @@ SUITE_SECONDS_MAX = 400
 class Suite(NamedTuple):
     files: tuple[str, ...]  # of js/ without .test.js; none: the Python suite
     transports: tuple[str, ...] = ("amqp",)
-    needs: str = "server"   # "open": beside it a server without keys; "rabbitmq": that instead
+    # "open": beside it a server without keys; "simulate": one that leaves documents to the example worker, and a
+    # provider; "rabbitmq": that instead
+    needs: str = "server"
 
 
 SUITES = {
@@ -45,6 +48,7 @@ SUITES = {
     "rhea": Suite(("rhea",), needs="open"),
     "python": Suite((), TRANSPORTS),
     "rabbitmq": Suite(("rabbitmq",), needs="rabbitmq"),
+    "worker": Suite(("worker",), needs="simulate"),
 }
 
 
@@ -115,6 +119,26 @@ def running_rabbitmq(folder):
         process.stdin.close()
 
 
+@contextlib.contextmanager
+def running_simulator(binary, log):
+    """A provider whose first two answers are errors; yields what the worker is told of it."""
+    port, = free_ports(1)
+    with open(log, "wb") as file:
+        process = subprocess.Popen(
+            [binary, "simulate", "--listen", f"127.0.0.1:{port}", "--key", "k", "--fault", "first:1:503,first:1:429"],
+            stdin=subprocess.DEVNULL, stdout=file, stderr=file, preexec_fn=die_with_parent)
+    yield {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": "k"}
+    process.terminate()
+    process.wait()
+
+
+def copy_of_worker(folder):
+    """The example with the packages of the tests beside it."""
+    shutil.copytree(HERE.parents[1] / "examples" / "js-worker", folder)
+    (folder / "node_modules").symlink_to(CLIENTS / "js" / "node_modules")
+    return folder
+
+
 def run_suite(suite, transports, only, environment, folder):
     """Runs it for each transport at the same time; True if all passed."""
     words, more = command(suite, only)
@@ -150,8 +174,15 @@ def run(options, folder):
         if options.restart_between_steps:
             steps = stack.enter_context(running_steps(folder / "steps"))
             environment["MILLRACE_STEP"] = str(folder / "steps")
-        server = stack.enter_context(running_server(options.binary, folder / "server"))
+        more = ["--workers=off"] if suite.needs == "simulate" else []
+        server = stack.enter_context(running_server(options.binary, folder / "server", options=more))
         environment |= server.environment()
+        if suite.needs == "simulate":
+            environment |= stack.enter_context(running_simulator(options.binary, folder / "simulate.log"))
+            environment["WORKER_FOLDER"] = str(copy_of_worker(folder / "worker"))
+        if options.record:
+            recorder = Recorder(("127.0.0.1", server.ports["amqp"]), options.record)
+            environment |= server.environment(amqp_port=recorder.port)
         if suite.needs == "open":
             other = stack.enter_context(running_server(options.binary, folder / "open", with_keys=False))
             environment["MILLRACE_OPEN_AMQP_PORT"] = str(other.ports["amqp"])
@@ -173,6 +204,7 @@ def main():
     parser.add_argument("--restart-between-steps", action="store_true")
     parser.add_argument("--transport", action="append", choices=TRANSPORTS)
     parser.add_argument("--only", metavar="WORDS", help="tests whose names hold these words")
+    parser.add_argument("--record", type=pathlib.Path, metavar="FOLDER", help="what clients send on plain AMQP")
     parser.add_argument("--keep", type=pathlib.Path, help="folder that keeps configuration, data and logs")
     options = parser.parse_args()
     options.binary = options.binary.resolve()

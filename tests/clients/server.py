@@ -134,17 +134,18 @@ class Server:
 
     def connection_string(self, port, more=""):
         key = self.keys.get("RootManageSharedAccessKey", "not-asked-for")
-        return (f"Endpoint=sb://127.0.0.1:{self.ports[port]};SharedAccessKeyName=RootManageSharedAccessKey;"
+        return (f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=RootManageSharedAccessKey;"
                 f"SharedAccessKey={key};{more}")
 
-    def environment(self):
+    def environment(self, amqp_port=None):
         """What the suites are told; see tests/clients/js/support/servicebus.js."""
+        amqp_port = amqp_port or self.ports["amqp"]
         return {
-            "MILLRACE_CONNECTION_STRING": self.connection_string("amqp", "UseDevelopmentEmulator=true;"),
-            "MILLRACE_TLS_CONNECTION_STRING": self.connection_string("amqps"),
+            "MILLRACE_CONNECTION_STRING": self.connection_string(amqp_port, "UseDevelopmentEmulator=true;"),
+            "MILLRACE_TLS_CONNECTION_STRING": self.connection_string(self.ports["amqps"]),
             "MILLRACE_URL": f"http://127.0.0.1:{self.ports['http']}",
             "MILLRACE_HTTPS": f"https://127.0.0.1:{self.ports['https']}",
-            "MILLRACE_AMQP_PORT": str(self.ports["amqp"]),
+            "MILLRACE_AMQP_PORT": str(amqp_port),
             "MILLRACE_AMQPS_PORT": str(self.ports["amqps"]),
             "MILLRACE_ACCESS_KEYS": json.dumps(self.keys),
             "MILLRACE_CA": str(self.folder / "ca.pem"),
