@@ -4,6 +4,7 @@
 #include "base/clock.hpp"
 
 #include <cstddef>
+#include <cstdint>
 
 namespace millrace::limits {
 
@@ -42,6 +43,14 @@ inline constexpr std::size_t properties_bytes_max = 64 * kKiB;
 inline constexpr std::size_t entity_name_chars_max = 260;
 inline constexpr std::size_t subscription_name_chars_max = 50;
 inline constexpr std::size_t dead_letter_text_chars_max = 4096;
+inline constexpr std::size_t user_metadata_chars_max = 1024;
+inline constexpr std::size_t rule_name_chars_max = 50;
+inline constexpr std::size_t rules_max = 2000;       ///< of one subscription
+inline constexpr std::size_t sql_chars_max = 1024;   ///< of one filter, of one action
+inline constexpr std::size_t sql_nesting_max = 50;   ///< parentheses, signs and NOTs within each other
+inline constexpr std::size_t sql_statements_max = 32;        ///< of one action
+inline constexpr std::size_t sql_steps_max = 1'000'000;      ///< of one evaluation: nodes, characters compared
+inline constexpr Duration delete_on_idle_min = std::chrono::minutes(5);
 inline constexpr int forward_hops_max = 4;
 inline constexpr int delivery_count_max_default = 10;
 inline constexpr int delivery_count_max_max = 2000;
@@ -52,6 +61,18 @@ inline constexpr Duration duplicate_window_min = std::chrono::seconds(20);
 inline constexpr Duration duplicate_window_max = std::chrono::hours(24 * 7);
 inline constexpr std::size_t receive_batch_max = 4096;
 inline constexpr std::size_t claim_check_bytes_min = 64 * kKiB;  ///< larger bodies go to the blob store
+
+// AMQP
+inline constexpr std::uint32_t amqp_frame_bytes_max = 64 * kKiB;
+inline constexpr std::size_t amqp_sessions_max = 5'000;        ///< of one connection
+inline constexpr std::size_t amqp_links_max = 10'000;          ///< of one connection
+inline constexpr std::size_t amqp_unsettled_max = 10'000;      ///< deliveries of one session
+inline constexpr std::size_t amqp_batch_messages_max = 10'000;  ///< messages in one transfer
+inline constexpr std::size_t amqp_partial_bytes_max = 16 * kMiB;  ///< of deliveries not yet whole, a connection
+inline constexpr std::size_t amqp_output_bytes_max = 4 * kMiB;  ///< a connection that has more waits for its peer
+inline constexpr std::size_t amqp_websocket_message_bytes_max = 16 * kMiB;  ///< pieces of the stream
+inline constexpr Duration amqp_idle_time = std::chrono::seconds(120);
+inline constexpr Duration amqp_handshake_time_max = std::chrono::seconds(30);
 
 // Search
 inline constexpr std::size_t query_bytes_max = 8 * kKiB;
@@ -70,6 +91,7 @@ static_assert(lock_time_min <= lock_time_default && lock_time_default <= lock_ti
 static_assert(claim_check_bytes_min < message_bytes_max);
 static_assert(text_bytes_max <= http_body_bytes_max);
 static_assert(http_body_bytes_max < unpacked_bytes_max && unpacked_bytes_max < extract_memory_bytes_max);
+static_assert(message_bytes_max < amqp_partial_bytes_max);
 static_assert(embed_input_tokens_max < embed_request_tokens_max);
 
 }  // namespace millrace::limits

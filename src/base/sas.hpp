@@ -11,6 +11,10 @@
 
 namespace millrace {
 
+/// The path in `audience`, any form that clients write: "sb://Host:5671/Orders/?x=1", "/orders" and
+/// "orders/$management" all give "orders". Lower case, percent-decoded; empty: the whole server.
+std::string audience_path(std::string_view audience);
+
 /// What a key allows. Manage includes the others.
 struct Rights {
     bool send = false;
@@ -31,27 +35,31 @@ struct AccessKey {
 struct Grant {
     std::string key_name;
     Rights rights;
-    std::string path;  ///< lower case, without scheme, host, query and outer slashes; empty: everything
+    std::string path;  ///< as `audience_path` gives it; empty: everything
     TimePoint expires_at = kNever;
 
-    /// True if `entity` (a path as clients write it) is `path` or lies below it, whatever its case.
+    /// True if `entity`, in any form that `audience_path` reads, is `path` or lies below it.
     bool covers(std::string_view entity) const;
 };
 
 /// The keys that an operator has configured. Immutable; any thread.
 class AccessKeys {
   public:
-    /// Without keys every well-formed token is good for everything: for servers that only this machine reaches.
+    /// Without keys every well-formed token is good for everything: for servers that only this machine
+    /// reaches.
     explicit AccessKeys(std::vector<AccessKey> keys = {}) : keys_(std::move(keys)) {}
-    /// One key a line: NAME KEY RIGHTS [ENTITY]; rights are Send, Listen and Manage joined by commas; '#'
-    /// begins a comment. invalid_input names the line.
+    /// One key a line: NAME KEY RIGHTS [ENTITY]; rights are Send, Listen and Manage joined by commas; '#' at
+    /// the start of a word begins a comment. A name may have several keys, e.g. an old and a new one.
+    /// invalid_input names the line, never its key.
     static Result<AccessKeys> parse(std::string_view text);
 
     bool empty() const noexcept { return keys_.empty(); }
     const std::vector<AccessKey>& keys() const noexcept { return keys_; }
 
     /// Verifies "SharedAccessSignature sr=…&sig=…&se=…&skn=…" over `sr` as received, in constant time.
-    /// invalid_input: not such a token, an unknown key, a wrong signature or expired; the detail holds no secret.
+    /// A token for more than its key is good for grants what the key is good for.
+    /// invalid_input: not such a token, an unknown key, a wrong signature or expired; the detail holds no
+    /// secret.
     Result<Grant> verify(std::string_view token, TimePoint now) const;
     /// The grant of somebody who shows the key itself (SASL PLAIN). invalid_input as above.
     Result<Grant> check_plain(std::string_view key_name, std::string_view key) const;

@@ -25,6 +25,24 @@ awaitable<Result<void>> Broker::put_entity(std::string name, EntityOptions optio
     return engine_->put_entity(std::move(name), std::move(options));
 }
 
+awaitable<Result<void>> Broker::create_subscription(std::string path, EntityOptions options, Rule rule) {
+    return engine_->create_subscription(std::move(path), std::move(options), std::move(rule));
+}
+
+awaitable<Result<void>> Broker::put_rule(std::string subscription, Rule rule, bool replace) {
+    return engine_->put_rule(std::move(subscription), std::move(rule), replace);
+}
+
+awaitable<Result<void>> Broker::remove_rule(std::string subscription, std::string rule) {
+    return engine_->remove_rule(std::move(subscription), std::move(rule));
+}
+
+Result<std::vector<Rule>> Broker::rules(std::string_view subscription) const {
+    return engine_->rules(subscription);
+}
+
+Result<EntityStatus> Broker::status(std::string_view name) const { return engine_->status(name); }
+
 awaitable<Result<void>> Broker::remove_entity(std::string name) {
     return engine_->remove_entity(std::move(name));
 }
@@ -57,6 +75,22 @@ awaitable<Result<std::uint64_t>> Broker::purge(std::string entity) {
     return engine_->purge(std::move(entity));
 }
 
+awaitable<Result<std::uint64_t>> Broker::delete_messages(std::string entity, std::size_t messages_max,
+                                                         TimePoint older_than, Uuid session) {
+    return engine_->delete_messages(std::move(entity), messages_max, older_than, session);
+}
+
+awaitable<Result<std::vector<Delivery>>> Broker::peek_session(std::string entity, std::string session_id,
+                                                              std::int64_t from, std::size_t messages_max) {
+    return engine_->peek(std::move(entity), std::move(session_id), from, messages_max);
+}
+
+awaitable<Result<std::vector<std::string>>> Broker::sessions(std::string entity,
+                                                             std::optional<TimePoint> state_since,
+                                                             std::size_t skip, std::size_t top) {
+    return engine_->sessions(std::move(entity), state_since, skip, top);
+}
+
 awaitable<void> Broker::tick() { return engine_->tick(); }
 
 void Broker::start() { engine_->start(); }
@@ -83,7 +117,7 @@ awaitable<Result<std::vector<Delivery>>> Broker::receive_deferred(std::string en
 
 awaitable<Result<std::vector<Delivery>>> Broker::peek(std::string entity, std::int64_t from,
                                                       std::size_t messages_max) {
-    return engine_->peek(std::move(entity), from, messages_max);
+    return engine_->peek(std::move(entity), std::nullopt, from, messages_max);
 }
 
 awaitable<Result<TimePoint>> Broker::renew(LockRef lock) { co_return engine_->renew(lock); }

@@ -56,6 +56,9 @@ class Broker final : public MessageSource {
     asio::awaitable<Result<void>> remove_rule(std::string subscription, std::string rule);
     /// In name order.
     Result<std::vector<Rule>> rules(std::string_view subscription) const;
+    /// What may be done with an entity now: its own status, narrowed for a subscription by that of its topic.
+    /// What `send` and the receives refuse because of it is invalid_input.
+    Result<EntityStatus> status(std::string_view name) const;
     /// Removes the entity, its messages, its dead-letter queue and, of a topic, its subscriptions.
     asio::awaitable<Result<void>> remove_entity(std::string name);
 
@@ -84,8 +87,8 @@ class Broker final : public MessageSource {
     /// Deletes every unlocked message of `entity` (any state); answers how many.
     asio::awaitable<Result<std::uint64_t>> purge(std::string entity);
 
-    /// Deletes up to `messages_max` ready messages that were enqueued before `older_than`, oldest first; of one
-    /// session only if `session` is its token. Answers how many.
+    /// Deletes up to `messages_max` ready messages that were enqueued before `older_than`, oldest first; in
+    /// an entity with sessions those of the one that `session` is the token of. Answers how many.
     asio::awaitable<Result<std::uint64_t>> delete_messages(std::string entity, std::size_t messages_max,
                                                            TimePoint older_than, Uuid session);
     /// As `peek`, only messages of the session.

@@ -1,6 +1,7 @@
 #include "broker/guards.hpp"
 
 #include "broker/options.hpp"
+#include "broker/rule_rows.hpp"
 
 #include <cctype>
 
@@ -16,13 +17,6 @@ constexpr std::size_t kRecentBytes = 16 * limits::kMiB;
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// Where the topic's name ends in a subscription's path.
-std::size_t topic_length(std::string_view path) {
-    std::string folded(path);
-    std::transform(folded.begin(), folded.end(), folded.begin(), lower);
-    return folded.find("/subscriptions/");
-}
-
 EntityOptions dead_letter_options(const EntityOptions& owner) {
     EntityOptions options;
     options.lock_time = owner.lock_time;
@@ -36,6 +30,12 @@ Error not_changeable(const std::string& name) {
 }
 
 }  // namespace
+
+std::size_t topic_length(std::string_view path) {
+    std::string folded(path);
+    std::transform(folded.begin(), folded.end(), folded.begin(), lower);
+    return folded.find("/subscriptions/");
+}
 
 std::size_t Engine::NameHash::operator()(std::string_view name) const noexcept {
     std::uint64_t hash = 14695981039346656037ull;  // FNV-1a
@@ -88,6 +88,7 @@ Entity Engine::add(std::int64_t id, const std::string& name, const EntityOptions
     const std::size_t suffix = name.size() - std::min(name.size(), kDeadLetterSuffix.size());
     entity->is_dead_letter_queue = NameEqual{}(std::string_view(name).substr(suffix), kDeadLetterSuffix);
     if (entity->is_dead_letter_queue) entity->owner = name.substr(0, suffix);
+    entity->idle_since = now();
     entities_.emplace(name, entity);
     next_entity_ = std::max(next_entity_, id + 1);
     return entity;
@@ -106,17 +107,27 @@ void Engine::link(const Entity& entity) {
     }
 }
 
+Result<void> Engine::check_place(const std::string& name, const EntityOptions& options) const {
+    if (auto checked = check_entity(name, options); !checked) return checked;
+    if (options.kind != EntityKind::subscription) return {};
+    const Entity topic = find(std::string_view(name).substr(0, topic_length(name)));
+    if (topic && topic->options.kind == EntityKind::topic) return {};
+    return no_such_entity(name.substr(0, topic_length(name)));
+}
+
 awaitable<Result<void>> Engine::put_entity(std::string name, EntityOptions options) {
     const Operation operation(*this);
-    if (auto checked = check_entity(name, options); !checked) co_return checked;
-    if (options.kind == EntityKind::subscription) {
-        const Entity topic = find(std::string_view(name).substr(0, topic_length(name)));
-        if (!topic || topic->options.kind != EntityKind::topic) {
-            co_return no_such_entity(name.substr(0, topic_length(name)));
-        }
-    }
+    if (auto checked = check_place(name, options); !checked) co_return checked;
     const Entity known = find(name);
-    if (!known) co_return co_await create(std::move(name), std::move(options));
+    if (!known) {
+        std::optional<CompiledRule> rule;
+        if (options.kind == EntityKind::subscription) {
+            Rule everything;
+            everything.created_at = clock_.now();
+            rule = *CompiledRule::make(std::move(everything));
+        }
+        co_return co_await create(std::move(name), std::move(options), std::move(rule));
+    }
     if (known->options.kind != options.kind || known->options.requires_session != options.requires_session ||
         known->options.duplicate_window != options.duplicate_window) {
         co_return not_changeable(name);
@@ -124,7 +135,9 @@ awaitable<Result<void>> Engine::put_entity(std::string name, EntityOptions optio
     co_return co_await change(known, std::move(options));
 }
 
-awaitable<Result<void>> Engine::create(std::string name, EntityOptions options) {
+// `rule` is that of a subscription.
+awaitable<Result<void>> Engine::create(std::string name, EntityOptions options,
+                                       std::optional<CompiledRule> rule) {
     if (!creating_.insert(name).second) {
         co_return Error{Errc::conflict, "entity \"" + name + "\" is being created by another call"};
     }
@@ -139,33 +152,48 @@ awaitable<Result<void>> Engine::create(std::string name, EntityOptions options) 
         rows.push_back(
             {next_entity_++, dead_letter_queue_of(name), options_to_json(dead_letter_options(options))});
     }
-    auto work = [rows](store::Connection& connection) -> Result<void> {
+    const std::int64_t time = now();
+    std::optional<Rule> first_rule;
+    if (rule) first_rule = rule->rule();
+    auto work = [rows, time, first_rule](store::Connection& connection) -> Result<void> {
         for (const Row& row : rows) {
-            connection.prepare("INSERT INTO entity(id,name,options) VALUES(?,?,?)")
-                .bind(row.id, row.name, row.options)
+            connection
+                .prepare("INSERT INTO entity(id,name,options,created,updated,accessed) VALUES(?,?,?,?,?,?)")
+                .bind(row.id, row.name, row.options, time, time, time)
                 .run();
         }
+        if (first_rule) rows::put_rule(connection, rows[0].id, *first_rule);
         return {};
     };
     auto stored = co_await database_.write(std::move(work));
     if (!stored) co_return stored;
-    link(add(rows[0].id, name, options));
+    const Entity entity = add(rows[0].id, name, options);
+    if (rule) entity->put_rule(std::move(*rule));
+    entity->created = entity->updated = entity->accessed = entity->accessed_stored = time;
+    link(entity);
     if (rows.size() > 1) link(add(rows[1].id, rows[1].name, dead_letter_options(options)));
+    arm(entity->idle_due());
     co_return stored;
 }
 
 awaitable<Result<void>> Engine::change(Entity entity, EntityOptions options) {
-    auto work = [id = entity->id,
-                 json = options_to_json(options)](store::Connection& connection) -> Result<void> {
-        connection.prepare("UPDATE entity SET options=? WHERE id=?").bind(json, id).run();
+    entity->forward_at = 0;
+    arm(entity->next_due());
+    if (options == entity->options) co_return Result<void>();
+    const std::int64_t time = now();
+    auto work = [id = entity->id, json = options_to_json(options),
+                 time](store::Connection& connection) -> Result<void> {
+        connection.prepare("UPDATE entity SET options=?,updated=? WHERE id=?").bind(json, time, id).run();
         return {};
     };
     auto stored = co_await database_.write(std::move(work));
     if (!stored) co_return stored;
     entity->options = options;
+    entity->updated = time;
     entity->forward_at = 0;
     if (entity->dead_letters) entity->dead_letters->options = dead_letter_options(options);
-    arm(entity->next_due());
+    end_disabled_waits(*entity);
+    arm(std::min(entity->next_due(), entity->idle_due()));
     co_return stored;
 }
 
@@ -207,6 +235,7 @@ awaitable<Result<void>> Engine::remove_entity(std::string name) {
             connection.prepare("DELETE FROM entity_sequence WHERE entity=?").bind(id).run();
             connection.prepare("DELETE FROM duplicate WHERE entity=?").bind(id).run();
             connection.prepare("DELETE FROM session_state WHERE entity=?").bind(id).run();
+            rows::remove_rules(connection, id);
         }
         return true;
     };

@@ -33,6 +33,7 @@ enum Kind : std::uint8_t {
     kText = 6,
     kUuid = 7,
     kTime = 8,
+    kEncoded = 9,
 };
 
 constexpr std::uint64_t zigzag(std::int64_t value) {
@@ -90,6 +91,10 @@ struct AppendValue {
     void operator()(TimePoint value) const {
         kind(kTime);
         append_varint(bytes, zigzag(to_millis(value)));
+    }
+    void operator()(const Encoded& value) const {
+        kind(kEncoded);
+        bytes += value.bytes;
     }
 };
 
@@ -170,6 +175,7 @@ bool read_property(std::string_view content, Properties& properties) {
         case kText: value = std::string(reader.take(reader.rest().size())); break;
         case kUuid: value = to_uuid(reader.take(16)); break;
         case kTime: value = from_millis(unzigzag(reader.varint())); break;
+        case kEncoded: value = Encoded{std::string(reader.take(reader.rest().size()))}; break;
         default: return false;
     }
     if (reader.broken() || !reader.rest().empty()) return false;
@@ -226,7 +232,7 @@ std::string encode_properties(const Message& message, const Origin& origin) {
     if (message.time_to_live) {
         append_number(bytes, kTimeToLive, static_cast<std::uint64_t>(message.time_to_live->count()));
     }
-    if (message.body_format != 0)
+    if (message.body_format != kPlainBody)
         bytes.append({static_cast<char>(kBodyFormat), 1, static_cast<char>(message.body_format)});
     if (origin.enqueued_sequence != 0) {
         append_number(bytes, kEnqueuedSequence, static_cast<std::uint64_t>(origin.enqueued_sequence));

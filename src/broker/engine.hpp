@@ -21,6 +21,8 @@ using Entity = std::shared_ptr<EntityState>;
 /// An error answer, its cause in one line.
 Error no_such_entity(std::string_view name);
 Error lock_lost();
+/// Where a subscription's path goes on after its topic's name; npos if it is no such path.
+std::size_t topic_length(std::string_view path);
 
 /// Lock tokens hold the number of what they lock and a random half; together nobody can guess them.
 Uuid make_token(std::int64_t number, std::uint64_t nonce);
@@ -41,6 +43,11 @@ class Engine {
     asio::awaitable<Result<void>> load();
 
     asio::awaitable<Result<void>> put_entity(std::string name, EntityOptions options);
+    asio::awaitable<Result<void>> create_subscription(std::string path, EntityOptions options, Rule rule);
+    asio::awaitable<Result<void>> put_rule(std::string subscription, Rule rule, bool replace);
+    asio::awaitable<Result<void>> remove_rule(std::string subscription, std::string rule);
+    Result<std::vector<Rule>> rules(std::string_view subscription) const;
+    Result<EntityStatus> status(std::string_view name) const;
     asio::awaitable<Result<void>> remove_entity(std::string name);
     Result<EntityCounts> counts(std::string_view name) const;
     std::vector<EntityCounts> counts() const;
@@ -53,8 +60,9 @@ class Engine {
     asio::awaitable<Result<std::vector<Delivery>>> receive_deferred(std::string name,
                                                                     std::vector<std::int64_t> sequences,
                                                                     ReceiveOptions options);
-    asio::awaitable<Result<std::vector<Delivery>>> peek(std::string name, std::int64_t from,
-                                                        std::size_t messages_max);
+    asio::awaitable<Result<std::vector<Delivery>>> peek(std::string name,
+                                                        std::optional<std::string> session_id,
+                                                        std::int64_t from, std::size_t messages_max);
 
     Result<TimePoint> renew(const LockRef& lock);
     asio::awaitable<Result<void>> complete(LockRef lock);
@@ -78,6 +86,11 @@ class Engine {
                                                    double per_second, bool dry_run);
     asio::awaitable<Result<std::uint64_t>> drop_dead_letters(std::string name, DeadLetterFilter filter);
     asio::awaitable<Result<std::uint64_t>> purge(std::string name);
+    asio::awaitable<Result<std::uint64_t>> delete_messages(std::string name, std::size_t messages_max,
+                                                           TimePoint older_than, Uuid session);
+    asio::awaitable<Result<std::vector<std::string>>> sessions(std::string name,
+                                                               std::optional<TimePoint> state_since,
+                                                               std::size_t skip, std::size_t top);
 
     asio::awaitable<void> tick();
     void start();
@@ -124,10 +137,25 @@ class Engine {
     Entity add(std::int64_t id, const std::string& name, const EntityOptions& options);
     void link(const Entity& entity);
     Result<Entity> dead_letters_of(std::string_view name) const;
-    asio::awaitable<Result<void>> create(std::string name, EntityOptions options);
+    Result<void> check_place(const std::string& name, const EntityOptions& options) const;
+    asio::awaitable<Result<void>> create(std::string name, EntityOptions options,
+                                         std::optional<CompiledRule> rule);
     asio::awaitable<Result<void>> change(Entity entity, EntityOptions options);
     static std::vector<Entity> family(const Entity& entity);
     asio::awaitable<void> delete_rows(std::vector<std::int64_t> ids);
+
+    // subscription_rules.cpp
+    Result<Entity> open_subscription(std::string_view name) const;
+    asio::awaitable<Result<void>> load_rules();
+
+    // activity.cpp
+    EntityStatus status_of(const EntityState& entity) const;
+    Result<void> check_receivable(const EntityState& entity) const;
+    void end_disabled_waits(EntityState& entity);
+    void touch(EntityState& entity);
+    asio::awaitable<void> store_accesses(std::int64_t due);
+    asio::awaitable<void> remove_idle();
+    bool is_in_use(const EntityState& entity) const;
 
     // load.cpp
     struct Scanned;
@@ -147,7 +175,8 @@ class Engine {
     asio::awaitable<Result<std::vector<Message>>> store(Plan& plan, With with);
 
     // queueing.cpp
-    std::vector<std::int64_t> take(EntityState& entity, std::uint32_t session, std::size_t messages_max);
+    std::vector<std::int64_t> take(EntityState& entity, std::uint32_t session, std::size_t messages_max,
+                                   std::size_t bytes_max);
     void give_back(EntityState& entity, std::int64_t sequence);
     void end_lock(const Entity& entity, std::int64_t sequence, std::vector<Doomed>& doomed);
     void dispatch(const Entity& entity, std::uint32_t session);

@@ -1,5 +1,7 @@
 #include "broker/entity.hpp"
 
+#include "base/utf8.hpp"
+
 #include <algorithm>
 #include <cctype>
 
@@ -75,6 +77,9 @@ Result<void> check_times(std::string_view name, const EntityOptions& options) {
     if (options.time_to_live && *options.time_to_live < std::chrono::seconds(1)) {
         return bad(name, "the time to live must be at least 1 second");
     }
+    if (options.delete_on_idle && *options.delete_on_idle < limits::delete_on_idle_min) {
+        return bad(name, "it can be deleted when idle for 5 minutes or more, not less");
+    }
     return {};
 }
 
@@ -96,6 +101,13 @@ Result<void> check_entity(std::string_view name, const EntityOptions& options) {
     }
     if (options.kind == EntityKind::subscription && options.duplicate_window) {
         return bad(name, "duplicates are detected by the topic, not by its subscriptions");
+    }
+    if (options.kind == EntityKind::subscription && options.status == EntityStatus::send_disabled) {
+        return bad(name, "nobody sends to a subscription; disable sending to its topic");
+    }
+    const std::string& notes = options.user_metadata;
+    if (first_characters(notes, limits::user_metadata_chars_max).size() != notes.size()) {
+        return bad(name, "the user metadata is longer than 1,024 characters");
     }
     if (equal_ignoring_case(name, options.forward_to) ||
         equal_ignoring_case(name, options.forward_dead_letters_to)) {

@@ -17,6 +17,13 @@ enum class EntityKind : std::uint8_t { queue, topic, subscription };
 /// What may be done with an entity. What it holds is kept whatever its status.
 enum class EntityStatus : std::uint8_t { active, disabled, send_disabled, receive_disabled };
 
+constexpr bool may_send(EntityStatus status) {
+    return status == EntityStatus::active || status == EntityStatus::receive_disabled;
+}
+constexpr bool may_receive(EntityStatus status) {
+    return status == EntityStatus::active || status == EntityStatus::send_disabled;
+}
+
 /// How an entity behaves. Fixed at creation: kind, requires_session, duplicate_window. The rest may be
 /// changed.
 struct EntityOptions {
@@ -37,6 +44,7 @@ struct EntityOptions {
     std::string user_metadata;  ///< the owner's notes, at most 1,024 characters
     /// Of a subscription: a message whose rules cannot be evaluated is dead-lettered, not passed over.
     bool dead_letter_on_filter_error = true;
+    bool operator==(const EntityOptions&) const = default;
 };
 
 /// A problem of `options` for an entity called `name` as one line, or nothing. Checks the limits of Service
@@ -65,7 +73,7 @@ struct EntityCounts {
     std::uint64_t completed_total = 0;
     std::uint64_t dead_lettered_total = 0;
     TimePoint created_at{};
-    TimePoint updated_at{};   ///< options or rules
+    TimePoint updated_at{};  ///< options or rules
     TimePoint accessed_at{};  ///< last send or receive; to the minute after a restart
 };
 

@@ -5,6 +5,8 @@ namespace millrace::broker {
 namespace {
 
 constexpr std::int64_t kForEver = Slot::kForEver;
+// How late the stored time of the last access may be.
+constexpr std::int64_t kAccessMillis = 60'000;
 
 // Each asks whether a heap's entry still agrees with the slot or session it speaks of.
 struct LockHolds {
@@ -97,6 +99,15 @@ void EntityState::add_session_lock(std::uint32_t number, std::int64_t until) {
     session_locks.push(until, number, SessionHolds{sessions});
 }
 
+std::int64_t EntityState::idle_due() const noexcept {
+    if (!options.delete_on_idle || is_dead_letter_queue) return kForEver;
+    return after(std::max({accessed, updated, idle_since}), *options.delete_on_idle);
+}
+
+std::int64_t EntityState::access_due() const noexcept {
+    return accessed > accessed_stored ? accessed_stored + kAccessMillis : kForEver;
+}
+
 bool EntityState::holds_back() const noexcept {
     return !options.forward_to.empty() && (forwarding || arriving > 0 || slots.first_ready());
 }
@@ -149,6 +160,9 @@ EntityCounts EntityState::counts(std::int64_t now) const {
     counts.enqueued_total = enqueued.total();
     counts.completed_total = completed.total();
     counts.dead_lettered_total = dead_lettered_total;
+    counts.created_at = from_millis(created);
+    counts.updated_at = from_millis(updated);
+    counts.accessed_at = from_millis(accessed);
     return counts;
 }
 

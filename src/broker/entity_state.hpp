@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/async.hpp"
+#include "broker/compiled_rule.hpp"
 #include "broker/due_heap.hpp"
 #include "broker/duplicates.hpp"
 #include "broker/entity.hpp"
@@ -42,6 +43,7 @@ struct EntityState {
     std::string owner;  ///< of a dead-letter queue: the entity it belongs to
     std::shared_ptr<EntityState> dead_letters;  ///< none for a topic and a dead-letter queue
     std::vector<std::shared_ptr<EntityState>> subscriptions;  ///< of a topic
+    std::vector<CompiledRule> rules;  ///< of a subscription, in name order
     std::shared_ptr<Account> account = std::make_shared<Account>();
 
     std::int64_t next_sequence = 1;
@@ -63,6 +65,12 @@ struct EntityState {
     bool forwarding = false;  ///< what is ready here is being forwarded
     std::size_t arriving = 0;  ///< messages on their way in that will be ready here
 
+    std::int64_t created = 0;
+    std::int64_t updated = 0;
+    std::int64_t accessed = 0;
+    std::int64_t accessed_stored = 0;  ///< what its row says of `accessed`
+    std::int64_t idle_since = 0;       ///< at the earliest: when the process began to know it
+
     Rate enqueued;
     Rate completed;
     std::uint64_t dead_lettered_total = 0;
@@ -80,6 +88,14 @@ struct EntityState {
     void add_timer(std::int64_t sequence, std::int64_t due);
     void add_expiry(std::int64_t sequence, std::int64_t when);
     void add_session_lock(std::uint32_t number, std::int64_t until);
+
+    void put_rule(CompiledRule rule);
+    void remove_rule(std::string_view rule);
+
+    /// When it is to be removed because nobody uses it.
+    std::int64_t idle_due() const noexcept;
+    /// When its row is to hear of `accessed`.
+    std::int64_t access_due() const noexcept;
 
     /// True while messages wait here to be forwarded: what comes now has its place behind them.
     bool holds_back() const noexcept;

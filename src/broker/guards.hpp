@@ -5,6 +5,8 @@
 
 #include <boost/container/small_vector.hpp>
 
+#include <deque>
+
 namespace millrace::broker {
 
 /// Runs `undo` at the end of its block unless it was released before.
@@ -111,7 +113,7 @@ class Engine::Plan {
     std::int64_t pass_on(const Entity& entity, const Message& message, std::size_t index,
                          const Origin& origin);
     /// over_limit if an entity that gets something has more bytes than it may, those not counted that leave
-    /// it in the same transaction.
+    /// it in the same transaction, or takes nothing now.
     Result<void> check_quotas(const Leaving& leaving) const;
     /// Adds what must be stored beside the messages. Call once, before `inserts` is moved away.
     void finish();
@@ -137,14 +139,17 @@ class Engine::Plan {
         Origin origin;
         int hops;
         bool due;  ///< whatever its schedule says
-        std::optional<Duration>
-            time_to_live;  ///< the message's own, or that of a topic it has passed if shorter
+        /// The message's own, or that of a topic it has passed if shorter.
+        std::optional<Duration> time_to_live;
+        std::size_t body_bytes;
+        std::optional<std::size_t> changed;  ///< which of `copies_` `message` is
     };
     bool waits(const Step& step) const;
     bool is_held_back(const Entity& entity, const Step& step) const;
 
     std::int64_t enter(const Entity& entity, Step step);
     void forward(const Entity& entity, std::int64_t sequence, Step step);
+    void distribute(const Entity& topic, std::int64_t sequence, const Step& step);
     void bury(const Entity& entity, Step step, const char* reason, const std::string& description);
     void place(const Entity& entity, std::int64_t sequence, const Step& step, const std::string& properties);
     void remember_contents(std::vector<Message> messages);
@@ -156,6 +161,8 @@ class Engine::Plan {
     std::int64_t first_duplicate_;
     // One message to one place is what most are.
     boost::container::small_vector<Arrival, 1> arrivals_;
+    std::deque<Message> copies_;  ///< those that rules have changed, without bodies
+    Entity refused_;  ///< would have got something and takes nothing now
     std::vector<std::pair<Entity, std::string>> remembered_;
     /// The numbers that this plan took, in order.
     boost::container::small_vector<std::pair<Entity, std::int64_t>, 1> numbers_;
@@ -177,6 +184,7 @@ struct Receiver {
     Entity entity;
     std::uint32_t session;
     std::size_t messages_max;
+    std::size_t bytes_max;
     Signal served;
     Engine::Taken taken;
     std::optional<Error> failure;

@@ -14,6 +14,9 @@ struct EntityRow {
     std::string name;
     std::string options;
     std::int64_t next = 0;
+    std::int64_t created = 0;
+    std::int64_t updated = 0;
+    std::int64_t accessed = 0;
 };
 
 struct DuplicateRow {
@@ -26,10 +29,11 @@ struct DuplicateRow {
 std::vector<EntityRow> read_entities(store::Connection& connection) {
     std::vector<EntityRow> rows;
     auto& select = connection.prepare(
-        "SELECT id,name,options,coalesce(next,1) FROM entity "
+        "SELECT id,name,options,coalesce(next,1),created,updated,accessed FROM entity "
         "LEFT JOIN entity_sequence ON entity=id ORDER BY id");
     while (select.step())
-        rows.push_back({select.integer(0), select.string(1), select.string(2), select.integer(3)});
+        rows.push_back({select.integer(0), select.string(1), select.string(2), select.integer(3),
+                        select.integer(4), select.integer(5), select.integer(6)});
     return rows;
 }
 
@@ -68,8 +72,13 @@ awaitable<Result<void>> Engine::load() {
         const Entity entity = add(row.id, row.name, *options);
         entity->next_sequence = row.next;
         entity->reserved = row.next;
+        entity->created = row.created;
+        entity->updated = row.updated;
+        entity->accessed = row.accessed;
+        entity->accessed_stored = row.accessed;
     }
     for (const EntityRow& row : entities) link(find(row.name));
+    if (auto rules = co_await load_rules(); !rules) co_return rules;
     co_await load_messages();
     co_await load_duplicates();
     co_await bury_exhausted();

@@ -28,8 +28,8 @@ using Properties = std::map<std::string, Value>;
 
 /// `Message::body` is the content of one AMQP data section.
 inline constexpr std::uint8_t kPlainBody = 0;
-/// `Message::body` is a row of encoded AMQP sections: those parts of header, message annotations and properties
-/// that `Message` has no field for, then the body sections and the footer.
+/// `Message::body` is a row of encoded AMQP sections: those parts of header, message annotations and
+/// properties that `Message` has no field for, then the body sections and the footer.
 inline constexpr std::uint8_t kAmqpSections = 1;
 
 /// What a sender hands over.

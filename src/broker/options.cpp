@@ -9,6 +9,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::string_view kKinds[] = {"queue", "topic", "subscription"};
+constexpr std::string_view kStatuses[] = {"active", "disabled", "send_disabled", "receive_disabled"};
 
 void put_time(json::object& object, const char* name, const std::optional<Duration>& time) {
     if (time) object[name] = time->count();
@@ -47,6 +48,13 @@ EntityOptions from_object(const json::object& object) {
         options.bytes_max = bytes->to_number<std::uint64_t>();
     options.forward_to = text_of(object, "forward_to");
     options.forward_dead_letters_to = text_of(object, "forward_dead_letters_to");
+    const std::string status = text_of(object, "status");
+    for (std::size_t i = 0; i < std::size(kStatuses); ++i) {
+        if (kStatuses[i] == status) options.status = static_cast<EntityStatus>(i);
+    }
+    options.delete_on_idle = time_of(object, "delete_on_idle_ms");
+    options.user_metadata = text_of(object, "user_metadata");
+    options.dead_letter_on_filter_error = !flag_of(object, "drop_on_filter_error");
     return options;
 }
 
@@ -65,6 +73,11 @@ std::string options_to_json(const EntityOptions& options) {
     if (!options.forward_to.empty()) object["forward_to"] = options.forward_to;
     if (!options.forward_dead_letters_to.empty())
         object["forward_dead_letters_to"] = options.forward_dead_letters_to;
+    if (options.status != EntityStatus::active)
+        object["status"] = kStatuses[static_cast<std::size_t>(options.status)];
+    put_time(object, "delete_on_idle_ms", options.delete_on_idle);
+    if (!options.user_metadata.empty()) object["user_metadata"] = options.user_metadata;
+    if (!options.dead_letter_on_filter_error) object["drop_on_filter_error"] = true;
     return json::serialize(object);
 }
 

@@ -10,7 +10,8 @@ constexpr std::size_t kReceiveBytesMax = 32 * limits::kMiB;
 }  // namespace
 
 // The first ready messages, now busy. What has expired is left to the timer.
-std::vector<std::int64_t> Engine::take(EntityState& entity, std::uint32_t session, std::size_t messages_max) {
+std::vector<std::int64_t> Engine::take(EntityState& entity, std::uint32_t session, std::size_t messages_max,
+                                       std::size_t bytes_max) {
     std::vector<std::int64_t> taken;
     const std::int64_t time = now();
     std::size_t bytes = 0;
@@ -24,6 +25,7 @@ std::vector<std::int64_t> Engine::take(EntityState& entity, std::uint32_t sessio
             arm(slot.expires);
             continue;
         }
+        if (!taken.empty() && bytes + slot.bytes > bytes_max) break;
         entity.set_phase(*first, slot, Phase::busy);
         bytes += slot.bytes;
         taken.push_back(*first);
@@ -71,7 +73,7 @@ void Engine::dispatch(const Entity& entity, std::uint32_t session) {
                                                                    : entity->sessions[session].receivers;
     while (!line.empty()) {
         Receiver& receiver = *line.front();
-        receiver.taken.sequences = take(*entity, receiver.session, receiver.messages_max);
+        receiver.taken.sequences = take(*entity, receiver.session, receiver.messages_max, receiver.bytes_max);
         if (receiver.taken.sequences.empty()) return;
         receiver.unlink();
         receiver.served.notify();
@@ -119,6 +121,7 @@ Receiver::Receiver(Engine& the_engine, Entity the_entity, std::uint32_t the_sess
       entity(std::move(the_entity)),
       session(the_session),
       messages_max(options.messages_max),
+      bytes_max(options.bytes_max),
       served(engine.io_),
       taken(engine, entity, session) {
     const std::int64_t end = after(engine.now(), options.wait);

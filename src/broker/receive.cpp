@@ -84,12 +84,14 @@ awaitable<Result<std::vector<Delivery>>> Engine::receive(std::string name, Recei
         co_return Error{Errc::invalid_input,
                         "\"" + name + "\" passes its messages on; receive where they go"};
     }
+    if (auto receivable = check_receivable(**entity); !receivable) co_return receivable.error();
     auto session = session_for(**entity, options.session);
     if (!session) co_return session.error();
+    touch(**entity);
     options.messages_max = std::min(options.messages_max, limits::receive_batch_max);
 
     Taken taken(*this, *entity, *session);
-    taken.sequences = take(**entity, *session, options.messages_max);
+    taken.sequences = take(**entity, *session, options.messages_max, options.bytes_max);
     if (taken.sequences.empty() && options.wait > Duration::zero() && options.messages_max > 0) {
         Receiver receiver(*this, *entity, *session, options);
         co_await receiver.served.wait();
@@ -97,6 +99,7 @@ awaitable<Result<std::vector<Delivery>>> Engine::receive(std::string name, Recei
         std::swap(taken.sequences, receiver.taken.sequences);
     }
     if (taken.sequences.empty()) co_return std::vector<Delivery>();
+    touch(**entity);
     co_return co_await hand_out(std::move(taken), options.mode);
 }
 
@@ -215,8 +218,10 @@ awaitable<Result<std::vector<Delivery>>> Engine::receive_deferred(std::string na
     auto opened = open(name);
     if (!opened) co_return opened.error();
     EntityState& entity = **opened;
+    if (auto receivable = check_receivable(entity); !receivable) co_return receivable.error();
     auto session = session_for(entity, options.session);
     if (!session) co_return session.error();
+    touch(entity);
     Taken taken(*this, *opened, *session);
     for (const std::int64_t sequence : sequences) {
         Slot* slot = entity.slots.find(sequence);
@@ -231,12 +236,15 @@ awaitable<Result<std::vector<Delivery>>> Engine::receive_deferred(std::string na
     co_return co_await hand_out(std::move(taken), options.mode);
 }
 
-awaitable<Result<std::vector<Delivery>>> Engine::peek(std::string name, std::int64_t from,
-                                                      std::size_t messages_max) {
+// Of one session only if `session_id` names one.
+awaitable<Result<std::vector<Delivery>>> Engine::peek(std::string name, std::optional<std::string> session_id,
+                                                      std::int64_t from, std::size_t messages_max) {
     const Operation operation(*this);
     auto opened = open(name);
     if (!opened) co_return opened.error();
     const Entity entity = *opened;
+    if (session_id && !entity->options.requires_session)
+        co_return Error{Errc::invalid_input, "\"" + entity->name + "\" has no sessions"};
     messages_max = std::min(messages_max, limits::receive_batch_max);
     std::vector<Delivery> deliveries;
     // Once more if all that was seen has gone before it could be read.
@@ -244,7 +252,10 @@ awaitable<Result<std::vector<Delivery>>> Engine::peek(std::string name, std::int
         std::vector<std::pair<std::int64_t, Slot>> seen;
         std::vector<std::int64_t> ids;
         std::size_t bytes = 0;
+        const auto session = session_id ? entity->sessions.find(*session_id) : std::nullopt;
+        if (session_id && !session) break;
         entity->slots.each(from, [&](std::int64_t sequence, const Slot& slot) {
+            if (session && slot.session != *session) return true;
             seen.emplace_back(sequence, slot);
             ids.push_back(slot.id);
             bytes += slot.bytes;

@@ -163,6 +163,34 @@ awaitable<Result<std::uint64_t>> Engine::purge(std::string name) {
     co_return purged;
 }
 
+awaitable<Result<std::uint64_t>> Engine::delete_messages(std::string name, std::size_t messages_max,
+                                                         TimePoint older_than, Uuid session) {
+    const Operation operation(*this);
+    auto opened = open(name);
+    if (!opened) co_return opened.error();
+    const Entity entity = *opened;
+    if (auto receivable = check_receivable(*entity); !receivable) co_return receivable.error();
+    std::uint64_t deleted = 0;
+    while (deleted < messages_max) {
+        // The session may have been lost while a batch was deleted.
+        auto number = session_for(*entity, session);
+        if (!number) co_return number.error();
+        touch(*entity);
+        std::vector<std::int64_t> doomed;
+        const std::size_t batch = std::min<std::size_t>(EntityState::kBatch, messages_max - deleted);
+        entity->slots.each(0, [&](std::int64_t sequence, const Slot& slot) {
+            const bool meant = slot.phase == Phase::ready && slot.session == *number &&
+                               slot.enqueued < to_millis(older_than);
+            if (meant) doomed.push_back(sequence);
+            return doomed.size() < batch;
+        });
+        if (doomed.empty()) break;
+        co_await remove_busy(entity, doomed);
+        deleted += doomed.size();
+    }
+    co_return deleted;
+}
+
 // As `remove_all` for messages in any phase: they are as before if it throws.
 awaitable<void> Engine::remove_busy(Entity entity, const std::vector<std::int64_t>& sequences) {
     if (sequences.empty()) co_return;

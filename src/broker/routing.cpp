@@ -8,9 +8,26 @@ namespace {
 // row.
 constexpr std::int64_t kReserve = 4096;
 
-std::size_t fixed_bytes(const Message& message) {
-    return message.body.size() + message.message_id.size() +
-           (message.session_id ? message.session_id->size() : 0);
+std::size_t id_bytes(const Message& message) {
+    return message.message_id.size() + (message.session_id ? message.session_id->size() : 0);
+}
+
+Message without_body(const Message& message) {
+    Message copy;
+    copy.message_id = message.message_id;
+    copy.session_id = message.session_id;
+    copy.correlation_id = message.correlation_id;
+    copy.subject = message.subject;
+    copy.content_type = message.content_type;
+    copy.to = message.to;
+    copy.reply_to = message.reply_to;
+    copy.reply_to_session_id = message.reply_to_session_id;
+    copy.partition_key = message.partition_key;
+    copy.time_to_live = message.time_to_live;
+    copy.scheduled_at = message.scheduled_at;
+    copy.properties = message.properties;
+    copy.body_format = message.body_format;
+    return copy;
 }
 
 }  // namespace
@@ -35,14 +52,16 @@ Engine::Plan::~Plan() {
 
 std::int64_t Engine::Plan::route(const Entity& entity, const Message& message, std::size_t index,
                                  const Origin& origin) {
-    return enter(entity, Step{message, index, origin, 0, false, message.time_to_live});
+    return enter(entity,
+                 Step{message, index, origin, 0, false, message.time_to_live, message.body.size(), {}});
 }
 
 std::int64_t Engine::Plan::pass_on(const Entity& entity, const Message& message, std::size_t index,
                                    const Origin& origin) {
     const std::int64_t sequence = entity->next_sequence++;
     numbers_.emplace_back(entity, sequence);
-    forward(entity, sequence, Step{message, index, origin, 0, true, message.time_to_live});
+    forward(entity, sequence,
+            Step{message, index, origin, 0, true, message.time_to_live, message.body.size(), {}});
     return sequence;
 }
 
@@ -64,6 +83,8 @@ bool Engine::Plan::is_held_back(const Entity& entity, const Step& step) const {
 }
 
 std::int64_t Engine::Plan::enter(const Entity& entity, Step step) {
+    const bool is_copy = entity->options.kind == EntityKind::subscription;
+    if (!is_copy && !may_send(entity->options.status)) refused_ = entity;
     if (is_duplicate(entity, step.message)) return 0;
     const std::int64_t sequence = entity->next_sequence++;
     numbers_.emplace_back(entity, sequence);
@@ -89,8 +110,7 @@ void Engine::Plan::forward(const Entity& entity, std::int64_t sequence, Step ste
     if (entity->options.kind == EntityKind::topic) {
         const auto& bound = entity->options.time_to_live;
         if (bound && (!step.time_to_live || *bound < *step.time_to_live)) step.time_to_live = bound;
-        for (const Entity& subscription : entity->subscriptions) enter(subscription, step);
-        return;
+        return distribute(entity, sequence, step);
     }
     const Entity target = engine_.find(entity->options.forward_to);
     if (!target || target->options.kind == EntityKind::subscription || target->is_dead_letter_queue) {
@@ -109,10 +129,39 @@ void Engine::Plan::forward(const Entity& entity, std::int64_t sequence, Step ste
     enter(target, std::move(step));
 }
 
+// Rules without an action give a subscription one copy together, each other one gives it a copy of its own.
+void Engine::Plan::distribute(const Entity& topic, std::int64_t sequence, const Step& step) {
+    const sql::Arriving arriving{step.message, sequence, from_millis(now_), step.body_bytes};
+    for (const Entity& subscription : topic->subscriptions) {
+        bool has_copy = false;
+        std::string trouble;
+        for (const CompiledRule& rule : subscription->rules) {
+            if (has_copy && !rule.has_action()) continue;
+            const auto taken = rule.takes(arriving);
+            if (!taken) trouble = taken.error().detail;
+            if (!taken || !*taken) continue;
+            if (!rule.has_action()) {
+                has_copy = true;
+                enter(subscription, step);
+                continue;
+            }
+            Message& copy = copies_.emplace_back(without_body(step.message));
+            if (auto changed = rule.change(arriving, copy); changed) {
+                enter(subscription, Step{copy, step.index, step.origin, step.hops, step.due,
+                                         step.time_to_live, step.body_bytes, copies_.size() - 1});
+            } else {
+                trouble = changed.error().detail;
+                copies_.pop_back();
+            }
+        }
+        if (!trouble.empty() && subscription->options.dead_letter_on_filter_error)
+            bury(subscription, step, "FilterEvaluationException", trouble);
+    }
+}
+
 void Engine::Plan::bury(const Entity& entity, Step step, const char* reason, const std::string& description) {
     const Entity& queue = entity->dead_letters;
-    Message buried = step.message;
-    buried.body.clear();
+    Message buried = without_body(step.message);
     buried.properties.insert_or_assign(kDeadLetterReason, std::string(reason));
     buried.properties.insert_or_assign(kDeadLetterDescription, description);
     step.origin.dead_letter_source = entity->name;
@@ -132,7 +181,7 @@ void Engine::Plan::place(const Entity& entity, std::int64_t sequence, const Step
     slot.enqueued = now_;
     slot.due = arrival.scheduled ? to_millis(*scheduled) : 0;
     slot.expires = entity->expiry(arrival.scheduled ? slot.due : now_, step.time_to_live);
-    slot.bytes = static_cast<std::uint32_t>(fixed_bytes(step.message) + properties.size());
+    slot.bytes = static_cast<std::uint32_t>(step.body_bytes + id_bytes(step.message) + properties.size());
     if (entity->options.requires_session && step.message.session_id) {
         slot.session = entity->sessions.intern(*step.message.session_id);
         entity->sessions[slot.session].messages += 1;
@@ -142,6 +191,7 @@ void Engine::Plan::place(const Entity& entity, std::int64_t sequence, const Step
 
     rows::NewMessage row;
     row.message = step.index;
+    row.changed = step.changed;
     row.id = slot.id;
     row.entity = entity->id;
     row.sequence = sequence;
@@ -174,6 +224,11 @@ bool Engine::Plan::is_duplicate(const Entity& entity, const Message& message) {
 }
 
 Result<void> Engine::Plan::check_quotas(const Leaving& leaving) const {
+    if (refused_) {
+        return Error{Errc::over_limit, "entity \"" + refused_->name +
+                                           "\" is disabled for sending, so nothing can be forwarded to it; "
+                                           "try again later"};
+    }
     for (const Arrival& arrival : arrivals_) {
         const EntityState& entity = *arrival.entity;
         const std::uint64_t bytes = entity.account->bytes;
@@ -188,6 +243,7 @@ Result<void> Engine::Plan::check_quotas(const Leaving& leaving) const {
 }
 
 void Engine::Plan::finish() {
+    for (const Message& copy : copies_) inserts.changed.push_back({copy.message_id, copy.session_id});
     for (const auto& [entity, number] : numbers_) {
         const auto reserve = reserve_numbers(*entity, number);
         if (!reserve || (!reserved_.empty() && reserved_.back() == std::pair(entity, reserve->next)))
@@ -225,6 +281,7 @@ void Engine::Plan::settle_remembered(bool stored) {
 
 // For the usual send, each of whose messages has gone to one place, and is ready there.
 void Engine::Plan::remember_contents(std::vector<Message> messages) {
+    if (!copies_.empty()) return;
     for (std::size_t i = 0; i < arrivals_.size(); ++i) {
         if (arrivals_[i].message != i) return;  // several places have it, or none
     }
@@ -258,6 +315,7 @@ void Engine::arrive(Plan& plan) {
             continue;
         }
         entity->enqueued.add(time);
+        if (entity->options.kind != EntityKind::subscription) touch(*entity);
         entity->set_phase(sequence, slot, Phase::ready);
         entity->add_expiry(sequence, slot.expires);
         arm(entity->options.forward_to.empty() ? slot.expires : entity->forward_at);

@@ -9,15 +9,15 @@ using store::Connection;
 
 namespace {
 
-void insert(Connection& connection, const NewMessage& row, const Message& message) {
+void insert(Connection& connection, const NewMessage& row, const std::string& message_id,
+            const std::optional<std::string>& session_id, const std::string& body) {
     connection
         .prepare(
             "INSERT INTO "
             "message(id,entity,sequence,state,enqueued,scheduled,expires,message_id,session_id,bytes,"
             "properties,body) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)")
         .bind(row.id, row.entity, row.sequence, static_cast<int>(row.state), row.enqueued, row.scheduled,
-              row.expires, message.message_id, message.session_id, row.bytes, Blob{row.properties},
-              Blob{message.body})
+              row.expires, message_id, session_id, row.bytes, Blob{row.properties}, Blob{body})
         .run();
 }
 
@@ -30,7 +30,15 @@ void Inserts::apply(Connection& connection) const {
             .bind(seen.id, seen.entity, seen.seen, seen.message_id)
             .run();
     }
-    for (const NewMessage& row : rows) insert(connection, row, messages[row.message]);
+    for (const NewMessage& row : rows) {
+        const Message& message = messages[row.message];
+        if (row.changed) {
+            const ChangedIds& ids = changed[*row.changed];
+            insert(connection, row, ids.message_id, ids.session_id, message.body);
+        } else {
+            insert(connection, row, message.message_id, message.session_id, message.body);
+        }
+    }
 }
 
 std::optional<StoredMessage> read(Connection& connection, std::int64_t id) {

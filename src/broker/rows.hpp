@@ -19,6 +19,7 @@ namespace millrace::broker::rows {
 /// 1970.
 struct NewMessage {
     std::size_t message = 0;  ///< which of the messages beside it
+    std::optional<std::size_t> changed;  ///< which of the changed ids beside it takes the place of its own
     std::int64_t id = 0;
     std::int64_t entity = 0;
     std::int64_t sequence = 0;
@@ -37,6 +38,12 @@ struct NewDuplicate {
     std::string message_id;
 };
 
+/// Ids of a copy that a rule has changed; its body is that of the message.
+struct ChangedIds {
+    std::string message_id;
+    std::optional<std::string> session_id;
+};
+
 /// "No number below `next` is free."
 struct NextSequence {
     std::int64_t entity = 0;
@@ -46,6 +53,7 @@ struct NextSequence {
 /// Everything that one send stores.
 struct Inserts {
     std::vector<Message> messages;
+    std::vector<ChangedIds> changed;
     boost::container::small_vector<NewMessage, 1> rows;  ///< most sends store one
     std::vector<NewDuplicate> duplicates;
     std::vector<NextSequence> reserved;

@@ -18,6 +18,8 @@ Result<void> Engine::check_target(const EntityState& entity, const Message& mess
                                               "\" takes no messages from senders; send to its " +
                                               (entity.is_dead_letter_queue ? "queue" : "topic")};
     }
+    if (!may_send(entity.options.status))
+        return Error{Errc::invalid_input, "\"" + entity.name + "\" is disabled for sending"};
     if (entity.options.requires_session && !message.session_id) return session_missing(entity.name);
     return {};
 }
@@ -50,6 +52,7 @@ awaitable<Result<std::vector<std::int64_t>>> Engine::send(std::string name, std:
     plan->inserts.messages = std::move(messages);
     auto stored = co_await store(*plan, std::move(with));
     if (!stored) co_return stored.error();
+    touch(**entity);
     plan->commit(std::move(*stored));
     co_return sequences;
 }

@@ -42,6 +42,8 @@ awaitable<Result<SessionLock>> Engine::accept_session(std::string name, std::opt
     const Entity entity = *opened;
     if (!entity->options.requires_session)
         co_return Error{Errc::invalid_input, "\"" + name + "\" has no sessions"};
+    if (auto receivable = check_receivable(*entity); !receivable) co_return receivable.error();
+    touch(*entity);
     if (session_id) {
         if (session_id->size() > limits::session_id_chars_max * 4) {
             co_return Error{Errc::invalid_input, "the session id is longer than 128 characters"};
@@ -71,6 +73,7 @@ Result<TimePoint> Engine::renew_session(const SessionLock& lock) {
     if (!entity) return entity.error();
     Session* session = session_of(**entity, lock.token);
     if (session == nullptr) return session_lost();
+    touch(**entity);
     const auto number = static_cast<std::uint32_t>(number_of(lock.token));
     session->locked_until = now() + (*entity)->options.lock_time.count();
     (*entity)->add_session_lock(number, session->locked_until);
@@ -149,6 +152,38 @@ awaitable<Result<std::optional<std::string>>> Engine::session_state(SessionLock 
     co_return std::move(state);
 }
 
+awaitable<Result<std::vector<std::string>>> Engine::sessions(std::string name,
+                                                             std::optional<TimePoint> state_since,
+                                                             std::size_t skip, std::size_t top) {
+    const Operation operation(*this);
+    auto opened = open(name);
+    if (!opened) co_return opened.error();
+    const Entity entity = *opened;
+    if (!entity->options.requires_session)
+        co_return Error{Errc::invalid_input, "\"" + entity->name + "\" has no sessions"};
+    const std::int64_t since =
+        state_since ? to_millis(*state_since) : std::numeric_limits<std::int64_t>::min();
+    auto work = [id = entity->id, since](store::Connection& connection) {
+        std::set<std::string> ids;
+        auto& select =
+            connection.prepare("SELECT session_id FROM session_state WHERE entity=? AND changed>=?");
+        select.bind(id, since);
+        while (select.step()) ids.insert(select.string(0));
+        return ids;
+    };
+    auto ids = co_await database_.read(std::move(work));
+    if (!state_since) ids.merge(entity->sessions.ids());
+    std::vector<std::string> page;
+    for (const std::string& id : ids) {
+        if (skip > 0) {
+            --skip;
+        } else if (page.size() < top) {
+            page.push_back(id);
+        }
+    }
+    co_return page;
+}
+
 awaitable<Result<void>> Engine::set_session_state(SessionLock lock, std::optional<std::string> state) {
     const Operation operation(*this);
     auto entity = open(lock.entity);
@@ -158,11 +193,13 @@ awaitable<Result<void>> Engine::set_session_state(SessionLock lock, std::optiona
     if (state && state->size() > limits::message_bytes_max) {
         co_return Error{Errc::invalid_input, "the session state is larger than 1 MiB"};
     }
-    auto work = [id = (*entity)->id, session_id = session->id,
-                 state = std::move(state)](store::Connection& connection) {
+    auto work = [id = (*entity)->id, session_id = session->id, state = std::move(state),
+                 time = now()](store::Connection& connection) {
         if (state) {
-            connection.prepare("INSERT OR REPLACE INTO session_state(entity,session_id,state) VALUES(?,?,?)")
-                .bind(id, session_id, store::Blob{*state})
+            connection
+                .prepare(
+                    "INSERT OR REPLACE INTO session_state(entity,session_id,state,changed) VALUES(?,?,?,?)")
+                .bind(id, session_id, store::Blob{*state}, time)
                 .run();
         } else {
             connection.prepare("DELETE FROM session_state WHERE entity=? AND session_id=?")

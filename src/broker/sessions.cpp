@@ -25,6 +25,14 @@ std::optional<std::uint32_t> Sessions::find(std::string_view id) const {
     return known->second;
 }
 
+std::set<std::string> Sessions::ids() const {
+    std::set<std::string> all;
+    for (const auto& [id, number] : numbers_) {
+        if (table_[number - 1].messages > 0) all.emplace(id);
+    }
+    return all;
+}
+
 void Sessions::update(std::uint32_t number) {
     // Freed already, by an update on the way here.
     if (!in_use_[number - 1]) return;

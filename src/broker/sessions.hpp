@@ -49,6 +49,8 @@ class Sessions {
     /// The number of session `id`, which is made if it does not exist.
     std::uint32_t intern(std::string_view id);
     std::optional<std::uint32_t> find(std::string_view id) const;
+    /// Ids of those that have messages.
+    std::set<std::string> ids() const;
     Session& operator[](std::uint32_t number) { return table_[number - 1]; }
     /// True if `number` is in use.
     bool contains(std::uint32_t number) const {

@@ -53,6 +53,7 @@ Result<Engine::Held> Engine::hold(const LockRef& lock) {
     const std::int64_t until =
         slot->session == 0 ? slot->due : (*entity)->sessions[slot->session].locked_until;
     if (until <= now()) return lock_lost();
+    touch(**entity);
     return Held(*this, *entity, sequence, *slot);
 }
 

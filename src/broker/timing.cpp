@@ -25,6 +25,8 @@ awaitable<void> Engine::tick() {
         // A batch at a time, so that work due at the same moment is not one long transaction.
         while (!entity->removed && entity->next_due() <= now()) co_await tick_entity(entity);
     }
+    co_await remove_idle();
+    co_await store_accesses(now());
 }
 
 awaitable<void> Engine::tick_entity(Entity entity) {
@@ -172,7 +174,7 @@ awaitable<void> Engine::forward_ready(Entity entity) {
     if (entity->options.forward_to.empty() || entity->forward_at > now()) co_return;
     entity->forwarding = true;
     OnFailure ended([&] { entity->forwarding = false; });
-    const std::vector<std::int64_t> sequences = take(*entity, 0, EntityState::kBatch);
+    const std::vector<std::int64_t> sequences = take(*entity, 0, EntityState::kBatch, SIZE_MAX);
     try {
         for (const std::int64_t sequence : sequences) {
             Passage passage;
@@ -237,7 +239,8 @@ void Engine::retry_later(EntityState& entity, const std::vector<std::int64_t>& s
 
 std::int64_t Engine::next_due() {
     std::int64_t due = Slot::kForEver;
-    for (const auto& [name, entity] : entities_) due = std::min(due, entity->next_due());
+    for (const auto& [name, entity] : entities_)
+        due = std::min({due, entity->next_due(), entity->idle_due(), entity->access_due()});
     if (!receive_deadlines_.empty()) due = std::min(due, receive_deadlines_.begin()->first);
     if (!accept_deadlines_.empty()) due = std::min(due, accept_deadlines_.begin()->first);
     return due;
@@ -286,7 +289,9 @@ awaitable<void> Engine::stop() {
     const Error why{Errc::unavailable, "the queues are being stopped"};
     for (const auto& [name, entity] : entities_) fail_waiting(*entity, why);
     while (operations_ > 0 || running_) co_await idle_.wait();
-    if (first) co_await store_sequences();
+    if (!first) co_return;
+    co_await store_sequences();
+    co_await store_accesses(Slot::kForEver - 1);
 }
 
 }  // namespace millrace::broker

@@ -1,6 +1,7 @@
 #include "http/views.hpp"
 
 #include "base/utf8.hpp"
+#include "broker/value.hpp"
 
 #include "http/server_target.hpp"
 
@@ -23,6 +24,13 @@ json::value stored_json(const std::string& text) {
     return error ? json::value() : value;
 }
 
+std::string base64(std::string_view bytes) {
+    namespace codec = boost::beast::detail::base64;
+    std::string text(codec::encoded_size(bytes.size()), '\0');
+    text.resize(codec::encode(text.data(), bytes.data(), bytes.size()));
+    return text;
+}
+
 struct ValueView {
     json::value operator()(std::monostate) const { return nullptr; }
     json::value operator()(bool flag) const { return flag; }
@@ -36,14 +44,10 @@ struct ValueView {
     }
     json::value operator()(const Uuid& id) const { return json::value(to_string(id)); }
     json::value operator()(TimePoint when) const { return json::value(to_rfc3339(when)); }
+    json::value operator()(const broker::Encoded& encoded) const {
+        return json::object{{"amqp", base64(encoded.bytes)}};
+    }
 };
-
-std::string base64(std::string_view bytes) {
-    namespace codec = boost::beast::detail::base64;
-    std::string text(codec::encoded_size(bytes.size()), '\0');
-    text.resize(codec::encode(text.data(), bytes.data(), bytes.size()));
-    return text;
-}
 
 /// The longest prefix of at most `bytes_max` bytes that ends between characters.
 std::string_view utf8_prefix(std::string_view text, std::size_t bytes_max) {
@@ -158,7 +162,7 @@ json::object view_of(const broker::Delivery& delivery, std::size_t body_bytes_ma
     add_if(view, "deadLetterSource", delivery.dead_letter_source);
     json::object properties;
     for (const auto& [name, value] : message.properties) {
-        json::value shown = std::visit(ValueView(), value);
+        json::value shown = std::visit(ValueView(), broker::numeric(value));
         if (name == broker::kDeadLetterReason)
             view["deadLetterReason"] = std::move(shown);
         else if (name == broker::kDeadLetterDescription)

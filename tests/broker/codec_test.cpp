@@ -42,7 +42,9 @@ TEST(Codec, EveryValueComesBackAsItWas) {
                             std::string(1000, 'x'),
                             Uuid{{255, 0, 1}},
                             from_millis(0),
-                            from_millis(-62'135'596'800'000)};
+                            from_millis(-62'135'596'800'000),
+                            Encoded{std::string("\x70\x00\x00\x00\x07", 5)},
+                            Encoded{}};
     Message message;
     int n = 0;
     for (const Value& value : values) message.properties["p" + std::to_string(n++)] = value;

@@ -30,7 +30,7 @@ TEST_P(MessageSourceContract, KeepsEveryFieldOfAMessage) {
     sent.reply_to_session_id = "reply-session";
     sent.partition_key = "s-1";
     sent.time_to_live = Duration(90'000);
-    sent.body_format = 1;
+    sent.body_format = kAmqpSections;
     sent.body = std::string("\0\xff{}", 4);
     const Uuid id{{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
     sent.properties = {{"null", std::monostate()},
