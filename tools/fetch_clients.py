@@ -5,8 +5,8 @@
     python     azure-servicebus for Python: Debian 13's package, unpacked; runs on Python 3.11 too
     rabbitmq   RabbitMQ and Erlang: the packages of this Debian release, unpacked; no service is installed
 
-npm checks each package against the lock file's hash; apt checks each package against Debian's signatures, with
-lists and caches of its own, so that nothing of the system changes and no root is needed. Running it again when
+npm checks each package against the lock file's hash; apt checks each package against Debian's signatures,
+with lists and caches of its own: nothing of the system changes and no root is needed. Running it again when
 all is present does nothing. Exit codes: 0 all present, 1 could not fetch.
 """
 

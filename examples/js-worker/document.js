@@ -13,9 +13,12 @@ export function parseDocument(body) {
     if (typeof body !== 'object' || Buffer.isBuffer(body)) {
         throw new Unusable('MalformedPayload', 'the body is not a JSON object');
     }
-    const fields = Object.fromEntries(Object.entries(body).map(([key, value]) => [camelCase(key), value]));
+    const fields = Object.fromEntries(
+        Object.entries(body).map(([key, value]) => [camelCase(key), value]),
+    );
     for (const name of ['documentId', 'content']) {
-        if (typeof fields[name] !== 'string') throw new Unusable('MalformedPayload', `${name} is missing or no text`);
+        if (typeof fields[name] !== 'string')
+            throw new Unusable('MalformedPayload', `${name} is missing or no text`);
     }
     return fields;
 }

@@ -30,7 +30,8 @@ export class FileIndex {
     search(vector, top = 5) {
         const hits = [];
         for (const { documentId, title, chunks } of this.#documents.values()) {
-            for (const { text, vector: other } of chunks) hits.push({ score: cosine(vector, other), documentId, title, text });
+            for (const { text, vector: other } of chunks)
+                hits.push({ score: cosine(vector, other), documentId, title, text });
         }
         return hits.sort((a, b) => b.score - a.score).slice(0, top);
     }
@@ -41,7 +42,9 @@ export class FileIndex {
 }
 
 function cosine(a, b) {
-    let product = 0, aa = 0, bb = 0;
+    let product = 0,
+        aa = 0,
+        bb = 0;
     for (let i = 0; i < a.length; ++i) {
         product += a[i] * b[i];
         aa += a[i] * a[i];

@@ -8,7 +8,12 @@ const client = new ServiceBusClient(settings.connectionString);
 const sender = client.createSender(settings.queue);
 for (const file of process.argv.slice(2)) {
     const documentId = path.basename(file);
-    const body = { documentId, title: documentId, content: fs.readFileSync(file, 'utf8'), category: 'example' };
+    const body = {
+        documentId,
+        title: documentId,
+        content: fs.readFileSync(file, 'utf8'),
+        category: 'example',
+    };
     await sender.sendMessages({ body, contentType: 'application/json' });
     console.log(`sent ${documentId}`);
 }

@@ -15,7 +15,12 @@ async function indexDocument(body) {
     const { documentId, title, category, content } = parseDocument(body);
     const texts = chunksOf(content);
     const { data } = await openai.embeddings.create({ model: settings.model, input: texts });
-    index.put({ documentId, title, category, chunks: data.map(({ embedding }, i) => ({ text: texts[i], vector: embedding })) });
+    index.put({
+        documentId,
+        title,
+        category,
+        chunks: data.map(({ embedding }, i) => ({ text: texts[i], vector: embedding })),
+    });
     return documentId;
 }
 
@@ -32,7 +37,8 @@ async function processMessage(message) {
         }
         console.log(`${deadLetter}: ${error.message}`);
         return receiver.deadLetterMessage(message, {
-            deadLetterReason: deadLetter, deadLetterErrorDescription: error.message.slice(0, 4096),
+            deadLetterReason: deadLetter,
+            deadLetterErrorDescription: error.message.slice(0, 4096),
         });
     }
     // Completed last: after a crash before this line the message comes again and is indexed to the same effect.
@@ -48,7 +54,7 @@ console.log(`waiting for documents in ${settings.queue}`);
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
     process.once(signal, async () => {
-        await subscription.close();  // what is under way may end
+        await subscription.close(); // what is under way may end
         await client.close();
         index.close();
     });

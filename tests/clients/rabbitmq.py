@@ -3,10 +3,10 @@
 
     tests/clients/rabbitmq.py start DIR
 
-When AMQP (0-9-1 and 1.0) is served it prints one line, {"amqp": PORT}; user guest, password guest, or ANONYMOUS.
-It runs until SIGTERM comes or standard input, if that is a pipe, closes; then it ends the node. DIR stays. The
-node also ends when this program is killed. Without a node after 60 seconds it says why on standard error and
-exits with 1. tools/fetch_clients.py provides the programs.
+When AMQP (0-9-1 and 1.0) is served it prints one line, {"amqp": PORT}; user guest, password guest, or
+ANONYMOUS. It runs until SIGTERM comes or standard input, if that is a pipe, closes; then it ends the node.
+DIR stays. The node also ends when this program is killed. Without a node after 60 seconds it says why on
+standard error and exits with 1. tools/fetch_clients.py provides the programs.
 """
 
 import json

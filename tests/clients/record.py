@@ -3,9 +3,9 @@
 
     tests/clients/record.py --to 127.0.0.1:5672 --out FOLDER [--listen 127.0.0.1:0]
 
-Prints the address it listens on, then runs until SIGTERM or Ctrl-C. tests/clients/run.py --record FOLDER puts it
-between a suite and the server. Keys never appear in what it keeps of the Azure dialect, signatures of keys do: record
-against a server with throw-away keys only.
+Prints the address it listens on, then runs until SIGTERM or Ctrl-C. tests/clients/run.py --record FOLDER puts
+it between a suite and the server. What it keeps holds signatures, and with SASL PLAIN the keys themselves:
+record against a server with throw-away keys only.
 """
 
 import argparse

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Runs a suite of another maker's client against a Millrace of its own.
 
-    tests/clients/run.py SUITE --binary build/dev/millrace [--restart-between-steps] [--transport NAME]… [--only WORDS]
+    tests/clients/run.py SUITE [--binary build/dev/millrace] [--restart-between-steps] [--transport NAME]…
+                         [--only WORDS] [--record FOLDER] [--keep FOLDER]
 
 A suite runs once for each of its transports, all at the same time and against one server. With
---restart-between-steps it runs once, over plain AMQP; whenever a test says that all that counts is stored, the
-server is killed and started again. Exit codes: 0 all passed, 1 a test failed or the server did, 2 wrong usage.
+--restart-between-steps it runs once, over plain AMQP; whenever a test says that all that counts is stored,
+the server is killed and started again.
+Exit codes: 0 all passed, 1 a test failed or the server did, 2 wrong usage.
 """
 
 import argparse
@@ -37,8 +39,8 @@ SUITE_SECONDS_MAX = 400
 class Suite(NamedTuple):
     files: tuple[str, ...]  # of js/ without .test.js; none: the Python suite
     transports: tuple[str, ...] = ("amqp",)
-    # "open": beside it a server without keys; "simulate": one that leaves documents to the example worker, and a
-    # provider; "rabbitmq": that instead
+    # "open": beside it a server without keys; "simulate": one that leaves documents to the example worker,
+    # and a provider; "rabbitmq": that instead
     needs: str = "server"
 
 
@@ -55,8 +57,9 @@ SUITES = {
 def command(suite, only):
     """The program that runs the suite, and what it needs of the environment."""
     if not suite.files:
-        words = ["/usr/bin/python3", "-m", "unittest", "discover", "-s", HERE / "python", "-p", "*_test.py", "-v"]
-        return words + (["-k", only] if only else []), {
+        words = ["/usr/bin/python3", "-m", "unittest", "discover", "-v"]
+        words += ["-s", HERE / "python", "-p", "*_test.py", *(["-k", only] if only else [])]
+        return words, {
             "PYTHONPATH": f"{CLIENTS / 'python'}:{HERE / 'python'}", "PYTHONDONTWRITEBYTECODE": "1",
         }
     words = [NODE, "--test", "--test-isolation=none", f"--test-timeout={TEST_SECONDS_MAX * 1000}",
@@ -67,7 +70,7 @@ def command(suite, only):
 
 
 class Steps(socketserver.UnixStreamServer):
-    """Tests connect and write a line; they are answered when the server has been killed and is ready again."""
+    """Tests connect and write a line; they are answered when the server was killed and is ready again."""
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self):
@@ -125,7 +128,8 @@ def running_simulator(binary, log):
     port, = free_ports(1)
     with open(log, "wb") as file:
         process = subprocess.Popen(
-            [binary, "simulate", "--listen", f"127.0.0.1:{port}", "--key", "k", "--fault", "first:1:503,first:1:429"],
+            [binary, "simulate", "--listen", f"127.0.0.1:{port}", "--key", "k",
+             "--fault", "first:1:503,first:1:429"],
             stdin=subprocess.DEVNULL, stdout=file, stderr=file, preexec_fn=die_with_parent)
     yield {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": "k"}
     process.terminate()
@@ -204,7 +208,7 @@ def main():
     parser.add_argument("--restart-between-steps", action="store_true")
     parser.add_argument("--transport", action="append", choices=TRANSPORTS)
     parser.add_argument("--only", metavar="WORDS", help="tests whose names hold these words")
-    parser.add_argument("--record", type=pathlib.Path, metavar="FOLDER", help="what clients send on plain AMQP")
+    parser.add_argument("--record", type=pathlib.Path, metavar="FOLDER", help="keeps what clients send")
     parser.add_argument("--keep", type=pathlib.Path, help="folder that keeps configuration, data and logs")
     options = parser.parse_args()
     options.binary = options.binary.resolve()

@@ -1,4 +1,4 @@
-"""A Millrace for the clients: `millrace serve` with its own data, certificate, keys and entities on free ports."""
+"""A Millrace for clients: `millrace serve` with its own data, certificate, keys, entities and ports."""
 
 import base64
 import http.client

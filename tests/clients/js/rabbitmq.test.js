@@ -6,7 +6,10 @@ import { Peer } from './support/peer.js';
 const port = Number(process.env.RABBITMQ_PORT);
 const guest = { port, username: 'guest', password: 'guest' };
 
-for (const [name, options] of [['PLAIN', guest], ['ANONYMOUS', { port }]]) {
+for (const [name, options] of [
+    ['PLAIN', guest],
+    ['ANONYMOUS', { port }],
+]) {
     test(`with ${name} a message that was sent is received, and gone once accepted`, async () => {
         const peer = await Peer.connect(options);
         const queue = `/queue/accepted-${name}`;

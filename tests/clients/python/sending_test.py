@@ -5,10 +5,11 @@ import uuid
 
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.amqp import AmqpAnnotatedMessage
-from azure.servicebus.exceptions import MessageNotFoundError, MessageSizeExceededError, MessagingEntityNotFoundError
+from azure.servicebus.exceptions import (MessageNotFoundError, MessageSizeExceededError,
+                                         MessagingEntityNotFoundError)
 
-from support import (DEAD_LETTERS, DELETING, Case, body_of, connect_once, consume, entity, is_empty, step, take,
-                     volatile)
+from support import (DEAD_LETTERS, DELETING, Case, body_of, connect_once, consume, entity, is_empty, step,
+                     take, volatile)
 
 MESSAGE_BYTES_MAX = 1024 * 1024
 
@@ -43,8 +44,8 @@ class Sending(Case):
 
     def test_application_properties_keep_their_values_and_types(self):
         properties = {
-            "zero": 0, "small": -7, "int": 2**31 - 1, "long": 2**40, "fraction": 0.1, "yes": True, "no": False,
-            "text": "ä", "empty": "", "nothing": None, "bytes": b"\x00\xff",
+            "zero": 0, "small": -7, "int": 2**31 - 1, "long": 2**40, "fraction": 0.1, "yes": True,
+            "no": False, "text": "ä", "empty": "", "nothing": None, "bytes": b"\x00\xff",
             "id": uuid.UUID("12345678-1234-5678-1234-567812345678"),
         }
         self.send("application-properties", "x", application_properties=properties)
@@ -94,7 +95,8 @@ class Sending(Case):
         bodies = [f"message {i}" for i in range(50)]
         self.send("array", *bodies)
         step()
-        self.assertEqual([body_of(message) for message in take(self.receiver("array", **DELETING), 50)], bodies)
+        messages = take(self.receiver("array", **DELETING), 50)
+        self.assertEqual([body_of(message) for message in messages], bodies)
 
     def test_a_batch_takes_what_fits_and_arrives_whole(self):
         sender = self.sender("batch")

@@ -6,7 +6,8 @@ from azure.servicebus import NEXT_AVAILABLE_SESSION, AutoLockRenewer, ServiceBus
 from azure.servicebus.exceptions import (OperationTimeoutError, ServiceBusError, SessionCannotBeLockedError,
                                          SessionLockLostError)
 
-from support import LOCK_SECONDS, Case, body_of, connect, connect_once, consume, is_empty, step, take, volatile
+from support import (LOCK_SECONDS, Case, body_of, connect, connect_once, consume, is_empty, step, take,
+                     volatile)
 
 
 class Sessions(Case):

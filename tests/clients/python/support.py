@@ -1,4 +1,4 @@
-"""What every test with azure-servicebus needs; the environment is that of tests/clients/js/support/servicebus.js."""
+"""What every test with azure-servicebus needs; environment: tests/clients/js/support/servicebus.js."""
 
 import json
 import os
@@ -7,7 +7,8 @@ import socket
 import time
 import unittest
 
-from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceiveMode, ServiceBusSubQueue, TransportType
+from azure.servicebus import (ServiceBusClient, ServiceBusMessage, ServiceBusReceiveMode, ServiceBusSubQueue,
+                              TransportType)
 
 TRANSPORT = os.environ["MILLRACE_TRANSPORT"]
 STEP = os.environ.get("MILLRACE_STEP")
@@ -35,7 +36,7 @@ def connection_string(key_name=None):
 
 
 def connect(text=None, **options):
-    """A client as a user makes one, but for shorter retries. The port of a connection string counts without TLS only."""
+    """A client as a user makes one, but for shorter retries. With TLS it ignores the string's port."""
     port = os.environ["MILLRACE_AMQPS_PORT"]
     transport = {
         "amqp": {},
@@ -58,8 +59,8 @@ def connect_once(text=None):
 
 def step():
     """
-    A place in a test where all that counts is stored: with --restart-between-steps the server is killed and started
-    again before this returns. The clients are not told.
+    A place in a test where all that counts is stored: with --restart-between-steps the server is killed and
+    started again before this returns. The clients are not told.
     """
     if not STEP:
         return

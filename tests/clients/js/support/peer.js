@@ -3,12 +3,22 @@ import { createRequire } from 'node:module';
 
 const rhea = createRequire(import.meta.url)('rhea');
 
-const FAILURES = ['sender_error', 'receiver_error', 'connection_error', 'session_error', 'disconnected'];
+const FAILURES = [
+    'sender_error',
+    'receiver_error',
+    'connection_error',
+    'session_error',
+    'disconnected',
+];
 
 /** The peer refused or ended something. `condition` is the AMQP error condition, undefined for a lost connection. */
 export class Refusal extends Error {
     constructor(context) {
-        const error = context.sender?.error ?? context.receiver?.error ?? context.connection?.error ?? context.error;
+        const error =
+            context.sender?.error ??
+            context.receiver?.error ??
+            context.connection?.error ??
+            context.error;
         super(error?.description ?? String(error ?? 'connection lost'));
         this.condition = error?.condition;
     }
@@ -17,8 +27,14 @@ export class Refusal extends Error {
 /** Does `action`, then waits for `event` of a connection or link; rejects with a Refusal if that fails instead. */
 export function nextEvent(emitter, event, action = () => {}) {
     return new Promise((resolve, reject) => {
-        const heard = (context) => { stop(); resolve(context); };
-        const failed = (context) => { stop(); reject(new Refusal(context)); };
+        const heard = (context) => {
+            stop();
+            resolve(context);
+        };
+        const failed = (context) => {
+            stop();
+            reject(new Refusal(context));
+        };
         const stop = () => {
             emitter.removeListener(event, heard);
             for (const failure of FAILURES) emitter.removeListener(failure, failed);
@@ -100,7 +116,11 @@ export class Peer {
 
     /** A sender that has credit. */
     async sender(address, options = {}) {
-        const link = this.connection.open_sender({ target: { address }, treat_modified_as_released: false, ...options });
+        const link = this.connection.open_sender({
+            target: { address },
+            treat_modified_as_released: false,
+            ...options,
+        });
         await nextEvent(link, 'sendable');
         return link;
     }
@@ -120,7 +140,11 @@ export class Peer {
     async receiver(address, options = {}) {
         const { source, ...rest } = options;
         const link = this.connection.open_receiver({
-            source: { address, ...source }, credit_window: 0, autoaccept: false, autosettle: true, ...rest,
+            source: { address, ...source },
+            credit_window: 0,
+            autoaccept: false,
+            autosettle: true,
+            ...rest,
         });
         await nextEvent(link, 'receiver_open');
         return new Receiver(link);

@@ -19,10 +19,14 @@ export const LOCK_SECONDS = 5;
 export const entity = (name) => `${name}-${transport}`;
 
 export function connectionString(keyName) {
-    const text = transport === 'amqp' ? process.env.MILLRACE_CONNECTION_STRING : process.env.MILLRACE_TLS_CONNECTION_STRING;
+    const text =
+        transport === 'amqp'
+            ? process.env.MILLRACE_CONNECTION_STRING
+            : process.env.MILLRACE_TLS_CONNECTION_STRING;
     if (!keyName) return text;
     const key = JSON.parse(process.env.MILLRACE_ACCESS_KEYS)[keyName];
-    return text.replace(/SharedAccessKeyName=[^;]*/, `SharedAccessKeyName=${keyName}`)
+    return text
+        .replace(/SharedAccessKeyName=[^;]*/, `SharedAccessKeyName=${keyName}`)
         .replace(/SharedAccessKey=[^;]*/, `SharedAccessKey=${key}`);
 }
 
@@ -62,7 +66,10 @@ export function step() {
     if (!restarting) return Promise.resolve();
     return new Promise((resolve, reject) => {
         const socket = net.connect(process.env.MILLRACE_STEP, () => socket.write('restart\n'));
-        socket.on('data', () => { socket.end(); resolve(); });
+        socket.on('data', () => {
+            socket.end();
+            resolve();
+        });
         socket.on('error', reject);
         socket.on('end', () => reject(new Error('the server did not come back')));
     });
@@ -75,7 +82,11 @@ export async function take(receiver, count) {
     while (messages.length < count) {
         assert(Date.now() < end, `${messages.length} of ${count} messages came`);
         try {
-            messages.push(...await receiver.receiveMessages(count - messages.length, { maxWaitTimeInMs: 5_000 }));
+            messages.push(
+                ...(await receiver.receiveMessages(count - messages.length, {
+                    maxWaitTimeInMs: 5_000,
+                })),
+            );
         } catch (error) {
             // A receive that the connection broke under is not retried by the client, which says so in its guide.
             if (!restarting || !error.retryable) throw error;
