@@ -1,6 +1,6 @@
 // Everything that differs between a laptop and production comes from the environment.
 const local =
-    'Endpoint=sb://127.0.0.1;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=any;UseDevelopmentEmulator=true;';
+    'Endpoint=sb://127.0.0.1;SharedAccessKeyName=any;SharedAccessKey=any;UseDevelopmentEmulator=true;';
 
 export const settings = {
     connectionString: process.env.SERVICEBUS_CONNECTION_STRING ?? local,

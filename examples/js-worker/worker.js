@@ -41,7 +41,7 @@ async function processMessage(message) {
             deadLetterErrorDescription: error.message.slice(0, 4096),
         });
     }
-    // Completed last: after a crash before this line the message comes again and is indexed to the same effect.
+    // Completed last: after a crash before this the message comes again and is indexed to the same effect.
     await receiver.completeMessage(message);
     console.log(`indexed ${documentId}`);
 }

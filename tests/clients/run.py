@@ -39,10 +39,16 @@ SUITE_SECONDS_MAX = 400
 class Suite(NamedTuple):
     files: tuple[str, ...]  # of js/ without .test.js; none: the Python suite
     transports: tuple[str, ...] = ("amqp",)
-    # "open": beside it a server without keys; "simulate": one that leaves documents to the example worker,
-    # and a provider; "rabbitmq": that instead
-    needs: str = "server"
+    needs: str = ""  # of NEEDS
 
+
+NEEDS = {
+    "": "a server",
+    "open": "two servers, one of them without keys",
+    "worker": "a server that leaves documents to the example worker, and a provider",
+    "provider": "a provider, no server",
+    "rabbitmq": "RabbitMQ, no server",
+}
 
 SUITES = {
     "js": Suite(("sending", "receiving", "locks", "sessions", "topics", "rights"), TRANSPORTS),
@@ -50,7 +56,8 @@ SUITES = {
     "rhea": Suite(("rhea",), needs="open"),
     "python": Suite((), TRANSPORTS),
     "rabbitmq": Suite(("rabbitmq",), needs="rabbitmq"),
-    "worker": Suite(("worker",), needs="simulate"),
+    "openai": Suite(("openai",), needs="provider"),
+    "worker": Suite(("worker",), needs="worker"),
 }
 
 
@@ -124,16 +131,20 @@ def running_rabbitmq(folder):
 
 @contextlib.contextmanager
 def running_simulator(binary, log):
-    """A provider whose first two answers are errors; yields what the worker is told of it."""
+    """A provider whose first two answers are errors; yields its URL."""
     port, = free_ports(1)
-    with open(log, "wb") as file:
-        process = subprocess.Popen(
-            [binary, "simulate", "--listen", f"127.0.0.1:{port}", "--key", "k",
-             "--fault", "first:1:503,first:1:429"],
-            stdin=subprocess.DEVNULL, stdout=file, stderr=file, preexec_fn=die_with_parent)
-    yield {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": "k"}
-    process.terminate()
-    process.wait()
+    options = ["--listen", f"127.0.0.1:{port}", "--key", "k", "--model", "mine", "--dimensions", "384",
+               "--rpm", "40", "--fault", "first:1:503,first:1:429"]
+    with open(log, "w+b") as file:
+        process = subprocess.Popen([binary, "simulate", *options], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=file, preexec_fn=die_with_parent)
+        try:
+            if not process.stdout.readline():  # it says where it listens
+                raise RuntimeError(f"no simulator:\n{pathlib.Path(log).read_text(encoding='utf-8')}")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.communicate()
 
 
 def copy_of_worker(folder):
@@ -168,31 +179,39 @@ def run_suite(suite, transports, only, environment, folder):
     return passed
 
 
+def start_peers(stack, suite, options, folder):
+    """What the suite needs besides a server; returns what it is told of that."""
+    if suite.needs == "rabbitmq":
+        return {"RABBITMQ_PORT": str(stack.enter_context(running_rabbitmq(folder / "rabbitmq")))}
+    if suite.needs == "open":
+        server = stack.enter_context(running_server(options.binary, folder / "open", with_keys=False))
+        return {"MILLRACE_OPEN_AMQP_PORT": str(server.ports["amqp"])}
+    if suite.needs in ("provider", "worker"):
+        url = stack.enter_context(running_simulator(options.binary, folder / "simulate.log"))
+        worker = str(copy_of_worker(folder / "worker")) if suite.needs == "worker" else ""
+        return {"SIMULATOR_URL": url, "WORKER_FOLDER": worker}
+    return {}
+
+
 def run(options, folder):
     suite = SUITES[options.suite]
-    environment = {}
+    transports = [name for name in suite.transports if name in (options.transport or TRANSPORTS)]
     with contextlib.ExitStack() as stack:
-        if suite.needs == "rabbitmq":
-            environment["RABBITMQ_PORT"] = str(stack.enter_context(running_rabbitmq(folder / "rabbitmq")))
-            return run_suite(suite, ["amqp"], options.only, environment, folder)
+        environment = start_peers(stack, suite, options, folder)
+        if "no server" in NEEDS[suite.needs]:
+            return run_suite(suite, transports, options.only, environment, folder)
         if options.restart_between_steps:
+            transports = ["amqp"]
             steps = stack.enter_context(running_steps(folder / "steps"))
             environment["MILLRACE_STEP"] = str(folder / "steps")
-        more = ["--workers=off"] if suite.needs == "simulate" else []
+        more = ["--workers=off"] if suite.needs == "worker" else []
         server = stack.enter_context(running_server(options.binary, folder / "server", options=more))
         environment |= server.environment()
-        if suite.needs == "simulate":
-            environment |= stack.enter_context(running_simulator(options.binary, folder / "simulate.log"))
-            environment["WORKER_FOLDER"] = str(copy_of_worker(folder / "worker"))
         if options.record:
             recorder = Recorder(("127.0.0.1", server.ports["amqp"]), options.record)
             environment |= server.environment(amqp_port=recorder.port)
-        if suite.needs == "open":
-            other = stack.enter_context(running_server(options.binary, folder / "open", with_keys=False))
-            environment["MILLRACE_OPEN_AMQP_PORT"] = str(other.ports["amqp"])
-        transports = [name for name in suite.transports if name in (options.transport or TRANSPORTS)]
         if options.restart_between_steps:
-            transports, steps.millrace = ["amqp"], server
+            steps.millrace = server
         passed = run_suite(suite, transports, options.only, environment, folder)
         if options.restart_between_steps:
             print(f"{steps.restarts} restarts")
@@ -219,6 +238,8 @@ def main():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         try:
+            if not NODE.exists():
+                raise RuntimeError("the clients are not there; run tools/fetch_clients.py")
             return 0 if run(options, folder) else 1
         except RuntimeError as error:
             print(f"run: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-// Message locks: how long they last, how they are renewed, what happens when they are lost. They last 5 seconds here.
+// Message locks, of 5 seconds here: how they are renewed, and what happens when they are lost.
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import {

@@ -1,4 +1,4 @@
-// examples/js-worker against a server that leaves the documents to it, and a provider that is not well at first.
+// examples/js-worker with a server that leaves the documents to it and a provider that is not well at first.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import path from 'node:path';
@@ -10,6 +10,8 @@ const folder = process.env.WORKER_FOLDER;
 const environment = {
     ...process.env,
     SERVICEBUS_CONNECTION_STRING: process.env.MILLRACE_CONNECTION_STRING,
+    OPENAI_BASE_URL: `${process.env.SIMULATOR_URL}/v1`,
+    OPENAI_API_KEY: 'k',
     INDEX_FILE: 'index.jsonl',
 };
 

@@ -11,7 +11,7 @@ const FAILURES = [
     'disconnected',
 ];
 
-/** The peer refused or ended something. `condition` is the AMQP error condition, undefined for a lost connection. */
+/** The peer refused or ended something. `condition` is that of AMQP, undefined for a lost connection. */
 export class Refusal extends Error {
     constructor(context) {
         const error =
@@ -24,7 +24,7 @@ export class Refusal extends Error {
     }
 }
 
-/** Does `action`, then waits for `event` of a connection or link; rejects with a Refusal if that fails instead. */
+/** Does `action`, then waits for `event` of a connection or link; a Refusal if that fails instead. */
 export function nextEvent(emitter, event, action = () => {}) {
     return new Promise((resolve, reject) => {
         const heard = (context) => {
@@ -87,7 +87,7 @@ class Receiver {
         return this.#arrived.splice(0);
     }
 
-    /** Sends an outcome, e.g. () => delivery.accept(), and waits for the answer: the outcome as the peer settled it. */
+    /** Sends an outcome, e.g. () => delivery.accept(); the outcome as the peer then settled it. */
     async settle(delivery, action) {
         await nextEvent(this.link, 'settled', action);
         return outcomeOf(delivery.remote_state);

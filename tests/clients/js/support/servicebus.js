@@ -1,7 +1,8 @@
 // What every test with @azure/service-bus needs: connections for the transport under test, names, restarts.
 //
-// From tests/clients/run.py: MILLRACE_CONNECTION_STRING (plain), MILLRACE_TLS_CONNECTION_STRING, MILLRACE_TRANSPORT
-// (amqp, tls or websocket), MILLRACE_ACCESS_KEYS (JSON: name -> key), MILLRACE_STEP (a socket; see step()).
+// From tests/clients/run.py: MILLRACE_CONNECTION_STRING (plain), MILLRACE_TLS_CONNECTION_STRING,
+// MILLRACE_TRANSPORT (amqp, tls or websocket), MILLRACE_ACCESS_KEYS (JSON: name -> key), MILLRACE_STEP (the
+// socket of step()).
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import net from 'node:net';
@@ -59,8 +60,8 @@ export function scenario(name, body, { make = connect, skip = false } = {}) {
 export const volatile = { skip: restarting && 'what a restart ends' };
 
 /**
- * A place in a test where all that counts is stored: with --restart-between-steps the server is killed and started
- * again before this returns. The clients are not told.
+ * A place in a test where all that counts is stored: with --restart-between-steps the server is killed and
+ * started again before this returns. The clients are not told.
  */
 export function step() {
     if (!restarting) return Promise.resolve();
@@ -88,7 +89,7 @@ export async function take(receiver, count) {
                 })),
             );
         } catch (error) {
-            // A receive that the connection broke under is not retried by the client, which says so in its guide.
+            // The client does not repeat a receive under which the connection broke.
             if (!restarting || !error.retryable) throw error;
         }
     }
