@@ -47,7 +47,8 @@ struct Incoming {
     std::string tag;
     std::uint32_t format = 0;  ///< message-format
     bool settled = false;
-    std::string payload;  ///< message sections
+    bool too_large = false;  ///< than `message_bytes_max`: the payload was dropped; to be rejected
+    std::string payload;     ///< message sections
 };
 
 namespace event {

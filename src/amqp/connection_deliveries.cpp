@@ -173,11 +173,10 @@ void Connection::on_transfer(Session& owner, Transfer& transfer, std::string_vie
         to->partial.reset();
         return tell_drained(*to);
     }
-    if (delivery.payload.size() + payload.size() > options_.message_bytes_max) {
-        return detach(to->id, Condition{"amqp:link:message-size-exceeded",
-                                        "the message is larger than " +
-                                            std::to_string(options_.message_bytes_max) + " bytes",
-                                        {}});
+    if (delivery.too_large || delivery.payload.size() + payload.size() > options_.message_bytes_max) {
+        partial_bytes_ -= std::exchange(delivery.payload, {}).size();
+        delivery.too_large = true;
+        payload = {};
     }
     if (transfer.more && partial_bytes_ + payload.size() > options_.partial_bytes_max) {
         return fail("amqp:resource-limit-exceeded", "too many messages are begun and not ended");

@@ -82,18 +82,24 @@ TEST(Transfers, BeyondTheCreditDetachTheLink) {
     EXPECT_EQ(alone.side->links(), 0U);
 }
 
-TEST(Transfers, OfAMessageThatIsTooLargeDetachTheLinkWithItsCondition) {
+TEST(Transfers, OfAMessageThatIsTooLargeArriveWithoutItAndTheLinkGoesOn) {
     auto options = Alone::plain_server();
     options.message_bytes_max = 1'000;
+    options.partial_bytes_max = 2'000;
     Alone alone(options);
     alone.link(0, false);
     alone.give(part(0, 0, false), std::string(1'000, 'x'));
+    EXPECT_FALSE(alone.side.take<event::Arrived>().delivery.too_large);
     alone.give(part(0, 1, true), std::string(600, 'x'));
+    for (int i = 0; i < 10; ++i) alone.give(Transfer{.handle = 0, .more = true}, std::string(600, 'x'));
     alone.give(Transfer{.handle = 0}, std::string(401, 'x'));
-    EXPECT_EQ(alone.side.count<event::Arrived>(), 1U);
-    EXPECT_EQ(all_of<Detach>(alone.output()).at(0).error->name, "amqp:link:message-size-exceeded");
-    alone.give(Transfer{.handle = 0}, "on its way");
-    EXPECT_EQ(alone.output(), "");
+    const auto refused = alone.side.take<event::Arrived>().delivery;
+    EXPECT_TRUE(refused.too_large);
+    EXPECT_EQ(refused.id, 1U);
+    EXPECT_EQ(refused.payload, "");
+    alone.give(part(0, 2, false), "small");
+    EXPECT_EQ(alone.side.take<event::Arrived>().delivery.payload, "small");
+    EXPECT_FALSE(alone.side->closed());
 }
 
 TEST(Transfers, BegunOnManyLinksHaveALimitThatDetachesGiveBack) {
