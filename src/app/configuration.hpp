@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "broker/rules.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -57,6 +58,7 @@ struct SubscriptionEntry {
     bool dead_letter_on_expiration = false;
     std::string forward_to;
     std::string forward_dead_letters_to;
+    std::optional<std::vector<broker::Rule>> rules;  ///< none: those that it has are left alone
 };
 
 struct StoreSettings {

@@ -2,6 +2,7 @@
 
 #include "app/background.hpp"
 #include "app/configuration_check.hpp"
+#include "app/configuration_rules.hpp"
 #include "app/deployment.hpp"
 #include "app/metered_provider.hpp"
 #include "app/places.hpp"
@@ -154,6 +155,14 @@ class Server::Parts {
         for (auto& [name, entity] : entities()) {
             auto put = co_await broker_->put_entity(name, entity);
             if (!put) co_return Error{put.error().code, "queue \"" + name + "\": " + put.error().detail};
+        }
+        for (const SubscriptionEntry& entry : configuration_.subscriptions) {
+            if (!entry.rules) continue;
+            const std::string path = broker::subscription_path(entry.topic, entry.name);
+            auto applied = co_await apply_rules(*broker_, path, *entry.rules);
+            if (!applied)
+                co_return Error{applied.error().code,
+                                "subscription \"" + path + "\": " + applied.error().detail};
         }
         co_return Result<void>();
     }
