@@ -153,6 +153,8 @@ class Server::Parts {
         if (!broker) co_return broker.error();
         broker_ = std::move(*broker);
         for (auto& [name, entity] : entities()) {
+            const auto existing = broker_->counts(name);
+            if (existing) keep_administered(entity, existing->options);
             auto put = co_await broker_->put_entity(name, entity);
             if (!put) co_return Error{put.error().code, "queue \"" + name + "\": " + put.error().detail};
         }
