@@ -3,6 +3,7 @@
 #include "app/amqp_listeners.hpp"
 #include "app/background.hpp"
 #include "app/configuration_check.hpp"
+#include "app/configuration_rules.hpp"
 #include "app/deployment.hpp"
 #include "app/metered_provider.hpp"
 #include "app/places.hpp"
@@ -183,8 +184,18 @@ class Server::Parts {
         if (!broker) co_return broker.error();
         broker_ = std::move(*broker);
         for (auto& [name, entity] : entities()) {
+            const auto existing = broker_->counts(name);
+            if (existing) keep_administered(entity, existing->options);
             auto put = co_await broker_->put_entity(name, entity);
             if (!put) co_return Error{put.error().code, "queue \"" + name + "\": " + put.error().detail};
+        }
+        for (const SubscriptionEntry& entry : configuration_.subscriptions) {
+            if (!entry.rules) continue;
+            const std::string path = broker::subscription_path(entry.topic, entry.name);
+            auto applied = co_await apply_rules(*broker_, path, *entry.rules);
+            if (!applied)
+                co_return Error{applied.error().code,
+                                "subscription \"" + path + "\": " + applied.error().detail};
         }
         co_return Result<void>();
     }
