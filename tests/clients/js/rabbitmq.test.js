@@ -8,7 +8,7 @@ const guest = { port, username: 'guest', password: 'guest' };
 
 for (const [name, options] of [
     ['PLAIN', guest],
-    ['ANONYMOUS', { port }],
+    ['ANONYMOUS', { port, username: 'nobody' }],
 ]) {
     test(`with ${name} a message that was sent is received, and gone once accepted`, async () => {
         const peer = await Peer.connect(options);

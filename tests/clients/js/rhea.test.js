@@ -42,7 +42,7 @@ describe('who may connect', () => {
                 'amqp:unauthorized-access',
             );
         },
-        { port },
+        { port, username: 'nobody' },
     );
 
     scenario(

@@ -104,7 +104,7 @@ export class Peer {
         this.connection = connection;
     }
 
-    /** options as of rhea: port, username and password (PLAIN) or neither (ANONYMOUS). */
+    /** options of rhea: port; username and password (PLAIN), a name alone (ANONYMOUS), or no SASL. */
     static async connect(options) {
         const container = rhea.create_container();
         const connection = container.connect({ host: '127.0.0.1', reconnect: false, ...options });
