@@ -149,7 +149,7 @@ std::string resource_path(const std::string& resource) {
     const std::string host = resource.substr(0, resource.find('/'));
     const bool is_host = host.find_first_of(".:") != std::string::npos || host == "localhost";
     const bool bare = resource.find("://") == std::string::npos && is_host;
-    return audience_path(bare ? "sb://" + resource : resource);
+    return audience_path(bare ? std::string("sb://").append(resource) : resource);
 }
 
 /// What remains of a token for `asked` under a key that is good below `allowed`; none: nothing.
