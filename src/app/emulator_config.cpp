@@ -1,5 +1,6 @@
 #include "app/emulator_config.hpp"
 
+#include "app/configuration_rules.hpp"
 #include "http/admin_path.hpp"
 #include "http/admin_xml.hpp"
 
@@ -321,27 +322,6 @@ bool forwards(const EmulatorEntity& entity) {
     return !entity.options.forward_to.empty() || !entity.options.forward_dead_letters_to.empty();
 }
 
-asio::awaitable<Result<void>> put_rules(broker::Broker& broker, EmulatorEntity entity) {
-    const auto stored = broker.rules(entity.name);
-    if (!stored) co_return stored.error();
-    for (broker::Rule& rule : entity.rules) {
-        const auto same = std::find_if(stored->begin(), stored->end(),
-                                       [&](const auto& one) { return iequals(one.name, rule.name); });
-        const bool there = same != stored->end();
-        if (there && same->filter == rule.filter && same->action == rule.action) continue;
-        auto put = co_await broker.put_rule(entity.name, rule, there);
-        if (!put) co_return put;
-    }
-    for (const broker::Rule& old : *stored) {
-        const bool named = std::any_of(entity.rules.begin(), entity.rules.end(),
-                                       [&](const auto& rule) { return iequals(rule.name, old.name); });
-        if (named) continue;
-        auto removed = co_await broker.remove_rule(entity.name, old.name);
-        if (!removed) co_return removed;
-    }
-    co_return Result<void>();
-}
-
 }  // namespace
 
 Result<EmulatorConfig> parse_emulator_config(std::string_view text) {
@@ -398,16 +378,11 @@ Result<EmulatorConfig> read_emulator_config(const std::filesystem::path& file) {
 }
 
 asio::awaitable<Result<void>> put_emulator_entities(broker::Broker& broker,
-                                                    std::vector<EmulatorEntity> entities, TimePoint now) {
+                                                    std::vector<EmulatorEntity> entities) {
     for (EmulatorEntity& entity : entities) {
-        for (broker::Rule& rule : entity.rules) rule.created_at = now;
-        Result<void> put;
-        const bool with_rules = !entity.rules.empty();
-        if (with_rules && !broker.counts(entity.name))
-            put = co_await broker.create_subscription(entity.name, entity.options, entity.rules.front());
-        else
-            put = co_await broker.put_entity(entity.name, entity.options);
-        if (put && with_rules) put = co_await put_rules(broker, entity);
+        auto put = co_await broker.put_entity(entity.name, entity.options);
+        if (put && !entity.rules.empty())
+            put = co_await apply_rules(broker, entity.name, std::move(entity.rules));
         if (!put)
             co_return Error{put.error().code,
                             "queue.emulator_config: " + entity.name + ": " + put.error().detail};

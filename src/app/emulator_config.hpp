@@ -33,7 +33,6 @@ Result<EmulatorConfig> read_emulator_config(const std::filesystem::path& file);
 /// Creates what is not there and brings the rest to the file; rules that it does not name are removed from
 /// subscriptions for which it names some. The error names the entity.
 boost::asio::awaitable<Result<void>> put_emulator_entities(broker::Broker& broker,
-                                                           std::vector<EmulatorEntity> entities,
-                                                           TimePoint now);
+                                                           std::vector<EmulatorEntity> entities);
 
 }  // namespace millrace::app

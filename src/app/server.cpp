@@ -2,6 +2,7 @@
 
 #include "app/background.hpp"
 #include "app/configuration_check.hpp"
+#include "app/configuration_rules.hpp"
 #include "app/deployment.hpp"
 #include "app/emulator_config.hpp"
 #include "app/metered_provider.hpp"
@@ -185,6 +186,14 @@ class Server::Parts {
             auto put = co_await broker_->put_entity(name, entity);
             if (!put) co_return Error{put.error().code, "queue \"" + name + "\": " + put.error().detail};
         }
+        for (const SubscriptionEntry& entry : configuration_.subscriptions) {
+            if (!entry.rules) continue;
+            const std::string path = broker::subscription_path(entry.topic, entry.name);
+            auto applied = co_await apply_rules(*broker_, path, *entry.rules);
+            if (!applied)
+                co_return Error{applied.error().code,
+                                "subscription \"" + path + "\": " + applied.error().detail};
+        }
         co_return co_await import_entities();
     }
 
@@ -201,8 +210,7 @@ class Server::Parts {
                                                              "\" is this server's or configured already; "
                                                              "give it another name there"};
         notices.insert(notices.end(), config->notices.begin(), config->notices.end());
-        const TimePoint now = clock_.now();
-        co_return co_await put_emulator_entities(*broker_, std::move(config->entities), now);
+        co_return co_await put_emulator_entities(*broker_, std::move(config->entities));
     }
 
     /// The pipeline's queues with default options unless the configuration names them, then the configured

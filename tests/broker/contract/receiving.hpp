@@ -13,6 +13,24 @@ TEST_P(MessageSourceContract, HandsOutAtMostAsManyMessagesAsAskedFor) {
     EXPECT_THAT(receive("q", 0), IsEmpty());
 }
 
+TEST_P(MessageSourceContract, HandsOutNoMoreBytesThanAskedForButAlwaysOneMessage) {
+    create("q");
+    const std::string large(1'000, 'x');
+    send_texts("q", {large, large, large, "small"});
+    ReceiveOptions options;
+    options.messages_max = 100;
+    options.bytes_max = 2'500;
+    EXPECT_EQ(try_receive("q", options).value().size(), 2u);
+    options.bytes_max = 10;
+    EXPECT_THAT(bodies(try_receive("q", options).value()), ElementsAre(large));
+    options.wait = minutes(1);
+    EXPECT_THAT(bodies(try_receive("q", options).value()), ElementsAre("small"));
+    auto waiting = loop.begin(source().receive("q", options));
+    loop.settle();
+    send_texts("q", {large, large});
+    EXPECT_THAT(bodies(loop.finish(waiting).value()), ElementsAre(large));
+}
+
 TEST_P(MessageSourceContract, ALockedMessageIsNotHandedOutTwice) {
     create("q");
     send_texts("q", {"a"});
