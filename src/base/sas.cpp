@@ -305,9 +305,11 @@ std::string make_sas_token(std::string_view audience, std::string_view key_name,
     const std::string resource = percent_encoded(audience);
     const auto seconds = std::chrono::floor<std::chrono::seconds>(expires_at);
     const std::string expiry = std::to_string(seconds.time_since_epoch().count());
-    return std::string(kScheme) + " sr=" + resource +
-           "&sig=" + percent_encoded(signature_of(key, resource, expiry)) + "&se=" + expiry +
-           "&skn=" + percent_encoded(key_name);
+    std::string token(kScheme);
+    token.append(" sr=").append(resource);
+    token.append("&sig=").append(percent_encoded(signature_of(key, resource, expiry)));
+    token.append("&se=").append(expiry);
+    return token.append("&skn=").append(percent_encoded(key_name));
 }
 
 }  // namespace millrace
