@@ -4,6 +4,7 @@
 #include "base/clock.hpp"
 
 #include <cstddef>
+#include <cstdint>
 
 namespace millrace::limits {
 
@@ -61,6 +62,18 @@ inline constexpr Duration duplicate_window_max = std::chrono::hours(24 * 7);
 inline constexpr std::size_t receive_batch_max = 4096;
 inline constexpr std::size_t claim_check_bytes_min = 64 * kKiB;  ///< larger bodies go to the blob store
 
+// AMQP
+inline constexpr std::uint32_t amqp_frame_bytes_max = 64 * kKiB;
+inline constexpr std::size_t amqp_sessions_max = 5'000;        ///< of one connection
+inline constexpr std::size_t amqp_links_max = 10'000;          ///< of one connection
+inline constexpr std::size_t amqp_unsettled_max = 10'000;      ///< deliveries of one session
+inline constexpr std::size_t amqp_batch_messages_max = 10'000;  ///< messages in one transfer
+inline constexpr std::size_t amqp_partial_bytes_max = 16 * kMiB;  ///< of deliveries not yet whole, a connection
+inline constexpr std::size_t amqp_output_bytes_max = 4 * kMiB;  ///< a connection that has more waits for its peer
+inline constexpr std::size_t amqp_websocket_message_bytes_max = 16 * kMiB;  ///< pieces of the stream
+inline constexpr Duration amqp_idle_time = std::chrono::seconds(120);
+inline constexpr Duration amqp_handshake_time_max = std::chrono::seconds(30);
+
 // Search
 inline constexpr std::size_t query_bytes_max = 8 * kKiB;
 inline constexpr std::size_t search_top_max = 1000;
@@ -78,6 +91,7 @@ static_assert(lock_time_min <= lock_time_default && lock_time_default <= lock_ti
 static_assert(claim_check_bytes_min < message_bytes_max);
 static_assert(text_bytes_max <= http_body_bytes_max);
 static_assert(http_body_bytes_max < unpacked_bytes_max && unpacked_bytes_max < extract_memory_bytes_max);
+static_assert(message_bytes_max < amqp_partial_bytes_max);
 static_assert(embed_input_tokens_max < embed_request_tokens_max);
 
 }  // namespace millrace::limits
