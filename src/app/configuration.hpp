@@ -34,6 +34,7 @@ struct ServerSettings {
 struct QueueEngineSettings {
     std::string engine = "embedded";
     bool strict_delivery_counts = false;
+    std::string emulator_config;
 };
 
 struct QueueEntry {

@@ -5,6 +5,7 @@
 #include "app/configuration_check.hpp"
 #include "app/configuration_rules.hpp"
 #include "app/deployment.hpp"
+#include "app/emulator_config.hpp"
 #include "app/metered_provider.hpp"
 #include "app/places.hpp"
 #include "app/watch.hpp"
@@ -15,6 +16,8 @@
 #include "provider/circuit_breaker.hpp"
 #include "telemetry/log.hpp"
 #include "work/processor.hpp"
+
+#include <boost/beast/core/string.hpp>
 
 #include <thread>
 
@@ -197,7 +200,23 @@ class Server::Parts {
                 co_return Error{applied.error().code,
                                 "subscription \"" + path + "\": " + applied.error().detail};
         }
-        co_return Result<void>();
+        co_return co_await import_entities();
+    }
+
+    /// Those of the emulator's file beside the configured ones.
+    asio::awaitable<Result<void>> import_entities() {
+        const std::string& file = configuration_.queue.emulator_config;
+        if (file.empty()) co_return Result<void>();
+        auto config = read_emulator_config(file);
+        if (!config) co_return config.error();
+        for (const EmulatorEntity& entity : config->entities)
+            for (const auto& [name, options] : entities())
+                if (boost::beast::iequals(name, entity.name))
+                    co_return Error{Errc::invalid_input, "queue.emulator_config: " + file + ": \"" + name +
+                                                             "\" is this server's or configured already; "
+                                                             "give it another name there"};
+        notices.insert(notices.end(), config->notices.begin(), config->notices.end());
+        co_return co_await put_emulator_entities(*broker_, std::move(config->entities));
     }
 
     /// The pipeline's queues with default options unless the configuration names them, then the configured

@@ -116,6 +116,9 @@ inline constexpr std::array kSettings<QueueEngineSettings> = {
         "strict_delivery_counts", &QueueEngineSettings::strict_delivery_counts, "",
         "flush each delivery count before the message is handed out: it survives a power "
         "cut, not only a crash"},
+    Setting<QueueEngineSettings>{
+        "emulator_config", &QueueEngineSettings::emulator_config, "path",
+        "Config.json of Microsoft's Service Bus emulator: its entities are created as if configured here"},
 };
 
 template <>
