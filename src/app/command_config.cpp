@@ -18,10 +18,14 @@ LoadedConfiguration load(const ConfigOptions& options) {
     const std::optional<std::filesystem::path> file =
         options.config.empty() ? std::nullopt : std::optional<std::filesystem::path>(options.config);
     LoadedConfiguration loaded = load_configuration(file, process_environment());
-    const std::string& keys = loaded.configuration.server.api_keys_file;
-    if (!loaded.problems.empty() || keys.empty()) return loaded;
-    const auto read = read_api_keys(keys, loaded.warnings);
-    if (!read) loaded.problems.push_back(read.error().detail);
+    if (!loaded.problems.empty()) return loaded;
+    const ServerSettings server = loaded.configuration.server;
+    const auto note = [&loaded](const auto& read) {
+        if (!read) loaded.problems.push_back(read.error().detail);
+    };
+    if (!server.api_keys_file.empty()) note(read_api_keys(server.api_keys_file, loaded.warnings));
+    if (!server.access_keys_file.empty()) note(read_access_keys(server.access_keys_file, loaded.warnings));
+    if (!server.tls_certificate.empty()) note(read_server_tls(server));
     return loaded;
 }
 

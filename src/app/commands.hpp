@@ -15,6 +15,7 @@ struct ServeOptions {
     std::string config;
     std::string data;
     std::string listen;
+    std::string amqp;
 };
 int serve(const ServeOptions& options);
 

@@ -257,6 +257,14 @@ void read_key_files(Configuration& configuration, std::vector<std::string>& prob
     }
 }
 
+void warn_of_readers(const std::filesystem::path& file, std::vector<std::string>& warnings) {
+    std::error_code ignored;
+    const auto mode = std::filesystem::status(file, ignored).permissions();
+    using std::filesystem::perms;
+    if ((mode & (perms::group_read | perms::others_read)) != perms::none)
+        warnings.push_back(file.string() + " can be read by other users; chmod 600 " + file.string());
+}
+
 }  // namespace
 
 Environment process_environment() {
@@ -327,11 +335,28 @@ Result<std::vector<std::string>> read_api_keys(const std::filesystem::path& file
     if (keys.empty())
         return Error{Errc::invalid_input,
                      "server.api_keys_file: " + file.string() + " holds no key; write one key per line"};
-    std::error_code ignored;
-    const auto mode = std::filesystem::status(file, ignored).permissions();
-    using std::filesystem::perms;
-    if ((mode & (perms::group_read | perms::others_read)) != perms::none)
-        warnings.push_back(file.string() + " can be read by other users; chmod 600 " + file.string());
+    warn_of_readers(file, warnings);
+    return keys;
+}
+
+Result<std::shared_ptr<boost::asio::ssl::context>> read_server_tls(const ServerSettings& server) {
+    if (server.tls_certificate.empty()) return std::shared_ptr<boost::asio::ssl::context>();
+    auto made = make_server_tls(server.tls_certificate, server.tls_key);
+    if (!made) return Error{made.error().code, "server.tls_certificate and tls_key: " + made.error().detail};
+    return made;
+}
+
+Result<AccessKeys> read_access_keys(const std::filesystem::path& file, std::vector<std::string>& warnings) {
+    const auto text = read_file(file);
+    if (!text) return Error{Errc::invalid_input, "server.access_keys_file: " + text.error().detail};
+    auto keys = AccessKeys::parse(*text);
+    if (!keys)
+        return Error{Errc::invalid_input,
+                     "server.access_keys_file: " + file.string() + ", " + keys.error().detail};
+    if (keys->empty())
+        return Error{Errc::invalid_input, "server.access_keys_file: " + file.string() +
+                                              " holds no key; write NAME KEY RIGHTS, one key per line"};
+    warn_of_readers(file, warnings);
     return keys;
 }
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "base/sas.hpp"
+#include "base/tls.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -18,6 +20,12 @@ struct ServerSettings {
     std::string listen = "127.0.0.1:8080";
     std::string data_dir = "./millrace-data";
     std::string api_keys_file;
+    std::string https_listen = "127.0.0.1:8443";
+    std::string amqp_listen = "127.0.0.1:5672";    ///< "": off
+    std::string amqps_listen = "127.0.0.1:5671";   ///< "": off
+    std::string tls_certificate;   ///< without one nothing is served over TLS
+    std::string tls_key;
+    std::string access_keys_file;
     std::int64_t drain_seconds = 25;
     std::int64_t cpu_threads = 0;
 };
@@ -148,6 +156,14 @@ Error first_problem(const LoadedConfiguration& loaded);
 /// `warnings` if others than the owner may read the file.
 Result<std::vector<std::string>> read_api_keys(const std::filesystem::path& file,
                                                std::vector<std::string>& warnings);
+
+/// Shared access keys as AccessKeys::parse reads them. invalid_input: unreadable, a wrong line, none; warns
+/// as above.
+Result<AccessKeys> read_access_keys(const std::filesystem::path& file, std::vector<std::string>& warnings);
+
+/// The certificate and key of `server` as make_server_tls reads them; null without one. The error names the
+/// setting.
+Result<std::shared_ptr<boost::asio::ssl::context>> read_server_tls(const ServerSettings& server);
 
 /// "host:port" or "[v6]:port" as its parts. invalid_input: not of this form.
 struct Address {

@@ -96,17 +96,46 @@ void check_deployments(const Configuration& configuration, std::vector<std::stri
     }
 }
 
-void check_listener(const ServerSettings& server, std::vector<std::string>& problems) {
-    const auto address = parse_address(server.listen);
+/// One address: what is served there, and the keys that callers from other machines need.
+struct Listener {
+    std::string key;
+    const std::string& address;
+    bool on;
+    const std::string& keys_file;
+    std::string keys_setting;
+    std::string keys_form;
+};
+
+void check_listener(const Listener& listener, std::vector<std::string>& problems) {
+    const auto address = parse_address(listener.address);
     if (!address) {
-        problems.push_back("server.listen: " + address.error().detail);
+        problems.push_back("server." + listener.key + ": " + address.error().detail);
         return;
     }
-    if (!is_loopback(address->host) && server.api_keys_file.empty())
-        problems.push_back(
-            "server.listen: " + server.listen +
-            " can be reached from other machines, so callers need a key: set server.api_keys_file (one "
-            "key per line), or listen on 127.0.0.1");
+    if (!listener.on || is_loopback(address->host) || !listener.keys_file.empty()) return;
+    problems.push_back("server." + listener.key + ": " + listener.address +
+                       " can be reached from other machines, so callers need a key: set server." +
+                       listener.keys_setting + " (" + listener.keys_form + "), or listen on 127.0.0.1");
+}
+
+void check_listeners(const ServerSettings& server, std::vector<std::string>& problems) {
+    if (server.tls_certificate.empty() != server.tls_key.empty()) {
+        const bool key_missing = server.tls_key.empty();
+        problems.push_back(std::string("server.") + (key_missing ? "tls_certificate" : "tls_key") +
+                           ": a certificate and its key go together; set server." +
+                           (key_missing ? "tls_key" : "tls_certificate") + " too");
+    }
+    const bool tls = !server.tls_certificate.empty();
+    const std::string api = "one key per line";
+    const std::string access = "NAME KEY RIGHTS per line";
+    const Listener listeners[] = {
+        {"listen", server.listen, true, server.api_keys_file, "api_keys_file", api},
+        {"https_listen", server.https_listen, tls, server.api_keys_file, "api_keys_file", api},
+        {"amqp_listen", server.amqp_listen, true, server.access_keys_file, "access_keys_file", access},
+        {"amqps_listen", server.amqps_listen, tls, server.access_keys_file, "access_keys_file", access},
+    };
+    for (const Listener& listener : listeners)
+        if (!listener.address.empty() || listener.key == "listen") check_listener(listener, problems);
 }
 
 }  // namespace
@@ -149,7 +178,7 @@ broker::EntityOptions entity_options(const SubscriptionEntry& entry) {
 }
 
 void check_configuration(const Configuration& configuration, std::vector<std::string>& problems) {
-    check_listener(configuration.server, problems);
+    check_listeners(configuration.server, problems);
     check_entities(configuration, problems);
     check_pipeline_queues(configuration, problems);
     check_deployments(configuration, problems);

@@ -78,7 +78,9 @@ class Server::Parts {
         : io_(std::move(io)), clock_(clock), configuration_(std::move(configuration)), background_(io_) {}
 
     asio::awaitable<Result<void>> start() {
-        auto opened = open_store();
+        auto opened = read_keys();
+        if (!opened) co_return opened;
+        opened = open_store();
         if (!opened) co_return opened;
         opened = co_await open_queues();
         if (!opened) co_return opened;
@@ -99,7 +101,7 @@ class Server::Parts {
         if (api_) api_->set_ready(false);
         // All are told first, so that their drain times run side by side.
         for (const auto& processor : processors_) processor->close();
-        if (server_) co_await server_->stop(std::min<Duration>(drain, kRequestsDrain));
+        co_await stop_http(std::min<Duration>(drain, kRequestsDrain));
         if (breaker_) breaker_->stop();
         for (const auto& processor : processors_) {
             const Duration left = std::max(deadline - clock_.now(), Duration::zero());
@@ -109,21 +111,18 @@ class Server::Parts {
         if (api_) api_->stop();
         // Nothing runs that could hold a part below, but for requests that wait for a thread of the pool.
         if (pool_) pool_->stop();
-        if (server_) co_await server_->stop(Duration::zero());
+        co_await stop_http(Duration::zero());
         if (broker_) co_await broker_->stop();
         if (http_client_) http_client_->stop();
         if (database_) database_->stop();
         // Requests whose last read has just ended.
-        if (server_) co_await server_->stop(Duration::zero());
+        co_await stop_http(Duration::zero());
     }
 
-    std::string url() const {
-        const Address address = parse_address(configuration_.server.listen).value();
-        const bool v6 = address.host.find(':') != std::string::npos;
-        const std::string host = v6                          ? "[" + address.host + "]"
-                                 : address.host == "0.0.0.0" ? "127.0.0.1"
-                                                             : address.host;
-        return "http://" + host + ":" + std::to_string(server_ ? server_->port() : address.port);
+    std::string url() const { return url_of("http://", configuration_.server.listen, server_.get()); }
+    std::string https_url() const {
+        if (!tls_server_) return "";
+        return url_of("https://", configuration_.server.https_listen, tls_server_.get());
     }
     std::string model() const { return provider_ ? provider_->model().name : std::string(); }
 
@@ -131,6 +130,34 @@ class Server::Parts {
     telemetry::Metrics metrics;
 
   private:
+    static std::string url_of(const char* scheme, const std::string& listen, const http::Server* server) {
+        const Address address = parse_address(listen).value();
+        const bool v6 = address.host.find(':') != std::string::npos;
+        const std::string host = v6                          ? "[" + address.host + "]"
+                                 : address.host == "0.0.0.0" ? "127.0.0.1"
+                                                             : address.host;
+        return scheme + host + ":" + std::to_string(server != nullptr ? server->port() : address.port);
+    }
+
+    /// What callers must show, and what the server shows to them.
+    Result<void> read_keys() {
+        const ServerSettings& server = configuration_.server;
+        if (!server.api_keys_file.empty()) {
+            auto keys = read_api_keys(server.api_keys_file, notices);
+            if (!keys) return keys.error();
+            api_keys_ = std::move(*keys);
+        }
+        if (!server.access_keys_file.empty()) {
+            auto keys = read_access_keys(server.access_keys_file, notices);
+            if (!keys) return keys.error();
+            access_keys_ = std::move(*keys);
+        }
+        auto tls = read_server_tls(server);
+        if (!tls) return tls.error();
+        tls_ = std::move(*tls);
+        return {};
+    }
+
     Result<void> open_store() {
         metrics.set(telemetry::metric::process_start, {},
                     static_cast<double>(to_millis(clock_.now())) / 1000);
@@ -270,13 +297,17 @@ class Server::Parts {
         return {};
     }
 
+    asio::awaitable<void> stop_http(Duration drain) {
+        const TimePoint deadline = clock_.now() + drain;
+        if (server_) co_await server_->stop(drain);
+        const Duration left = std::max(deadline - clock_.now(), Duration::zero());
+        if (tls_server_) co_await tls_server_->stop(left);
+    }
+
     Result<void> open_http() {
         http::ApiOptions options;
-        if (!configuration_.server.api_keys_file.empty()) {
-            auto keys = read_api_keys(configuration_.server.api_keys_file, notices);
-            if (!keys) return keys.error();
-            options.api_keys = std::move(*keys);
-        }
+        options.api_keys = api_keys_;
+        options.access_keys = access_keys_;
         options.worked_queues = worked_queues_;
         options.work_is_held = [this] { return breaker_->open(); };
         const std::string& fusion = configuration_.index.fusion;
@@ -291,25 +322,42 @@ class Server::Parts {
                                    *operations_, *pool_,   metrics,    clock_};
         api_ = std::make_unique<http::Api>(io_, parts, std::move(options));
 
-        const auto address = parse_address(configuration_.server.listen);
-        if (!address) return address.error();
-        http::ServerOptions server_options;
-        server_options.address = address->host;
-        server_options.port = address->port;
-        server_options.on_fault = [](std::string_view why) {
-            telemetry::log_error("request failed", "http", why);
-        };
-        auto server = http::Server::start(io_, std::move(server_options), api_->handler());
+        auto server = serve_http("listen", configuration_.server.listen, nullptr);
         if (!server) return server.error();
         server_ = std::move(*server);
+        const std::string& https = configuration_.server.https_listen;
+        if (tls_ && !https.empty()) {
+            auto tls_server = serve_http("https_listen", https, tls_);
+            if (!tls_server) return tls_server.error();
+            tls_server_ = std::move(*tls_server);
+        }
         api_->on_collect([this](telemetry::Metrics&) { collect(); });
         return {};
+    }
+
+    /// The server for the setting `key` of [server].
+    Result<std::unique_ptr<http::Server>> serve_http(const std::string& key, const std::string& where,
+                                                     std::shared_ptr<asio::ssl::context> tls) {
+        const auto address = parse_address(where);
+        if (!address) return address.error();
+        http::ServerOptions options;
+        options.address = address->host;
+        options.port = address->port;
+        options.tls = std::move(tls);
+        options.on_fault = [](std::string_view why) { telemetry::log_error("request failed", "http", why); };
+        auto server = http::Server::start(io_, std::move(options), api_->handler());
+        if (!server) return Error{server.error().code, "server." + key + ": " + server.error().detail};
+        return server;
+    }
+
+    std::size_t http_connections() const {
+        return server_->connections() + (tls_server_ ? tls_server_->connections() : 0);
     }
 
     void collect() {
         namespace metric = telemetry::metric;
         metrics.set(metric::provider_held, {deployment_.name}, static_cast<double>(breaker_->waiting()));
-        metrics.set(metric::http_connections, {}, static_cast<double>(server_->connections()));
+        metrics.set(metric::http_connections, {}, static_cast<double>(http_connections()));
         for (const auto& processor : processors_) {
             const work::ProcessorStats stats = processor->stats();
             const std::string& queue = processor->options().queue;
@@ -350,6 +398,9 @@ class Server::Parts {
     DeploymentEntry deployment_;
     bool local_ = true;
     std::vector<std::string> worked_queues_;
+    std::vector<std::string> api_keys_;
+    AccessKeys access_keys_;
+    std::shared_ptr<asio::ssl::context> tls_;  ///< null: nothing is served over TLS
     std::unique_ptr<store::Database> database_;
     std::unique_ptr<store::Blobs> blobs_;
     std::unique_ptr<CpuPool> pool_;
@@ -368,6 +419,7 @@ class Server::Parts {
     std::vector<std::unique_ptr<FolderWatch>> watches_;
     std::unique_ptr<http::Api> api_;
     std::unique_ptr<http::Server> server_;
+    std::unique_ptr<http::Server> tls_server_;
     Background background_;
 };
 
@@ -385,6 +437,7 @@ asio::awaitable<Result<void>> Server::start() {
 asio::awaitable<void> Server::stop() { return parts_->stop(); }
 
 std::string Server::url() const { return parts_->url(); }
+std::string Server::https_url() const { return parts_->https_url(); }
 std::string Server::model() const { return parts_->model(); }
 const std::vector<std::string>& Server::notices() const noexcept { return parts_->notices; }
 telemetry::Metrics& Server::metrics() noexcept { return parts_->metrics; }

@@ -36,6 +36,8 @@ class Server {
 
     /// "http://127.0.0.1:8080": where it answers.
     std::string url() const;
+    /// "https://127.0.0.1:8443", or "" without a certificate.
+    std::string https_url() const;
     /// Name of the model that embeds.
     std::string model() const;
     /// What an operator should know about this start, one line each.

@@ -40,8 +40,6 @@ struct LaterKey {
     std::string_view key;  ///< empty: the whole section
 };
 inline constexpr std::array kLaterKeys = {
-    LaterKey{"server", "tls_certificate"},
-    LaterKey{"server", "tls_key"},
     LaterKey{"queue", "connection_string"},
     LaterKey{"subscriptions", "rules"},
     LaterKey{"store", "connection_string"},
@@ -80,6 +78,20 @@ inline constexpr std::array kSettings<ServerSettings> = {
                             {.required = true}},
     Setting<ServerSettings>{"api_keys_file", &ServerSettings::api_keys_file, "path",
                             "keys of callers, one a line; none: no key is asked for"},
+    Setting<ServerSettings>{"https_listen", &ServerSettings::https_listen, "host:port",
+                            "where HTTPS is served beside HTTP if there is a certificate; empty: nowhere"},
+    Setting<ServerSettings>{"amqp_listen", &ServerSettings::amqp_listen, "host:port",
+                            "where AMQP is served; a non-loopback host needs `access_keys_file`; empty: "
+                            "nowhere"},
+    Setting<ServerSettings>{"amqps_listen", &ServerSettings::amqps_listen, "host:port",
+                            "where AMQP over TLS is served if there is a certificate; empty: nowhere"},
+    Setting<ServerSettings>{"tls_certificate", &ServerSettings::tls_certificate, "path",
+                            "PEM file: the server's certificate, then those between it and its authority"},
+    Setting<ServerSettings>{"tls_key", &ServerSettings::tls_key, "path",
+                            "PEM file: private key of `tls_certificate`, without a passphrase"},
+    Setting<ServerSettings>{"access_keys_file", &ServerSettings::access_keys_file, "path",
+                            "shared access keys for AMQP and administration, one a line: NAME KEY RIGHTS "
+                            "[ENTITY]; none: every token is good"},
     Setting<ServerSettings>{"drain_seconds",
                             &ServerSettings::drain_seconds,
                             "seconds",
@@ -270,7 +282,7 @@ inline constexpr std::array kSettings<TelemetrySettings> = {
 /// Calls `visit(name, part, help)` for every section; a list section's `part` is a vector.
 template <class C, class F>
 void for_each_section(C& configuration, F&& visit) {
-    visit("server", configuration.server, "the HTTP server and where data lives");
+    visit("server", configuration.server, "where it listens and where data lives");
     visit("queue", configuration.queue, "the queue engine");
     visit("queues", configuration.queues,
           "queues beside those of the document pipeline, or other options for these");

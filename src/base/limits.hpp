@@ -67,8 +67,10 @@ inline constexpr std::uint32_t amqp_frame_bytes_max = 64 * kKiB;
 inline constexpr std::size_t amqp_sessions_max = 5'000;        ///< of one connection
 inline constexpr std::size_t amqp_links_max = 10'000;          ///< of one connection
 inline constexpr std::size_t amqp_unsettled_max = 10'000;      ///< deliveries of one session
+inline constexpr std::size_t amqp_batch_messages_max = 10'000;  ///< messages in one transfer
 inline constexpr std::size_t amqp_partial_bytes_max = 16 * kMiB;  ///< of deliveries not yet whole, a connection
 inline constexpr std::size_t amqp_output_bytes_max = 4 * kMiB;  ///< a connection that has more waits for its peer
+inline constexpr std::size_t amqp_websocket_message_bytes_max = 16 * kMiB;  ///< pieces of the stream
 inline constexpr Duration amqp_idle_time = std::chrono::seconds(120);
 inline constexpr Duration amqp_handshake_time_max = std::chrono::seconds(30);
 

@@ -77,4 +77,20 @@ Result<std::shared_ptr<asio::ssl::context>> make_server_tls(const std::filesyste
     return context;
 }
 
+Result<std::shared_ptr<asio::ssl::context>> make_client_tls(const std::filesystem::path& authorities) {
+    auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
+    context->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
+                         asio::ssl::context::no_tlsv1_1 | SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_cipher_list(context->native_handle(), kCiphers);
+    context->set_verify_mode(asio::ssl::verify_peer);
+    boost::system::error_code error;
+    context->set_default_verify_paths(error);  // without any, nobody is trusted: the handshake says so
+    if (authorities.empty()) return context;
+    const auto trusted = read_pem(authorities);
+    if (!trusted) return trusted.error();
+    context->add_certificate_authority(asio::buffer(*trusted), error);
+    if (error) return wrong(authorities, "holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)");
+    return context;
+}
+
 }  // namespace millrace

@@ -1,4 +1,4 @@
-// TLS for servers: certificate and key become a context that connections are made with.
+// Contexts that TLS connections are made with: of servers and of clients.
 #pragma once
 
 #include "base/error.hpp"
@@ -17,5 +17,10 @@ namespace millrace {
 /// invalid_input: a file can't be read, holds no such thing, or the key belongs to another certificate.
 Result<std::shared_ptr<boost::asio::ssl::context>> make_server_tls(const std::filesystem::path& certificate,
                                                                    const std::filesystem::path& key);
+
+/// A context for the client's side of TLS 1.2 and 1.3 that trusts the system's authorities, and those in
+/// `authorities` (PEM) as well unless it is empty. The host's name is for the connection to check.
+/// invalid_input: the file can't be read or holds no certificate.
+Result<std::shared_ptr<boost::asio::ssl::context>> make_client_tls(const std::filesystem::path& authorities);
 
 }  // namespace millrace

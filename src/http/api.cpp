@@ -2,6 +2,7 @@
 
 #include "base/ids.hpp"
 #include "base/nearest.hpp"
+#include "http/api_administration.hpp"
 #include "http/api_routes.hpp"
 #include "http/router.hpp"
 
@@ -90,8 +91,14 @@ bool may_call(const Api::State& state, Access access, std::string_view key) {
     return access == Access::open || state.options.api_keys.empty() || knows_key(state.options.api_keys, key);
 }
 
+/// A request of the administration API: no route of the product has its path.
+bool is_administration(const Match& match, const Request& request) {
+    return match.row == Match::npos && match.allowed.empty() && is_administration(request);
+}
+
 asio::awaitable<Response> answer(Context context, Request request) {
     Match match = find_route(kPatterns, request);
+    if (is_administration(match, request)) co_return co_await administration(context, std::move(request));
     const bool found = match.row != Match::npos;
     const std::string_view key = key_of(request);
     // Without a key a caller doesn't learn which routes there are.
@@ -106,7 +113,9 @@ asio::awaitable<Response> answer(Context context, Request request) {
 asio::awaitable<Response> measured_answer(Context context, Request request) {
     const auto start = std::chrono::steady_clock::now();
     const Match match = find_route(kPatterns, request);
-    const std::string_view route = match.row == Match::npos ? "none" : kPatterns[match.row].path;
+    const std::string_view route = is_administration(match, request) ? "administration"
+                                   : match.row == Match::npos        ? "none"
+                                                                     : kPatterns[match.row].path;
     const std::string method = match.row == Match::npos ? "other" : std::string(kPatterns[match.row].method);
     const auto observe = [&](unsigned status) {
         const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
@@ -158,6 +167,10 @@ void Api::set_ready(bool ready) noexcept { state_->ready = ready; }
 
 void Api::on_collect(std::function<void(telemetry::Metrics&)> collect) {
     state_->collect = std::move(collect);
+}
+
+bool shows_api_key(const Api::State& state, const Request& request) {
+    return knows_key(state.options.api_keys, key_of(request));
 }
 
 void look_at_work(Api::State& state) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/async.hpp"
+#include "base/sas.hpp"
 #include "broker/broker.hpp"
 #include "http/server.hpp"
 #include "index/index.hpp"
@@ -33,7 +34,8 @@ struct ApiParts {
 
 struct ApiOptions {
     std::vector<std::string> api_keys;          ///< empty: no key is asked for
-    std::vector<std::string> worked_queues;     ///< queues with a worker: health watches these
+    AccessKeys access_keys;  ///< for administration; where there are API keys, none of these means no token
+    std::vector<std::string> worked_queues;  ///< queues with a worker: health watches these
     /// True while work waits for a model that is down: then it is not stuck. Empty: never.
     std::function<bool()> work_is_held;
     index::Fusion fusion = index::Fusion::score;

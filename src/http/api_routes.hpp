@@ -21,6 +21,7 @@ struct Api::State {
     ApiOptions options;
     WorkWatch watch;
     std::function<void(telemetry::Metrics&)> collect;
+    std::set<std::string> creating;   ///< entities whose creation is under way, in lower case
     std::set<std::string> redriving;   ///< queues with a redrive under way that goes on by itself
     std::shared_ptr<asio::steady_timer> watch_timer;
     bool ready = false;
@@ -56,6 +57,9 @@ asio::awaitable<Response> get_metrics(Context context, Call call);
 asio::awaitable<Response> get_health(Context context, Call call);
 asio::awaitable<Response> get_readiness(Context context, Call call);
 asio::awaitable<Response> get_status_page(Context context, Call call);
+
+/// True if the request shows one of the configured API keys.
+bool shows_api_key(const Api::State& state, const Request& request);
 
 /// The counts of worked queues go into the watch.
 void look_at_work(Api::State& state);

@@ -143,6 +143,8 @@ void Server::Listener::serve(tcp::socket socket) {
 }
 
 void Server::Listener::turn_away(tcp::socket socket) {
+    // Over TLS only a handshake could lead to an answer, and that is what there is no room for.
+    if (service_->options.tls) return;
     Response response = problem(503, "too many connections");
     response.headers.emplace_back("Retry-After", "1");
     HeadOptions options;

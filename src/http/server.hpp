@@ -15,6 +15,10 @@
 #include <utility>
 #include <vector>
 
+namespace boost::asio::ssl {
+class context;
+}
+
 namespace millrace::http {
 
 namespace asio = boost::asio;
@@ -78,6 +82,8 @@ struct ServerOptions {
     std::size_t connections_max = limits::http_connections_max;
     Duration header_time_max = limits::http_header_time_max;
     Duration body_time_max = limits::http_body_time_max;       ///< also for sending an answer
+    /// HTTPS if set; a handshake has `header_time_max`.
+    std::shared_ptr<asio::ssl::context> tls;
     std::function<void(std::string_view)>
         on_fault;  ///< told in one line what a handler threw; empty: the log
 };
@@ -85,8 +91,9 @@ struct ServerOptions {
 /// Accepts connections and gives every request to the handler. All calls on the I/O thread.
 class Server {
   public:
-    /// Binds and begins to accept. invalid_input: `address` is no IP literal and not "localhost";
-    /// unavailable: the address is in use or not of this machine. Destroy it before the context of `io`.
+    /// Binds and begins to accept, HTTPS if `options.tls` is set. invalid_input: `address` is no IP literal
+    /// and not "localhost"; unavailable: the address is in use or not of this machine. Destroy it before the
+    /// context of `io`.
     static Result<std::unique_ptr<Server>> start(asio::any_io_executor io, ServerOptions options,
                                                  Handler handler);
     ~Server();

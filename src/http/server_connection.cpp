@@ -3,10 +3,14 @@
 #include "telemetry/log.hpp"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+
+#include <openssl/err.h>
+#include <openssl/sslerr.h>
 
 #include <array>
 
@@ -21,6 +25,7 @@ constexpr std::size_t kIdleBytesMax = 16 * limits::kKiB;   ///< buffer that an i
 constexpr std::size_t kOneBufferBytesMax = 4 * limits::kKiB;
 constexpr std::size_t kSlowPieces = 64;
 constexpr Duration kDrainTimeMax = std::chrono::seconds(5);
+constexpr Duration kGoodbyeTimeMax = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -29,12 +34,39 @@ Connection::Connection(asio::ip::tcp::socket socket, std::shared_ptr<Service> se
 
 asio::awaitable<void> Connection::run() {
     try {
-        for (bool more = true; more;) more = co_await serve_one();
+        bool more = co_await shake_hands();
+        while (more) more = co_await serve_one();
+        co_await say_goodbye();
     } catch (const std::exception& error) {
         // Once aborted, what is thrown is only the cancellation itself.
         if (!aborted_) report("connection of " + remote_, error.what());
     }
     close();
+}
+
+/// False if the peer does not speak TLS, or not in time. True at once on a plain connection.
+asio::awaitable<bool> Connection::shake_hands() {
+    if (!service_->options.tls) co_return true;
+    enter(Phase::idle, service_->options.header_time_max);
+    tls_ = std::make_unique<asio::ssl::stream<asio::ip::tcp::socket&>>(socket_, *service_->options.tls);
+    auto [error] = co_await tls_->async_handshake(asio::ssl::stream_base::server, kToken);
+    if (!error) co_return !timed_out_;
+    tls_.reset();
+    const bool plain_http = error.category() == asio::error::get_ssl_category() &&
+                            ERR_GET_REASON(static_cast<unsigned long>(error.value())) == SSL_R_HTTP_REQUEST;
+    if (plain_http) {
+        Refusal refusal{400, "this port speaks HTTPS; write https:// in the URL"};
+        co_await refuse(std::move(refusal));
+    }
+    co_return false;
+}
+
+/// Tells a TLS peer that nothing was cut off, and gives it a moment to say the same.
+asio::awaitable<void> Connection::say_goodbye() {
+    if (!tls_ || timed_out_ || aborted_ || !socket_.is_open()) co_return;
+    enter(Phase::idle, kGoodbyeTimeMax);
+    auto [ignored] = co_await tls_->async_shutdown(kToken);
+    (void)ignored;
 }
 
 asio::awaitable<bool> Connection::serve_one() {
@@ -101,6 +133,11 @@ asio::awaitable<Connection::Read> Connection::read_request(RequestReader& reader
 asio::awaitable<bool> Connection::read_some(std::size_t bytes_max) {
     if (timed_out_) co_return false;
     const auto room = buffer_.prepare(bytes_max);
+    if (tls_) {
+        auto [error, size] = co_await tls_->async_read_some(room, kToken);
+        buffer_.commit(size);
+        co_return !error;
+    }
     auto [error, size] = co_await socket_.async_read_some(room, kToken);
     buffer_.commit(size);
     co_return !error;
@@ -108,8 +145,17 @@ asio::awaitable<bool> Connection::read_some(std::size_t bytes_max) {
 
 asio::awaitable<bool> Connection::write(std::string_view bytes) {
     if (timed_out_) co_return false;
-    const asio::const_buffer buffer(bytes.data(), bytes.size());
-    auto [error, size] = co_await asio::async_write(socket_, buffer, kToken);
+    const std::array<asio::const_buffer, 1> buffers = {asio::const_buffer(bytes.data(), bytes.size())};
+    co_return co_await write(buffers);
+}
+
+asio::awaitable<bool> Connection::write(std::span<const asio::const_buffer> buffers) {
+    if (tls_) {
+        auto [error, size] = co_await asio::async_write(*tls_, buffers, kToken);
+        (void)size;
+        co_return !error;
+    }
+    auto [error, size] = co_await asio::async_write(socket_, buffers, kToken);
     (void)size;
     co_return !error;
 }
@@ -147,7 +193,7 @@ asio::awaitable<void> Connection::refuse(Refusal refusal) {
     // Closing with unread bytes would reset the connection and could take the answer with it: read on for a
     // while.
     boost::system::error_code ignored;
-    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+    if (!tls_) socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
     enter(Phase::writing, kDrainTimeMax);
     co_await wait_for_end(2 * service_->options.body_bytes_max);
 }
@@ -183,9 +229,7 @@ asio::awaitable<bool> Connection::send_whole(const Response& response, std::stri
         co_return co_await write(head);
     }
     const std::array<asio::const_buffer, 2> buffers = {asio::buffer(head), asio::buffer(response.body)};
-    auto [error, size] = co_await asio::async_write(socket_, buffers, kToken);
-    (void)size;
-    co_return !error;
+    co_return co_await write(buffers);
 }
 
 asio::awaitable<bool> Connection::send_slowly(const Response& response, std::string head) {

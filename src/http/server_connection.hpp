@@ -7,10 +7,13 @@
 
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 
 #include <chrono>
 #include <memory>
+#include <span>
 #include <string>
 
 namespace millrace::http {
@@ -49,10 +52,13 @@ class Connection {
     enum class Phase { idle, reading, handling, writing };
     enum class Read { whole, refused, gone };
 
+    asio::awaitable<bool> shake_hands();
+    asio::awaitable<void> say_goodbye();
     asio::awaitable<bool> serve_one();
     asio::awaitable<Read> read_request(RequestReader& reader);
     asio::awaitable<bool> read_some(std::size_t bytes_max);
     asio::awaitable<bool> write(std::string_view bytes);
+    asio::awaitable<bool> write(std::span<const asio::const_buffer> buffers);
     asio::awaitable<void> refuse(Refusal refusal);
     asio::awaitable<Response> answer(Request request);
     asio::awaitable<void> pause(Duration time);
@@ -72,6 +78,7 @@ class Connection {
     void enter(Phase phase, Duration time_max);
 
     asio::ip::tcp::socket socket_;
+    std::unique_ptr<asio::ssl::stream<asio::ip::tcp::socket&>> tls_;  ///< null: plain
     std::shared_ptr<Service> service_;
     std::string remote_;
     boost::beast::flat_buffer buffer_;

@@ -198,6 +198,9 @@ void log(Level level, std::string_view message, FieldList fields) {
     if (writer->enabled(level)) writer->write(level, message, fields);
 }
 
+void log_debug(std::string_view what, std::string_view where, std::string_view why) {
+    log_where(Level::debug, what, where, why);
+}
 void log_info(std::string_view what, std::string_view where, std::string_view why) {
     log_where(Level::info, what, where, why);
 }

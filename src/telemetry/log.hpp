@@ -64,6 +64,7 @@ void configure_log(LogOptions options);
 void log(Level level, std::string_view message, FieldList fields = {});
 
 /// `what` happened at `where` (a queue, a route, a file); `why` in one line without secrets, or empty.
+void log_debug(std::string_view what, std::string_view where, std::string_view why);
 void log_info(std::string_view what, std::string_view where, std::string_view why);
 void log_warning(std::string_view what, std::string_view where, std::string_view why);
 void log_error(std::string_view what, std::string_view where, std::string_view why);

@@ -55,6 +55,18 @@ TEST(Configuration, EveryMistakeGetsALineThatSaysWhereWhatAndWhatToDo) {
         {"[server]\ndrain_seconds = [1]", "found a list"},
         {"[server]\nlisten = \"8080\"", "\"8080\" is no address; write host:port, e.g. 127.0.0.1:8080"},
         {"[server]\nlisten = \"0.0.0.0:8080\"", "set server.api_keys_file"},
+        {"[server]\nlisten = \"\"", "server.listen: \"\" is no address"},
+        {"[server]\namqp_listen = \"0.0.0.0:5672\"",
+         "server.amqp_listen: 0.0.0.0:5672 can be reached from other machines, so callers need a key: set "
+         "server.access_keys_file"},
+        {"[server]\namqp_listen = \"5672\"", "server.amqp_listen: \"5672\" is no address"},
+        {"[server]\nhttps_listen = \"8443\"", "server.https_listen: \"8443\" is no address"},
+        {"[server]\nhttps_listen = \"[::]:8443\"\ntls_certificate = \"c\"\ntls_key = \"k\"",
+         "server.https_listen: [::]:8443 can be reached from other machines"},
+        {"[server]\namqps_listen = \"[::]:5671\"\ntls_certificate = \"c\"\ntls_key = \"k\"",
+         "server.amqps_listen: [::]:5671 can be reached from other machines"},
+        {"[server]\ntls_certificate = \"c\"", "set server.tls_key too"},
+        {"[server]\ntls_key = \"k\"", "set server.tls_certificate too"},
         {"[[queues]]\nname = \"a\"\nlock_seconds = 4", "queues.lock_seconds: must be from 5 to 300 seconds"},
         {"[[queues]]\nname = \"a\"\nmax_delivery_count = 0", "must be from 1 to 2000"},
         {"[[queues]]\nname = \"a\"\nduplicate_detection_seconds = 5",
@@ -82,6 +94,13 @@ TEST(Configuration, EveryMistakeGetsALineThatSaysWhereWhatAndWhatToDo) {
         {"[server]\nlisten = \"a\xff\"", "millrace.toml:2:"},
     };
     for (const auto& [text, message] : cases) EXPECT_THAT(only_problem(text), HasSubstr(message)) << text;
+}
+
+TEST(Configuration, AnAddressThatIsNotServedNeedsNoKey) {
+    for (const char* text : {"[server]\namqp_listen = \"\"", "[server]\namqps_listen = \"0.0.0.0:5671\"",
+                             "[server]\nhttps_listen = \"0.0.0.0:8443\"",
+                             "[server]\namqp_listen = \"0.0.0.0:5672\"\naccess_keys_file = \"keys\""})
+        EXPECT_EQ(only_problem(text), "") << text;
 }
 
 TEST(Configuration, ASecretInTheFileIsRefusedAndNotRepeated) {
@@ -234,6 +253,23 @@ TEST_F(KeyFile, WithoutAKeyIsAnError) {
     EXPECT_THAT(read_api_keys(write("# none\n"), warnings_).error().detail, HasSubstr("holds no key"));
     EXPECT_THAT(read_api_keys("/nowhere/keys", warnings_).error().detail,
                 HasSubstr("can't read /nowhere/keys"));
+}
+
+TEST_F(KeyFile, OfAccessKeysNamesItsWrongLine) {
+    const auto keys = read_access_keys(write("Root secret Manage\n"), warnings_);
+    ASSERT_TRUE(keys.has_value()) << keys.error().detail;
+    EXPECT_EQ(keys->keys().size(), 1u);
+    EXPECT_THAT(read_access_keys(write("Root secret\n"), warnings_).error().detail,
+                AllOf(HasSubstr("server.access_keys_file: "), HasSubstr("line 1: it has 2 words"),
+                      testing::Not(HasSubstr("secret"))));
+    EXPECT_THAT(read_access_keys(write("\n"), warnings_).error().detail, HasSubstr("holds no key"));
+    EXPECT_THAT(warnings_, IsEmpty());
+    const auto path = write("Root secret Manage\n");
+    std::filesystem::permissions(path, std::filesystem::perms::group_read,
+                                 std::filesystem::perm_options::add);
+    ASSERT_TRUE(read_access_keys(path, warnings_).has_value());
+    ASSERT_EQ(warnings_.size(), 1u);
+    EXPECT_THAT(warnings_[0], HasSubstr("chmod 600"));
 }
 
 }  // namespace

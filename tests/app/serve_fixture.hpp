@@ -29,8 +29,8 @@ class ServeCommand : public testing::Test {
         test::Process::Environment all = environment;
         all["MILLRACE_DEPLOYMENTS__0__NAME"] = "default";
         all["MILLRACE_DEPLOYMENTS__0__PROVIDER"] = "local-hash";
-        const std::vector<std::string> arguments = {MILLRACE_BINARY, "serve",  "--listen",
-                                                    "127.0.0.1:0",   "--data", data()};
+        const std::vector<std::string> arguments = {MILLRACE_BINARY, "serve",       "--listen", "127.0.0.1:0",
+                                                    "--amqp",        "127.0.0.1:0", "--data",   data()};
         server_ = std::make_unique<test::Process>(arguments, all);
         ASSERT_TRUE(server_->wait_for("\n")) << server_->err;
         const std::string words = "listening on ";

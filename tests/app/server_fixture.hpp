@@ -21,6 +21,7 @@ namespace millrace::app {
 inline Configuration test_configuration(const std::filesystem::path& data) {
     Configuration configuration;
     configuration.server.listen = "127.0.0.1:0";
+    configuration.server.amqp_listen = "127.0.0.1:0";
     configuration.server.data_dir = data.string();
     configuration.server.drain_seconds = 10;
     DeploymentEntry deployment;

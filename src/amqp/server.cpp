@@ -1,0 +1,150 @@
+#include "amqp/server.hpp"
+
+#include "amqp/server_connection.hpp"
+#include "amqp/server_links.hpp"
+#include "telemetry/log.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <unordered_map>
+
+namespace millrace::amqp {
+
+using asio::ip::tcp;
+using boost::system::error_code;
+
+namespace {
+
+constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
+constexpr Duration kAcceptPause = std::chrono::milliseconds(50);
+
+Result<asio::ip::address> parse_ip(std::string_view text) {
+    if (text == "localhost") return asio::ip::address_v4::loopback();
+    if (text.size() > 2 && text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);
+    error_code error;
+    auto address = asio::ip::make_address(text, error);
+    if (error) return Error{Errc::invalid_input, "'" + std::string(text) + "' isn't an IP address"};
+    return address;
+}
+
+}  // namespace
+
+/// The accepting socket and the connections it gave.
+class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
+  public:
+    explicit Listener(std::shared_ptr<ServerContext> context)
+        : context_(std::move(context)), acceptor_(context_->io) {}
+
+    Result<void> open() {
+        const ServerOptions& options = context_->options;
+        const auto address = parse_ip(options.address);
+        if (!address) return address.error();
+        const tcp::endpoint endpoint(*address, options.port);
+        error_code error;
+        acceptor_.open(endpoint.protocol(), error);
+        if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+        if (!error && address->is_v6()) acceptor_.set_option(asio::ip::v6_only(false), error);
+        if (!error) acceptor_.bind(endpoint, error);
+        if (!error) acceptor_.listen(tcp::acceptor::max_listen_connections, error);
+        if (error) {
+            return Error{Errc::unavailable, "can't listen for AMQP on " + options.address + ":" +
+                                                std::to_string(options.port) + ": " + error.message()};
+        }
+        port_ = acceptor_.local_endpoint().port();
+        return {};
+    }
+
+    void begin() { spawn(context_->io, accept(shared_from_this())); }
+
+    asio::awaitable<void> stop(Duration drain) {
+        error_code ignored;
+        acceptor_.close(ignored);
+        for (const auto& connection : all()) connection->close_gently();
+        const bool ended = co_await until_empty(drain);
+        if (ended) co_return;
+        for (const auto& connection : all()) connection->abort();
+        co_await until_empty(drain);
+    }
+
+    unsigned short port() const noexcept { return port_; }
+    const ServerStats& stats() const noexcept { return context_->stats; }
+
+  private:
+    static asio::awaitable<void> accept(std::shared_ptr<Listener> self) {
+        while (self->acceptor_.is_open()) {
+            auto [error, socket] = co_await self->acceptor_.async_accept(kToken);
+            if (!self->acceptor_.is_open()) co_return;
+            if (!error) {
+                self->serve(std::move(socket));
+                continue;
+            }
+            telemetry::log_warning("amqp server", "accept", error.message());
+            asio::steady_timer pause(self->context_->io, kAcceptPause);
+            co_await pause.async_wait(kToken);
+        }
+    }
+
+    void serve(tcp::socket socket) {
+        error_code error;
+        const auto remote = socket.remote_endpoint(error);
+        if (error) return;
+        socket.set_option(tcp::no_delay(true), error);
+        auto connection = std::make_shared<ServerConnection>(
+            context_, remote.address().to_string() + ":" + std::to_string(remote.port()));
+        connections_.emplace(connection.get(), connection);
+        context_->stats.connections += 1;
+        context_->stats.connections_total += 1;
+        spawn(context_->io, serve_one(shared_from_this(), std::move(connection), std::move(socket)));
+    }
+
+    static asio::awaitable<void> serve_one(std::shared_ptr<Listener> self,
+                                           std::shared_ptr<ServerConnection> connection, tcp::socket socket) {
+        co_await ServerConnection::run(connection, std::move(socket));
+        self->connections_.erase(connection.get());
+        self->context_->stats.connections -= 1;
+        self->context_->ended.notify();
+    }
+
+    std::vector<std::shared_ptr<ServerConnection>> all() const {
+        std::vector<std::shared_ptr<ServerConnection>> connections;
+        for (const auto& [key, connection] : connections_) connections.push_back(connection);
+        return connections;
+    }
+
+    asio::awaitable<bool> until_empty(Duration time) {
+        auto empty = [](Listener& self) -> asio::awaitable<void> {
+            while (!self.connections_.empty() || self.context_->tasks > 0)
+                co_await self.context_->ended.wait();
+        };
+        auto waiting = empty(*this);
+        co_return co_await with_deadline(std::move(waiting), time);
+    }
+
+    std::shared_ptr<ServerContext> context_;
+    tcp::acceptor acceptor_;
+    std::unordered_map<ServerConnection*, std::shared_ptr<ServerConnection>> connections_;
+    unsigned short port_ = 0;
+};
+
+Server::Server(std::shared_ptr<Listener> listener) : listener_(std::move(listener)) {}
+Server::~Server() = default;
+
+Result<std::unique_ptr<Server>> Server::start(asio::any_io_executor io, broker::Broker& broker, Clock& clock,
+                                              std::shared_ptr<const AccessKeys> keys, ServerOptions options) {
+    auto context = std::make_shared<ServerContext>(
+        ServerContext{io, broker, clock, std::move(keys), std::move(options), {}, 0, Signal(io)});
+    auto listener = std::make_shared<Listener>(std::move(context));
+    auto opened = listener->open();
+    if (!opened) return opened.error();
+    listener->begin();
+    return std::unique_ptr<Server>(new Server(std::move(listener)));
+}
+
+unsigned short Server::port() const noexcept { return listener_->port(); }
+ServerStats Server::stats() const noexcept { return listener_->stats(); }
+asio::awaitable<void> Server::stop(Duration drain) { return listener_->stop(drain); }
+
+}  // namespace millrace::amqp

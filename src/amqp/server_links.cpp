@@ -1,0 +1,204 @@
+#include "amqp/server_links.hpp"
+
+#include "amqp/management.hpp"
+#include "amqp/message.hpp"
+#include "amqp/request.hpp"
+#include "telemetry/log.hpp"
+
+namespace millrace::amqp {
+
+namespace {
+
+constexpr std::uint32_t kProducerCredit = 1000;
+constexpr std::uint32_t kRequestCredit = 100;
+constexpr std::size_t kAnswersMax = 1000;  // that wait for a client to take them
+
+}  // namespace
+
+ServerLink::ServerLink(ServerConnection& connection, const event::LinkAsked& asked, Address address)
+    : connection_(connection),
+      id_(asked.link),
+      session_(asked.session),
+      name_(asked.attach.name),
+      address_(std::move(address)),
+      asked_(asked.attach) {}
+
+Attach ServerLink::answer() const {
+    Attach answer;
+    answer.settle_mode = asked_.settle_mode;
+    answer.confirm_mode = asked_.confirm_mode;
+    answer.source = asked_.source ? asked_.source : Source{};
+    answer.target = asked_.target ? asked_.target : Target{};
+    answer.source->filter = {};  // what is not understood is not confirmed
+    answer.max_message_size = limits::message_bytes_max;
+    return answer;
+}
+
+Condition ServerLink::condition(std::string_view name, std::string_view description) const {
+    return make_condition(name, description, address_.entity, connection_.context().clock.now());
+}
+
+Condition ServerLink::condition(const Error& error) const {
+    return condition_for(error, address_.entity, connection_.context().clock.now());
+}
+
+void ServerLink::on_state(event::StateChanged& changed) {
+    if (!changed.settled) connection_.engine().tell(id_, changed.delivery, Accepted{}, true);
+}
+
+void ServerLink::on_end(bool answer) {
+    if (std::exchange(over_, true)) return;
+    if (answer) connection_.engine().detach(id_, std::nullopt);
+    connection_.forget(id_);
+    connection_.kick();
+}
+
+void ProducerLink::open() {
+    Connection& engine = connection_.engine();
+    engine.accept(id_, answer());
+    engine.grant(id_, kProducerCredit);
+}
+
+void ProducerLink::on_arrived(Incoming delivery) {
+    Connection& engine = connection_.engine();
+    if (engine.granted(id_) <= kProducerCredit / 2) engine.grant(id_, kProducerCredit);
+    connection_.storing(delivery.payload.size());
+    connection_.start(store(std::static_pointer_cast<ProducerLink>(shared_from_this()), std::move(delivery)));
+}
+
+asio::awaitable<void> ProducerLink::store(std::shared_ptr<ProducerLink> self, Incoming delivery) {
+    const std::size_t bytes = delivery.payload.size();
+    DeliveryState outcome = co_await self->outcome_of(delivery);
+    self->connection_.stored(bytes);
+    if (delivery.settled) co_return;
+    self->connection_.engine().tell(self->id_, delivery.id, std::move(outcome), true);
+    self->connection_.kick();
+}
+
+asio::awaitable<DeliveryState> ProducerLink::outcome_of(Incoming& delivery) {
+    auto messages = read_transfer(delivery.payload, delivery.format);
+    if (!messages) co_return Rejected{condition(messages.error())};
+    delivery.payload = {};
+    ServerContext& context = connection_.context();
+    const std::size_t count = messages->size();
+    std::string failure;
+    try {
+        auto sending = context.broker.send(address_.entity, std::move(*messages));
+        auto sent = co_await std::move(sending);
+        if (!sent) co_return Rejected{condition(sent.error())};
+        context.stats.received_total += count;
+        co_return Accepted{};
+    } catch (const MachineError& broken) {
+        failure = broken.what();
+        telemetry::log_error("amqp send", address_.entity, failure);
+        const bool full = broken.disk_full();
+        co_return Rejected{condition(full ? condition::kResourceLimit : condition::kInternalError,
+                                     full ? "the disk is full" : "the message could not be stored")};
+    }
+}
+
+void RequestLink::open() {
+    Connection& engine = connection_.engine();
+    engine.accept(id_, answer());
+    engine.grant(id_, kRequestCredit);
+}
+
+void RequestLink::on_arrived(Incoming delivery) {
+    Connection& engine = connection_.engine();
+    if (!delivery.settled) engine.tell(id_, delivery.id, Accepted{}, true);
+    if (engine.granted(id_) <= kRequestCredit / 2) engine.grant(id_, kRequestCredit);
+    if (address_.node == Node::tokens) return put_token(delivery.payload);
+    auto self = std::static_pointer_cast<RequestLink>(shared_from_this());
+    connection_.storing(delivery.payload.size());
+    connection_.start(manage_entity(std::move(self), std::move(delivery.payload)));
+}
+
+void RequestLink::put_token(std::string_view sections) {
+    const auto request = read_request(sections);
+    if (!request) return connection_.detach(id_, condition(request.error()));
+    const AccessKeys& keys = *connection_.context().keys;
+    const auto type = text_of(request->properties.find("type")).value_or("");
+    const auto token = text_of(&request->body);
+    Result<Grant> grant = Error{Errc::invalid_input, "the operation is not put-token"};
+    if (text_of(request->properties.find("operation")).value_or("") == "put-token") {
+        if (!token)
+            grant = Error{Errc::invalid_input, "the token is no text"};
+        else if (type.ends_with("jwt"))
+            grant = keys.empty()
+                        ? Result<Grant>(Grant{"", {true, true, true}, "", kNever})
+                        : Error{Errc::invalid_input, "only shared access signatures are accepted here"};
+        else
+            grant = keys.verify(*token, connection_.context().clock.now());
+    }
+    Map properties;
+    properties.set("status-code", std::int32_t{grant ? 202 : 401});
+    properties.set("status-description", std::string(grant ? "Accepted" : grant.error().detail));
+    if (grant)
+        connection_.add_grant(std::move(*grant));
+    else
+        telemetry::log_warning("amqp token", connection_.peer(), grant.error().detail);
+    connection_.reply(session_, address_, request->reply_to,
+                      write_answer(request->message_id, properties, Null{}));
+}
+
+asio::awaitable<void> RequestLink::manage_entity(std::shared_ptr<RequestLink> self, std::string sections) {
+    ServerConnection& connection = self->connection_;
+    auto request = read_request(sections);
+    connection.stored(sections.size());
+    if (!request) {
+        connection.detach(self->id_, self->condition(request.error()));
+        co_return;
+    }
+    ManagementRequest asked;
+    asked.entity = self->address_.entity;
+    asked.operation = std::string(text_of(request->properties.find("operation")).value_or(""));
+    asked.link_name = std::string(text_of(request->properties.find("associated-link-name")).value_or(""));
+    if (auto* arguments = std::get_if<Map>(&request->body)) asked.arguments = std::move(*arguments);
+    auto session_of = [&connection](std::string_view session_id, std::string_view link_name) {
+        return connection.session_of(session_id, link_name);
+    };
+    ManagementContext context{connection.context().broker, connection.context().clock,
+                              connection.rights_on(asked.entity), session_of};
+    ManagementAnswer answer;
+    try {
+        auto managing = manage(std::move(context), std::move(asked));
+        answer = co_await std::move(managing);
+    } catch (const MachineError& broken) {
+        telemetry::log_error("amqp management", self->address_.entity, broken.what());
+        answer = {500, "internal error", condition::kInternalError, {}};
+    }
+    Map properties;
+    properties.set("statusCode", std::int32_t{answer.status});
+    properties.set("statusDescription", answer.description);
+    if (!answer.condition.empty()) properties.set("errorCondition", Symbol{answer.condition});
+    connection.reply(self->session_, self->address_, request->reply_to,
+                     write_answer(request->message_id, properties, std::move(answer.body)));
+}
+
+void ReplyLink::open() { connection_.engine().accept(id_, answer()); }
+
+bool ReplyLink::is_target(std::string_view reply_to) const {
+    return asked_.target && asked_.target->address == reply_to;
+}
+
+void ReplyLink::send(std::string answer) {
+    waiting_.push_back(std::move(answer));
+    if (waiting_.size() > kAnswersMax) {
+        return connection_.detach(id_, condition(condition::kResourceLimit, "the answers are not taken"));
+    }
+    on_credit();
+}
+
+void ReplyLink::on_credit() {
+    Connection& engine = connection_.engine();
+    const bool settled = asked_.settle_mode != SettleMode::unsettled;
+    while (!waiting_.empty() && engine.credit(id_) > 0) {
+        std::string tag = std::to_string(next_tag_++);
+        engine.send(id_, std::move(tag), kPlainFormat, std::move(waiting_.front()), settled);
+        waiting_.pop_front();
+    }
+    if (engine.draining(id_)) engine.drained(id_);
+    connection_.kick();
+}
+
+}  // namespace millrace::amqp

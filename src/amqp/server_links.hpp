@@ -1,0 +1,122 @@
+// What the links of a client do: send, receive, ask and get answers.
+#pragma once
+
+#include "amqp/server_connection.hpp"
+
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <deque>
+
+namespace millrace::amqp {
+
+/// One link of one client. Lives until its last coroutine has ended, which may be after the link has.
+class ServerLink : public std::enable_shared_from_this<ServerLink> {
+  public:
+    ServerLink(ServerConnection& connection, const event::LinkAsked& asked, Address address);
+    virtual ~ServerLink() = default;
+
+    virtual void on_credit() {}
+    virtual void on_arrived(Incoming) {}
+    virtual void on_state(event::StateChanged& changed);
+    /// The link is over, by whichever side. `answer`: the peer waits for a detach.
+    virtual void on_end(bool answer);
+    virtual std::optional<broker::SessionLock> session_lock() const { return std::nullopt; }
+
+    LinkId id() const noexcept { return id_; }
+    SessionId session() const noexcept { return session_; }
+    const Address& address() const noexcept { return address_; }
+    const std::string& name() const noexcept { return name_; }
+    bool over() const noexcept { return over_; }
+
+  protected:
+    Attach answer() const;  ///< echoes what the client asked for
+    Condition condition(std::string_view name, std::string_view description) const;
+    Condition condition(const Error& error) const;
+
+    ServerConnection& connection_;
+    LinkId id_;
+    SessionId session_;
+    std::string name_;
+    Address address_;
+    Attach asked_;
+    bool over_ = false;
+};
+
+/// A client sends to an entity.
+class ProducerLink final : public ServerLink {
+  public:
+    using ServerLink::ServerLink;
+    void open();
+    void on_arrived(Incoming delivery) override;
+
+  private:
+    static asio::awaitable<void> store(std::shared_ptr<ProducerLink> self, Incoming delivery);
+    asio::awaitable<DeliveryState> outcome_of(Incoming& delivery);
+};
+
+/// A client receives from an entity.
+class ConsumerLink final : public ServerLink {
+  public:
+    ConsumerLink(ServerConnection& connection, const event::LinkAsked& asked, Address address);
+    /// Begins; with sessions the link is answered when one is locked.
+    void open();
+    void on_credit() override;
+    void on_state(event::StateChanged& changed) override;
+    void on_end(bool answer) override;
+    std::optional<broker::SessionLock> session_lock() const override { return session_lock_; }
+
+  private:
+    static asio::awaitable<void> run(std::shared_ptr<ConsumerLink> self);
+    static asio::awaitable<void> watch_session(std::shared_ptr<ConsumerLink> self);
+    static asio::awaitable<void> settle(std::shared_ptr<ConsumerLink> self, event::StateChanged changed);
+    static asio::awaitable<void> finish(std::shared_ptr<ConsumerLink> self, bool answer);
+    asio::awaitable<bool> lock_session();
+    asio::awaitable<void> hand_out();
+    asio::awaitable<Result<std::vector<broker::Delivery>>> receive(std::uint32_t credit, bool drain);
+    asio::awaitable<Result<void>> apply(broker::LockRef lock, DeliveryState state);
+    asio::awaitable<void> give_back(std::vector<broker::Delivery> unsent);
+    Attach answer_with_session() const;
+    void fail(const Error& error);
+
+    std::optional<std::optional<std::string>> session_filter_;  ///< asked for: none, any, or of this id
+    Duration session_wait_;
+    bool delete_on_receive_;
+    std::optional<broker::SessionLock> session_lock_;
+    asio::cancellation_signal receiving_;
+    asio::cancellation_signal watching_;
+    bool waiting_ = false;  ///< for messages or a session
+    Signal changed_;        ///< credit, room or the end
+    Signal settled_;
+    std::size_t settling_ = 0;
+    std::uint64_t next_tag_ = 1;
+};
+
+/// A client sends requests to "$cbs" or "<entity>/$management".
+class RequestLink final : public ServerLink {
+  public:
+    using ServerLink::ServerLink;
+    void open();
+    void on_arrived(Incoming delivery) override;
+
+  private:
+    static asio::awaitable<void> manage_entity(std::shared_ptr<RequestLink> self, std::string sections);
+    void put_token(std::string_view sections);
+};
+
+/// A client gets answers to its requests.
+class ReplyLink final : public ServerLink {
+  public:
+    using ServerLink::ServerLink;
+    void open();
+    void on_credit() override;
+    void send(std::string answer);
+    /// True if answers for `reply_to` belong here by its target or its name.
+    bool is_target(std::string_view reply_to) const;
+    bool is_named(std::string_view reply_to) const { return name_ == reply_to; }
+
+  private:
+    std::deque<std::string> waiting_;
+    std::uint64_t next_tag_ = 1;
+};
+
+}  // namespace millrace::amqp
