@@ -1,5 +1,6 @@
 #include "handlers/services.hpp"
 
+#include "broker/body.hpp"
 #include "handlers/outcomes.hpp"
 #include "handlers/payload.hpp"
 
@@ -48,7 +49,9 @@ asio::awaitable<void> revive_if_redriven(Services& services, const broker::Deliv
 /// and for all. So it keeps its place among the versions of the document whatever becomes of it: retried,
 /// dead-lettered or redriven.
 Outcome adopt(Services& services, broker::Delivery delivery) {
-    auto payload = parse_ingest(delivery.message.body);
+    const auto body = broker::plain_body(delivery.message);
+    if (!body) return dead_letter_for_payload(body.error());
+    auto payload = parse_ingest(*body);
     if (!payload) return dead_letter_for_payload(payload.error());
     const std::int64_t enqueued = to_millis(delivery.enqueued_at) * 1000 + delivery.sequence % 1000;
     const VersionRef version{payload->document_id, enqueued};
@@ -97,6 +100,13 @@ asio::awaitable<void> note_failure(StageHandler& self, VersionRef version, DeadL
 }
 
 asio::awaitable<Outcome> run_stage(StageHandler& self, Job job) {
+    broker::Message& message = job.delivery.message;
+    if (message.body_format != broker::kPlainBody) {
+        auto body = broker::plain_body(message);
+        if (!body) co_return dead_letter_for_payload(body.error());
+        message.body = std::move(*body);
+        message.body_format = broker::kPlainBody;
+    }
     std::string failure;
     try {
         Outcome outcome = co_await self.stage(self.services, std::move(job));

@@ -313,6 +313,22 @@ TEST_F(PipelineTest, MessagesFromOtherProducersAreAdopted) {
     EXPECT_FALSE(search("mill race").empty());
 }
 
+TEST_F(PipelineTest, MessagesFromOtherProducersAreReadWhateverTheyAreWrappedInto) {
+    using namespace std::string_literals;
+    const std::string payload = R"({"DocumentId":"foreign","Content":"The mill race turns the wheel."})";
+    // Two data sections; then a sequence, which holds no payload.
+    std::vector<broker::Message> messages(2);
+    messages[0].body_format = broker::kAmqpSections;
+    messages[0].body = "\x00\x53\x75\xa0\x0a"s + payload.substr(0, 10) + "\x00\x53\x75\xa0"s +
+                       static_cast<char>(payload.size() - 10) + payload.substr(10);
+    messages[1].body_format = broker::kAmqpSections;
+    messages[1].body = "\x00\x53\x76\x45"s;
+    ASSERT_TRUE(test::run(io, broker->send(work::queue::ingestion, messages)));
+    EXPECT_EQ(dead_letter_reason(work::queue::ingestion), "MalformedPayload");
+    test::run_until(io, [&] { return broker->counts(work::queue::index)->completed_total == 1; });
+    EXPECT_FALSE(search("mill race").empty());
+}
+
 TEST_F(PipelineTest, AMessageFromAnotherProducerKeepsItsPlaceAmongVersionsWhenItIsRedriven) {
     provider.failures.push_back({provider::FailureKind::rejected, 401, "bad key", {}});
     const auto send = [&](const std::string& text) {

@@ -280,6 +280,20 @@ TEST_F(Queues, ShowTheirMessages) {
     expect_problem(get("/v1/queues/none/messages"), 404, "none");
 }
 
+TEST_F(Queues, ShowWhatAMessageSaysWhateverItIsWrappedInto) {
+    using namespace std::string_literals;
+    std::vector<broker::Message> messages(2);
+    messages[0].body_format = broker::kAmqpSections;
+    messages[0].body = "\x00\x53\x77\xa1\x04text"s;
+    messages[1].body_format = broker::kAmqpSections;
+    messages[1].body = "\x00\x53\x77\x54\xff"s;
+    test::run(io_, broker_->send("embed-queue", messages)).value();
+    const auto shown = body_of(get("/v1/queues/embed-queue/messages")).at("messages");
+    EXPECT_EQ(shown.at(0).at("body"), "text");
+    EXPECT_EQ(shown.at(0).at("bodyBytes"), 4);
+    EXPECT_EQ(shown.at(1).at("bodyBase64"), "AFN3VP8=") << "a number: its section as it is";
+}
+
 TEST_F(Queues, GiveDeadLettersBackToWork) {
     send_messages({"a", "b", "c"});
     dead_letter_all("ApiError_400");
