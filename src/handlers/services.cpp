@@ -3,6 +3,7 @@
 #include "broker/body.hpp"
 #include "handlers/outcomes.hpp"
 #include "handlers/payload.hpp"
+#include "work/trace.hpp"
 
 namespace millrace::handlers {
 
@@ -124,6 +125,7 @@ asio::awaitable<Outcome> run_stage(StageHandler& self, Job job) {
 asio::awaitable<Outcome> handle(std::shared_ptr<StageHandler> self, broker::Delivery delivery) {
     const auto version = version_of(delivery.message);
     if (!version) co_return adopt(self->services, std::move(delivery));
+    const auto trace = work::trace_of(delivery.message);
     Job job{std::move(delivery), *version};
     const bool newest = co_await is_newest(self->services, *version);
     if (!newest) co_return co_await drop(self->services, *version);
@@ -135,6 +137,8 @@ asio::awaitable<Outcome> handle(std::shared_ptr<StageHandler> self, broker::Deli
         co_await note_attempt(*self, *version, retry->why);
     } else if (auto* dead = std::get_if<DeadLetter>(&outcome)) {
         co_await note_failure(*self, *version, *dead);
+    } else if (trace) {
+        for (auto& next : std::get<Done>(outcome).follow_ups) work::set_trace(next.message, *trace);
     }
     if (self->services.observer.stage_took) {
         const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;

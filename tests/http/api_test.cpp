@@ -173,6 +173,15 @@ TEST_F(ApiRoutes, SearchAnswersPassages) {
     EXPECT_EQ(body_of(one).at("results").as_array().size(), 2u);
 }
 
+TEST_F(ApiRoutes, SearchTellsTheModelTheTraceOfItsRequest) {
+    publish("fruit", "food", {"apples and pears"});
+    const std::string traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    ASSERT_EQ(post_json("/v1/search", R"({"query":"apples"})", {{"traceparent", traceparent}}).status, 200);
+    EXPECT_EQ(model_.last_trace, TraceContext::parse(traceparent));
+    ASSERT_EQ(post_json("/v1/search", R"({"query":"apples"})").status, 200);
+    EXPECT_FALSE(model_.last_trace);
+}
+
 TEST_F(ApiRoutes, SearchesThatAreWrongAreRefused) {
     struct {
         const char* body;
