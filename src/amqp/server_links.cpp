@@ -76,6 +76,11 @@ asio::awaitable<void> ProducerLink::store(std::shared_ptr<ProducerLink> self, In
 }
 
 asio::awaitable<DeliveryState> ProducerLink::outcome_of(Incoming& delivery) {
+    if (delivery.too_large) {
+        co_return Rejected{condition(condition::kMessageSize, "the message is larger than " +
+                                                                  std::to_string(limits::message_bytes_max) +
+                                                                  " bytes")};
+    }
     auto messages = read_transfer(delivery.payload, delivery.format);
     if (!messages) co_return Rejected{condition(messages.error())};
     delivery.payload = {};

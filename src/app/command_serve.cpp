@@ -27,6 +27,7 @@ asio::awaitable<void> run_until_signal(asio::io_context& io, const Configuration
     for (const std::string& notice : server.notices()) telemetry::log(telemetry::Level::warning, notice);
     std::printf("listening on %s\n", server.url().c_str());
     if (!server.https_url().empty()) std::printf("listening on %s\n", server.https_url().c_str());
+    for (const std::string& url : server.amqp_urls()) std::printf("listening on %s\n", url.c_str());
     std::fflush(stdout);
     telemetry::log(telemetry::Level::info, "started",
                    {{"version", MILLRACE_VERSION},
