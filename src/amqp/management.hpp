@@ -41,9 +41,9 @@ struct ManagementContext {
         session_of;
 };
 
-/// Does what is asked if `rights` allow it: Send for scheduling and its cancellation, Listen for all else, rules
-/// included, as in Service Bus; Manage includes both. Everything that is wrong with a request is an answer with its status and condition.
-/// Throws MachineError where the disk fails.
+/// Does what is asked if `rights` allow it: Send for scheduling and its cancellation, Listen for all else,
+/// rules included, as in Service Bus; Manage includes both. Everything that is wrong with a request is an
+/// answer with its status and condition. Throws MachineError where the disk fails.
 asio::awaitable<ManagementAnswer> manage(ManagementContext context, ManagementRequest request);
 
 }  // namespace millrace::amqp
