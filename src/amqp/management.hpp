@@ -35,9 +35,10 @@ struct ManagementContext {
     broker::Broker& broker;
     Clock& clock;
     Rights rights;  ///< of the caller on the entity
-    /// The lock of the session that a receiving link of this connection holds: the link of that name if it is
-    /// not empty, else any.
-    std::function<std::optional<broker::SessionLock>(std::string_view session_id, std::string_view link_name)>
+    /// The lock of a session of `entity` (its name as created) that a receiving link of this connection
+    /// holds: the link of that name if it is not empty, else any.
+    std::function<std::optional<broker::SessionLock>(std::string_view entity, std::string_view session_id,
+                                                     std::string_view link_name)>
         session_of;
 };
 

@@ -28,11 +28,11 @@ class ManagementTest : public broker::test::EmbeddedTest {
 
     ManagementAnswer ask(const std::string& entity, const std::string& operation, Map arguments,
                          const std::string& link = "") {
-        auto session_of = [this](std::string_view id,
+        auto session_of = [this](std::string_view of, std::string_view id,
                                  std::string_view name) -> std::optional<broker::SessionLock> {
             link_asked = name;
             const auto found = held.find(id);
-            if (found == held.end()) return std::nullopt;
+            if (found == held.end() || found->second.entity != of) return std::nullopt;
             return found->second;
         };
         ManagementContext context{broker(), under_test.clock, rights, session_of};

@@ -360,6 +360,15 @@ TEST_F(Management, ALostSessionIsToldApartFromALostMessage) {
     EXPECT_EQ(ask("s", "renew-session-lock", {}).condition, condition::kArgumentError);
 }
 
+TEST_F(Management, ASessionOfAnotherQueueIsNotTheOneThatIsMeant) {
+    put_sessions("Orders");
+    put_sessions("other");
+    hold_session("Orders", "one");
+    const Map named = with({{"session-id", "one"}});
+    EXPECT_EQ(ask("orders", "renew-session-lock", named).status, 200) << "whatever its case";
+    EXPECT_EQ(ask("other", "renew-session-lock", named).condition, condition::kSessionLockLost);
+}
+
 TEST_F(Management, SessionsAreListedInPages) {
     put_sessions("s");
     send("s", {of_session("a", "one"), of_session("b", "two"), of_session("c", "three")});
