@@ -206,6 +206,7 @@ TEST(Codec, BytesThatLieAreRefused) {
         "00",
         "00 53",
         "00 53 01",
+        "00 00 53 01 40 40",
     };
     for (const char* const hex : lies) {
         EXPECT_FALSE(decode(bytes_of(hex)).has_value()) << hex;
