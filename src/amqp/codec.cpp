@@ -218,6 +218,8 @@ Value Reader::variable(std::uint8_t code) {
 }
 
 Value Reader::described_value() {
+    if (position_ < bytes_.size() && bytes_[position_] == 0)
+        return fail("a descriptor is itself described"), Value();
     auto descriptor = std::make_shared<const Value>(value());
     auto held = std::make_shared<const Value>(value());
     return Described{std::move(descriptor), std::move(held)};

@@ -146,6 +146,9 @@ class Connection {
     bool closed() const noexcept { return closed_; }
     bool opened() const noexcept { return opened_; }
     std::size_t links() const noexcept { return links_.size(); }
+    std::size_t sessions() const noexcept { return sessions_.size(); }
+    /// Bytes of incoming deliveries that are not whole.
+    std::size_t partial_bytes() const noexcept { return partial_bytes_; }
 
     // --- connection --------------------------------------------------------------------------------------
     /// Client: writes the protocol header. Its open follows when SASL is done.

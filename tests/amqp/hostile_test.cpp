@@ -240,6 +240,24 @@ TEST(Flows, WhatWaitsForTheWindowIsNeitherCountedNorOvertakenByADrain) {
     EXPECT_FALSE(alone.side->draining(link));
 }
 
+TEST(Flows, CreditThatWaitsForTheWindowIsUsedOnce) {
+    Alone alone;
+    const LinkId link = alone.link(0, true);
+    Flow flow = credit_flow(0, 5);
+    flow.incoming_window = 0;
+    flow.echo = true;
+    alone.give(flow);
+    alone.side->send(link, "t", 0, "x", true);
+    alone.side->send(link, "t", 0, "x", true);
+    alone.output();
+    alone.give(flow);
+    EXPECT_EQ(alone.side->credit(link), 3U);
+    const auto answers = all_of<Flow>(alone.output());
+    ASSERT_EQ(answers.size(), 1U);
+    EXPECT_EQ(answers[0].delivery_count, 0U);
+    EXPECT_EQ(answers[0].link_credit, 5U);
+}
+
 TEST(Flows, ASenderThatCountsWhatWasNeverGrantedIsNotBelieved) {
     Alone alone;
     const LinkId link = alone.link(0, false, 5);

@@ -251,6 +251,16 @@ TEST(LinksAlone, APeerThatTakesNoMoreSessionsOrLinksIsNotAsked) {
     EXPECT_EQ(all_of<Attach>(client->take_output()).size(), 1U);
 }
 
+TEST(LinksAlone, AHandleMayBeUsedAnewBeforeItsDetachIsAnswered) {
+    Alone alone;
+    const LinkId old = alone.link(0, false);
+    alone.give(Detach{.handle = 0});
+    const LinkId fresh = alone.link(0, false);
+    alone.side->detach(old, {});
+    alone.give(Transfer{.handle = 0, .delivery_id = 0, .delivery_tag = "t"}, "x");
+    EXPECT_EQ(alone.side.take<event::Arrived>().link, fresh);
+}
+
 TEST(LinksAlone, MassesOfLinksAreMadeAndUnmadeInNoTime) {
     Alone alone;
     std::string all;
