@@ -18,9 +18,10 @@ LINE_CHARS_MAX = 110
 FILE_LINES_MAX = 499
 FUNCTION_LINES_MAX = 69
 
-FOLDERS = ("src", "tests", "bench", "fuzz", "tools", "cmake", "docs", "packaging", "samples", ".ci")
-SKIPPED = {"build", "fixtures", "corpus", "__pycache__"}
-CODE = (".cpp", ".hpp", ".py", ".sql", ".cmake", ".txt")
+FOLDERS = ("src", "tests", "bench", "fuzz", "tools", "cmake", "docs", "packaging", "samples", "examples",
+           ".ci")
+SKIPPED = {"build", "fixtures", "corpus", "__pycache__", "node_modules"}
+CODE = (".cpp", ".hpp", ".py", ".js", ".sql", ".cmake", ".txt")
 TEXT = CODE + (".md", ".toml", ".service", ".sh", ".json")
 
 
@@ -374,7 +375,7 @@ def brace_fault(before: str) -> str:
 # ------------------------------------------------------------------------------------------ documentation
 
 LINK = re.compile(r"\]\(([^()\s]+)\)")
-MENTION = re.compile(r"`((?:src|tests|tools|docs|bench|fuzz|samples|cmake|packaging)/[\w./-]+)`")
+MENTION = re.compile(r"`((?:src|tests|tools|docs|bench|fuzz|samples|cmake|packaging|examples)/[\w./-]+)`")
 
 
 def headings(text: str) -> set[str]:

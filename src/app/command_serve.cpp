@@ -27,6 +27,7 @@ asio::awaitable<void> run_until_signal(asio::io_context& io, const Configuration
     for (const std::string& notice : server.notices()) telemetry::log(telemetry::Level::warning, notice);
     std::printf("listening on %s\n", server.url().c_str());
     if (!server.https_url().empty()) std::printf("listening on %s\n", server.https_url().c_str());
+    for (const std::string& url : server.amqp_urls()) std::printf("listening on %s\n", url.c_str());
     std::fflush(stdout);
     telemetry::log(telemetry::Level::info, "started",
                    {{"version", MILLRACE_VERSION},
@@ -49,6 +50,8 @@ int serve(const ServeOptions& options) {
     // The command line wins over the environment, which wins over the file.
     if (!options.data.empty()) environment["MILLRACE_SERVER__DATA_DIR"] = options.data;
     if (!options.listen.empty()) environment["MILLRACE_SERVER__LISTEN"] = options.listen;
+    if (!options.emulator_config.empty())
+        environment["MILLRACE_QUEUE__EMULATOR_CONFIG"] = options.emulator_config;
     if (!options.amqp.empty()) environment["MILLRACE_SERVER__AMQP_LISTEN"] = options.amqp;
     const std::optional<std::filesystem::path> file =
         options.config.empty() ? std::nullopt : std::optional<std::filesystem::path>(options.config);

@@ -1,8 +1,11 @@
 #include "app/server.hpp"
 
+#include "app/amqp_listeners.hpp"
 #include "app/background.hpp"
 #include "app/configuration_check.hpp"
+#include "app/configuration_rules.hpp"
 #include "app/deployment.hpp"
+#include "app/emulator_config.hpp"
 #include "app/metered_provider.hpp"
 #include "app/places.hpp"
 #include "app/watch.hpp"
@@ -13,6 +16,8 @@
 #include "provider/circuit_breaker.hpp"
 #include "telemetry/log.hpp"
 #include "work/processor.hpp"
+
+#include <boost/beast/core/string.hpp>
 
 #include <thread>
 
@@ -91,6 +96,8 @@ class Server::Parts {
         if (!opened) co_return opened;
         opened = open_http();
         if (!opened) co_return opened;
+        opened = open_amqp();
+        if (!opened) co_return opened;
         start_work();
         co_return Result<void>();
     }
@@ -124,6 +131,7 @@ class Server::Parts {
         if (!tls_server_) return "";
         return url_of("https://", configuration_.server.https_listen, tls_server_.get());
     }
+    const std::vector<std::string>& amqp_urls() const noexcept { return amqp_.urls(); }
     std::string model() const { return provider_ ? provider_->model().name : std::string(); }
 
     std::vector<std::string> notices;
@@ -179,10 +187,36 @@ class Server::Parts {
         if (!broker) co_return broker.error();
         broker_ = std::move(*broker);
         for (auto& [name, entity] : entities()) {
+            const auto existing = broker_->counts(name);
+            if (existing) keep_administered(entity, existing->options);
             auto put = co_await broker_->put_entity(name, entity);
             if (!put) co_return Error{put.error().code, "queue \"" + name + "\": " + put.error().detail};
         }
-        co_return Result<void>();
+        for (const SubscriptionEntry& entry : configuration_.subscriptions) {
+            if (!entry.rules) continue;
+            const std::string path = broker::subscription_path(entry.topic, entry.name);
+            auto applied = co_await apply_rules(*broker_, path, *entry.rules);
+            if (!applied)
+                co_return Error{applied.error().code,
+                                "subscription \"" + path + "\": " + applied.error().detail};
+        }
+        co_return co_await import_entities();
+    }
+
+    /// Those of the emulator's file beside the configured ones.
+    asio::awaitable<Result<void>> import_entities() {
+        const std::string& file = configuration_.queue.emulator_config;
+        if (file.empty()) co_return Result<void>();
+        auto config = read_emulator_config(file);
+        if (!config) co_return config.error();
+        for (const EmulatorEntity& entity : config->entities)
+            for (const auto& [name, options] : entities())
+                if (boost::beast::iequals(name, entity.name))
+                    co_return Error{Errc::invalid_input, "queue.emulator_config: " + file + ": \"" + name +
+                                                             "\" is this server's or configured already; "
+                                                             "give it another name there"};
+        notices.insert(notices.end(), config->notices.begin(), config->notices.end());
+        co_return co_await put_emulator_entities(*broker_, std::move(config->entities));
     }
 
     /// The pipeline's queues with default options unless the configuration names them, then the configured
@@ -299,6 +333,7 @@ class Server::Parts {
 
     asio::awaitable<void> stop_http(Duration drain) {
         const TimePoint deadline = clock_.now() + drain;
+        co_await amqp_.stop(drain);
         if (server_) co_await server_->stop(drain);
         const Duration left = std::max(deadline - clock_.now(), Duration::zero());
         if (tls_server_) co_await tls_server_->stop(left);
@@ -335,6 +370,14 @@ class Server::Parts {
         return {};
     }
 
+    Result<void> open_amqp() {
+        auto listeners =
+            AmqpListeners::open(io_, *broker_, clock_, access_keys_, tls_, configuration_.server, notices);
+        if (!listeners) return listeners.error();
+        amqp_ = std::move(*listeners);
+        return {};
+    }
+
     /// The server for the setting `key` of [server].
     Result<std::unique_ptr<http::Server>> serve_http(const std::string& key, const std::string& where,
                                                      std::shared_ptr<asio::ssl::context> tls) {
@@ -357,6 +400,7 @@ class Server::Parts {
     void collect() {
         namespace metric = telemetry::metric;
         metrics.set(metric::provider_held, {deployment_.name}, static_cast<double>(breaker_->waiting()));
+        amqp_.collect(metrics);
         metrics.set(metric::http_connections, {}, static_cast<double>(http_connections()));
         for (const auto& processor : processors_) {
             const work::ProcessorStats stats = processor->stats();
@@ -420,6 +464,7 @@ class Server::Parts {
     std::unique_ptr<http::Api> api_;
     std::unique_ptr<http::Server> server_;
     std::unique_ptr<http::Server> tls_server_;
+    AmqpListeners amqp_;
     Background background_;
 };
 
@@ -438,6 +483,7 @@ asio::awaitable<void> Server::stop() { return parts_->stop(); }
 
 std::string Server::url() const { return parts_->url(); }
 std::string Server::https_url() const { return parts_->https_url(); }
+const std::vector<std::string>& Server::amqp_urls() const noexcept { return parts_->amqp_urls(); }
 std::string Server::model() const { return parts_->model(); }
 const std::vector<std::string>& Server::notices() const noexcept { return parts_->notices; }
 telemetry::Metrics& Server::metrics() noexcept { return parts_->metrics; }

@@ -38,6 +38,8 @@ class Server {
     std::string url() const;
     /// "https://127.0.0.1:8443", or "" without a certificate.
     std::string https_url() const;
+    /// "amqp://127.0.0.1:5672" and "amqps://…", those that are served.
+    const std::vector<std::string>& amqp_urls() const noexcept;
     /// Name of the model that embeds.
     std::string model() const;
     /// What an operator should know about this start, one line each.

@@ -79,6 +79,12 @@ inline constexpr MetricRow search_duration{MetricKind::histogram, "search_durati
                                            "mode", Buckets::request_seconds};
 inline constexpr MetricRow http_connections{MetricKind::gauge, "http_connections",
                                             "Open connections of the HTTP server.", ""};
+inline constexpr MetricRow amqp_connections{MetricKind::gauge, "amqp_connections",
+                                            "Open connections of the AMQP servers.", ""};
+inline constexpr MetricRow amqp_links{MetricKind::gauge, "amqp_links", "Open links of the AMQP servers.", ""};
+inline constexpr MetricRow amqp_messages{MetricKind::counter, "amqp_messages_total",
+                                         "Messages that AMQP clients sent (received) or got (delivered).",
+                                         "direction"};
 inline constexpr MetricRow process_start{MetricKind::gauge, "process_start_time_seconds",
                                          "Start of the process, seconds since 1970.", ""};
 
@@ -108,6 +114,9 @@ inline constexpr std::array kMetricRows = {
     &metric::http_requests,
     &metric::search_duration,
     &metric::http_connections,
+    &metric::amqp_connections,
+    &metric::amqp_links,
+    &metric::amqp_messages,
     &metric::process_start,
 };
 

@@ -1,0 +1,111 @@
+// What keys allow, and that a wrong one allows nothing.
+import assert from 'node:assert/strict';
+import { describe } from 'node:test';
+import {
+    codeOf,
+    connectOnce,
+    connectionString,
+    consume,
+    entity,
+    scenario,
+    takeOne,
+    transport,
+    volatile,
+} from './support/servicebus.js';
+
+const withKey = (name) => () => connectOnce({ text: connectionString(name) });
+const queue = entity('rights');
+
+describe('rights', { concurrency: false, ...volatile }, () => {
+    scenario(
+        'a wrong key is refused',
+        async (client) => {
+            assert.equal(
+                await codeOf(client.createSender(queue).sendMessages({ body: 1 })),
+                'UnauthorizedAccess',
+            );
+        },
+        {
+            make: () =>
+                connectOnce({
+                    text: connectionString().replace(/SharedAccessKey=[^;]*/, 'SharedAccessKey=wrong'),
+                }),
+        },
+    );
+
+    scenario(
+        'an unknown key name is refused',
+        async (client) => {
+            assert.equal(
+                await codeOf(client.createReceiver(queue).receiveMessages(1)),
+                'UnauthorizedAccess',
+            );
+        },
+        {
+            make: () =>
+                connectOnce({
+                    text: connectionString().replace(
+                        /SharedAccessKeyName=[^;]*/,
+                        'SharedAccessKeyName=nobody',
+                    ),
+                }),
+        },
+    );
+
+    scenario(
+        'a key to send can send, and neither receive nor peek',
+        async (client) => {
+            await client.createSender(queue).sendMessages({ body: 'sent' });
+            assert.equal(
+                await codeOf(client.createReceiver(queue).receiveMessages(1)),
+                'UnauthorizedAccess',
+            );
+            assert.equal(
+                await codeOf(client.createReceiver(queue).peekMessages(1)),
+                'UnauthorizedAccess',
+            );
+        },
+        { make: withKey('sender') },
+    );
+
+    scenario(
+        'a key to listen can receive and settle, and not send',
+        async (client) => {
+            assert.equal(
+                await codeOf(client.createSender(queue).sendMessages({ body: 'x' })),
+                'UnauthorizedAccess',
+            );
+            assert.deepEqual(await consume(client.createReceiver(queue), 1), ['sent']);
+        },
+        { make: withKey('listener') },
+    );
+
+    scenario(
+        'rules of a subscription need the right to manage',
+        async (client) => {
+            const manager = client.createRuleManager(entity('rules'), 'all');
+            assert.equal(
+                await codeOf(manager.createRule('x', { sqlExpression: '1 = 1' })),
+                'UnauthorizedAccess',
+            );
+        },
+        { make: withKey('listener') },
+    );
+
+    scenario(
+        'a key of one entity opens no other',
+        async (client) => {
+            const own = entity('one-entity');
+            await client.createSender(own).sendMessages({ body: 'x' });
+            assert.equal(
+                (await takeOne(client.createReceiver(own, { receiveMode: 'receiveAndDelete' }))).body,
+                'x',
+            );
+            assert.equal(
+                await codeOf(client.createSender(queue).sendMessages({ body: 'x' })),
+                'UnauthorizedAccess',
+            );
+        },
+        { make: withKey(`one-entity-${transport}`) },
+    );
+});

@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""Runs a suite of another maker's client against a Millrace of its own.
+
+    tests/clients/run.py SUITE [--binary build/dev/millrace] [--restart-between-steps] [--transport NAME]…
+                         [--only WORDS] [--record FOLDER] [--keep FOLDER]
+
+A suite runs once for each of its transports, all at the same time and against one server. With
+--restart-between-steps it runs once, over plain AMQP; whenever a test says that all that counts is stored,
+the server is killed and started again.
+Exit codes: 0 all passed, 1 a test failed or the server did, 2 wrong usage.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from typing import NamedTuple
+
+from children import die_with_parent, free_ports
+from record import Recorder
+from server import TRANSPORTS, Server
+
+HERE = pathlib.Path(__file__).resolve().parent
+CLIENTS = HERE.parents[1] / "build" / "clients"
+NODE = CLIENTS / "js" / "node"
+TEST_SECONDS_MAX = 60
+SUITE_SECONDS_MAX = 400
+
+
+class Suite(NamedTuple):
+    files: tuple[str, ...]  # of js/ without .test.js; none: the Python suite
+    transports: tuple[str, ...] = ("amqp",)
+    needs: str = ""  # of NEEDS
+
+
+NEEDS = {
+    "": "a server",
+    "open": "two servers, one of them without keys",
+    "worker": "a server that leaves documents to the example worker, and a provider",
+    "provider": "a provider, no server",
+    "rabbitmq": "RabbitMQ, no server",
+}
+
+SUITES = {
+    "js": Suite(("sending", "receiving", "locks", "sessions", "topics", "rights"), TRANSPORTS),
+    "administration": Suite(("administration",)),
+    "rhea": Suite(("rhea",), needs="open"),
+    "python": Suite((), TRANSPORTS),
+    "rabbitmq": Suite(("rabbitmq",), needs="rabbitmq"),
+    "openai": Suite(("openai",), needs="provider"),
+    "worker": Suite(("worker",), needs="worker"),
+}
+
+
+def command(suite, only):
+    """The program that runs the suite, and what it needs of the environment."""
+    if not suite.files:
+        words = ["/usr/bin/python3", "-m", "unittest", "discover", "-v"]
+        words += ["-s", HERE / "python", "-p", "*_test.py", *(["-k", only] if only else [])]
+        return words, {
+            "PYTHONPATH": f"{CLIENTS / 'python'}:{HERE / 'python'}", "PYTHONDONTWRITEBYTECODE": "1",
+        }
+    words = [NODE, "--test", "--test-isolation=none", f"--test-timeout={TEST_SECONDS_MAX * 1000}",
+             "--test-reporter=spec", "--no-deprecation"]
+    words += [f"--test-name-pattern={only}"] if only else []
+    words += [HERE / "js" / f"{name}.test.js" for name in suite.files]
+    return words, {"NODE_PATH": str(CLIENTS / "js" / "node_modules")}
+
+
+class Steps(socketserver.UnixStreamServer):
+    """Tests connect and write a line; they are answered when the server was killed and is ready again."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            if self.rfile.readline():
+                self.server.restart()
+                self.wfile.write(b"ready\n")
+
+    def __init__(self, path):
+        super().__init__(str(path), Steps.Handler)
+        self.restarts, self.millrace = 0, None
+
+    def restart(self):
+        self.restarts += 1
+        self.millrace.kill()
+        self.millrace.start()
+
+
+@contextlib.contextmanager
+def running_steps(path):
+    """To be entered before the server: a server ends with the thread that started it, which is this one's."""
+    with Steps(path) as steps:
+        threading.Thread(target=steps.serve_forever, daemon=True).start()
+        yield steps
+        steps.shutdown()
+
+
+@contextlib.contextmanager
+def running_server(*arguments, **options):
+    server = Server(*arguments, **options)
+    try:
+        server.start()
+        yield server
+        code = server.stop()
+        if code != 0:
+            raise RuntimeError(f"the server ended with {code}:\n{server.log_end()}")
+    finally:
+        if server.process and server.process.poll() is None:
+            server.kill()
+
+
+@contextlib.contextmanager
+def running_rabbitmq(folder):
+    program = [sys.executable, HERE / "rabbitmq.py", "start", folder]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError("no RabbitMQ")
+        yield json.loads(line)["amqp"]
+        process.stdin.close()
+
+
+@contextlib.contextmanager
+def running_simulator(binary, log):
+    """A provider whose first two answers are errors; yields its URL."""
+    port, = free_ports(1)
+    options = ["--listen", f"127.0.0.1:{port}", "--key", "k", "--model", "mine", "--dimensions", "384",
+               "--rpm", "40", "--fault", "first:1:503,first:1:429"]
+    with open(log, "w+b") as file:
+        process = subprocess.Popen([binary, "simulate", *options], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=file, preexec_fn=die_with_parent)
+        try:
+            if not process.stdout.readline():  # it says where it listens
+                raise RuntimeError(f"no simulator:\n{pathlib.Path(log).read_text(encoding='utf-8')}")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def copy_of_worker(folder):
+    """The example with the packages of the tests beside it."""
+    shutil.copytree(HERE.parents[1] / "examples" / "js-worker", folder)
+    (folder / "node_modules").symlink_to(CLIENTS / "js" / "node_modules")
+    return folder
+
+
+def run_suite(suite, transports, only, environment, folder):
+    """Runs it for each transport at the same time; True if all passed."""
+    words, more = command(suite, only)
+    base = {name: value for name, value in os.environ.items() if not name.startswith(("MILLRACE_", "NODE_"))}
+    running = {}
+    for transport in transports:
+        log = open(folder / f"{transport}.log", "w+", encoding="utf-8", errors="replace")
+        running[transport] = log, subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent,
+            env=base | more | environment | {"MILLRACE_TRANSPORT": transport})
+    end = time.monotonic() + SUITE_SECONDS_MAX
+    passed = True
+    for transport, (log, process) in running.items():
+        try:
+            code = process.wait(timeout=max(1.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        log.seek(0)
+        print(f"--- {transport}: {'passed' if code == 0 else f'failed ({code})'}\n{log.read()}", flush=True)
+        log.close()
+        passed = passed and code == 0
+    return passed
+
+
+def start_peers(stack, suite, options, folder):
+    """What the suite needs besides a server; returns what it is told of that."""
+    if suite.needs == "rabbitmq":
+        return {"RABBITMQ_PORT": str(stack.enter_context(running_rabbitmq(folder / "rabbitmq")))}
+    if suite.needs == "open":
+        server = stack.enter_context(running_server(options.binary, folder / "open", with_keys=False))
+        return {"MILLRACE_OPEN_AMQP_PORT": str(server.ports["amqp"])}
+    if suite.needs in ("provider", "worker"):
+        url = stack.enter_context(running_simulator(options.binary, folder / "simulate.log"))
+        worker = str(copy_of_worker(folder / "worker")) if suite.needs == "worker" else ""
+        return {"SIMULATOR_URL": url, "WORKER_FOLDER": worker}
+    return {}
+
+
+def run(options, folder):
+    suite = SUITES[options.suite]
+    transports = [name for name in suite.transports if name in (options.transport or TRANSPORTS)]
+    with contextlib.ExitStack() as stack:
+        environment = start_peers(stack, suite, options, folder)
+        if "no server" in NEEDS[suite.needs]:
+            return run_suite(suite, transports, options.only, environment, folder)
+        if options.restart_between_steps:
+            transports = ["amqp"]
+            steps = stack.enter_context(running_steps(folder / "steps"))
+            environment["MILLRACE_STEP"] = str(folder / "steps")
+        more = ["--workers=off"] if suite.needs == "worker" else []
+        server = stack.enter_context(running_server(options.binary, folder / "server", options=more))
+        environment |= server.environment()
+        if options.record:
+            recorder = Recorder(("127.0.0.1", server.ports["amqp"]), options.record)
+            environment |= server.environment(amqp_port=recorder.port)
+        if options.restart_between_steps:
+            steps.millrace = server
+        passed = run_suite(suite, transports, options.only, environment, folder)
+        if options.restart_between_steps:
+            print(f"{steps.restarts} restarts")
+        if not passed:
+            print(f"--- the end of the server's log\n{server.log_end()}")
+        return passed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("suite", choices=SUITES)
+    parser.add_argument("--binary", type=pathlib.Path, default=HERE.parents[1] / "build" / "dev" / "millrace")
+    parser.add_argument("--restart-between-steps", action="store_true")
+    parser.add_argument("--transport", action="append", choices=TRANSPORTS)
+    parser.add_argument("--only", metavar="WORDS", help="tests whose names hold these words")
+    parser.add_argument("--record", type=pathlib.Path, metavar="FOLDER", help="keeps what clients send")
+    parser.add_argument("--keep", type=pathlib.Path, help="folder that keeps configuration, data and logs")
+    options = parser.parse_args()
+    options.binary = options.binary.resolve()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with tempfile.TemporaryDirectory(prefix="millrace-clients-") as scratch:
+        folder = options.keep.resolve() if options.keep else pathlib.Path(scratch)
+        if options.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        try:
+            if not NODE.exists():
+                raise RuntimeError("the clients are not there; run tools/fetch_clients.py")
+            return 0 if run(options, folder) else 1
+        except RuntimeError as error:
+            print(f"run: {error}", file=sys.stderr)
+            return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
