@@ -55,7 +55,8 @@ asio::awaitable<Result<Answer>> RequestLinks::ask(Request request, Duration time
     const bool ready = co_await with_deadline(std::move(waiting), time_max);
     if (!is_open()) co_return error();
     if (!ready) co_return Error{Errc::unavailable, node_ + " takes no requests at the moment"};
-    const std::string id = reply_to_ + "-" + std::to_string(next_id_++);
+    const std::string tag = std::to_string(next_id_++);
+    const std::string id = reply_to_ + "-" + tag;
     request.message_id = id;
     request.reply_to = reply_to_;
     std::string payload = write_request(request);
@@ -65,7 +66,7 @@ asio::awaitable<Result<Answer>> RequestLinks::ask(Request request, Duration time
     }
     const auto reply = std::make_shared<Reply>(io_);
     pending_.emplace(id, reply);
-    if (!wire_->send(sender_, id, 0, std::move(payload))) {
+    if (!wire_->send(sender_, tag, 0, std::move(payload))) {
         pending_.erase(id);
         co_return Error{Errc::unavailable, node_ + " takes no requests at the moment"};
     }

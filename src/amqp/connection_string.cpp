@@ -4,6 +4,7 @@
 #include <boost/url/url_view.hpp>
 
 #include <algorithm>
+#include <charconv>
 
 namespace millrace::amqp {
 
@@ -36,10 +37,16 @@ Result<void> read_host(const boost::urls::url_view& url, Endpoint& endpoint) {
     const auto host = url.host_address();
     endpoint.host.assign(host.begin(), host.end());
     if (endpoint.host.empty()) return wrong("names no host");
+    const bool literal = url.host_type() == boost::urls::host_type::ipv6;
+    if (!literal && endpoint.host.find(':') != std::string::npos) return wrong("names no host");
     endpoint.port = 0;
     if (!url.has_port() || url.port().empty()) return {};
-    if (url.port_number() == 0) return wrong("has a port that is not between 1 and 65535");
-    endpoint.port = url.port_number();
+    const auto digits = url.port();
+    std::uint16_t port = 0;
+    const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (failed != std::errc() || end != digits.data() + digits.size() || port == 0)
+        return wrong("has a port that is not between 1 and 65535");
+    endpoint.port = port;
     return {};
 }
 

@@ -149,6 +149,12 @@ asio::awaitable<Result<std::vector<broker::Delivery>>> ServiceBusClient::receive
             const Core::Session* held = core->session(options.session);
             if (held == nullptr) co_return session_lost();
             link = held->link;
+            if (held->holds > 0) {
+                auto waiting = core->until_free(options.session, deadline);
+                const bool free = co_await std::move(waiting);
+                if (link->is_gone()) co_return session_lost();
+                if (!free) co_return std::vector<broker::Delivery>();
+            }
         } else {
             auto opening = core->connection->receiver(wanted);
             auto opened = co_await std::move(opening);

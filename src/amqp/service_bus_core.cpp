@@ -291,6 +291,19 @@ void ServiceBusClient::Core::end_hold(const Uuid& token) {
     }
 }
 
+asio::awaitable<bool> ServiceBusClient::Core::until_free(Uuid token, TimePoint deadline) {
+    using namespace asio::experimental::awaitable_operators;
+    while (true) {
+        const Session* const held = session(token);
+        if (held == nullptr || held->holds == 0) co_return true;
+        if (clock.now() >= deadline || stopping) co_return false;
+        auto sleeping = clock.sleep_until(deadline);
+        auto changing = changed.wait();
+        auto first = std::move(sleeping) || std::move(changing);
+        co_await std::move(first);
+    }
+}
+
 asio::awaitable<void> ServiceBusClient::Core::release(Uuid token) {
     const auto self = shared_from_this();
     Session* const held = session(token);

@@ -50,6 +50,9 @@ class ServiceBusClient::Core : public std::enable_shared_from_this<ServiceBusCli
     /// The session behind `token` if its link is still there; null otherwise.
     Session* session(const Uuid& token);
     void end_hold(const Uuid& session);
+    /// Waits until none of the session's messages waits for its time: those behind it must not overtake it.
+    /// False if `deadline` has passed before.
+    asio::awaitable<bool> until_free(Uuid session, TimePoint deadline);
     asio::awaitable<void> release(Uuid token);
     asio::awaitable<void> stop();
     asio::awaitable<void> until_nothing_held();

@@ -99,7 +99,8 @@ TEST(ConnectionStringTest, SaysWhatIsWrongInOneLineWithoutASecret) {
         {"Endpoint=sb://h;UseDevelopmentEmulator=SECRET", "neither true nor false"},
         {"Endpoint=sb://h;TransportType=SECRET", "TransportType"},
         {"amqp://user:SECRET@:1", "names no host"},
-        {"amqp://user:SECRET@h:port", "no URL"},
+        {"amqp://user:SECRET@h:0", "port"},
+        {"amqp://user:SECRET@h h", "no URL"},
     };
     for (const Case& one : cases) {
         const auto result = parse_connection_string(one.text);

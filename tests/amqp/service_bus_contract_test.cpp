@@ -21,6 +21,13 @@ class OverAmqp final : public Subject {
         live_.embedded.pass(time);
     }
 
+    Abilities abilities() const override {
+        return {.numbers_every_send = false,
+                .postpones_for_free = false,
+                .knows_spelling = false,
+                .send_bytes_max = limits::message_bytes_max};
+    }
+
   private:
     amqp::test::LiveServer live_;
     std::unique_ptr<amqp::RemoteQueue> client_;
