@@ -14,6 +14,8 @@ namespace millrace::amqp {
 namespace {
 
 constexpr Duration kSpareTime = std::chrono::seconds(1);
+constexpr Duration kLingerServed = std::chrono::milliseconds(10);   // for more than the first message
+constexpr Duration kLingerEmpty = std::chrono::milliseconds(200);
 
 std::size_t bytes_of(const broker::Message& message) {
     std::size_t bytes = message.body.size();
@@ -173,18 +175,38 @@ void ReceiverLink::ask() {
         finishing = finishing || call->finishing_;
     }
     const auto credit = static_cast<std::uint32_t>(std::min<std::size_t>(wanted, limits::receive_batch_max));
-    if (wire_->granted(link_) == credit && finishing == draining_) return;
-    draining_ = finishing;
-    wire_->grant(link_, credit, finishing);
+    const bool drain = finishing && !options_.neutral;
+    if (finishing && !drain && !std::exchange(lingering_, true)) spawn(io_, linger(self()));
+    if (wire_->granted(link_) == credit && drain == draining_) return;
+    draining_ = drain;
+    wire_->grant(link_, credit, drain);
 }
 
-void ReceiverLink::on_drained(LinkId) {
-    draining_ = false;
+/// Stands in for draining, which ends the AMQP session on a classic queue of RabbitMQ 3.10: what is there
+/// comes soon.
+asio::awaitable<void> ReceiverLink::linger(std::shared_ptr<ReceiverLink> self) {
+    const bool served = std::all_of(self->calls_.begin(), self->calls_.end(), [](const Call* call) {
+        return !call->finishing_ || !call->got_.empty();
+    });
+    asio::steady_timer timer(self->io_, served ? kLingerServed : kLingerEmpty);
+    constexpr auto token = asio::as_tuple(asio::use_awaitable);
+    auto [error] = co_await timer.async_wait(token);
+    (void)error;
+    self->lingering_ = false;
+    self->end_finishing();
+}
+
+void ReceiverLink::end_finishing() {
     const auto calls = calls_;
     for (Call* call : calls) {
         if (call->finishing_) call->end();
     }
     ask_soon();
+}
+
+void ReceiverLink::on_drained(LinkId) {
+    draining_ = false;
+    end_finishing();
 }
 
 asio::awaitable<Result<DeliveryState>> ReceiverLink::settle(std::uint32_t delivery, DeliveryState state,

@@ -89,6 +89,8 @@ class ReceiverLink final : public ClientLink {
     /// Brings the peer's credit to what the calls want, once all that has come is placed.
     void ask_soon();
     void ask();
+    static asio::awaitable<void> linger(std::shared_ptr<ReceiverLink> self);
+    void end_finishing();
 
     ReceiverOptions options_;
     std::string name_;
@@ -97,6 +99,7 @@ class ReceiverLink final : public ClientLink {
     TimePoint locked_until_{};
     bool asking_ = false;
     bool draining_ = false;
+    bool lingering_ = false;
     bool releasing_ = false;
     std::deque<Call*> calls_;
     std::deque<Held> spare_;
