@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "base/limits.hpp"
 #include "base/sas.hpp"
 #include "base/tls.hpp"
 #include "broker/rules.hpp"
@@ -38,6 +39,7 @@ struct QueueEngineSettings {
     std::string connection_string_file;
     std::string ca_file;
     bool strict_delivery_counts = false;
+    std::int64_t max_message_bytes = limits::message_bytes_max;
     std::string emulator_config;
 };
 

@@ -81,15 +81,29 @@ describe('rights', { concurrency: false, ...volatile }, () => {
     );
 
     scenario(
-        'rules of a subscription need the right to manage',
+        'rules of a subscription need no more than the right to listen',
         async (client) => {
-            const manager = client.createRuleManager(entity('rules'), 'all');
+            const manager = client.createRuleManager(entity('news'), 'first');
+            const page = await manager.listRules().next();
+            assert.equal(page.value.name, '$Default');
+            assert.equal(
+                await codeOf(manager.createRule('$Default', { sqlExpression: '1 = 1' })),
+                'MessagingEntityAlreadyExists',
+            );
+        },
+        { make: withKey('listener') },
+    );
+
+    scenario(
+        'the right to send does not reach the rules of a subscription',
+        async (client) => {
+            const manager = client.createRuleManager(entity('news'), 'first');
             assert.equal(
                 await codeOf(manager.createRule('x', { sqlExpression: '1 = 1' })),
                 'UnauthorizedAccess',
             );
         },
-        { make: withKey('listener') },
+        { make: withKey('sender') },
     );
 
     scenario(
