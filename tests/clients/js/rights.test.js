@@ -81,13 +81,23 @@ describe('rights', { concurrency: false, ...volatile }, () => {
     );
 
     scenario(
-        'rules of a subscription need the right to manage',
+        'a key to send changes no rules of a subscription',
         async (client) => {
-            const manager = client.createRuleManager(entity('rules'), 'all');
+            const manager = client.createRuleManager(entity('rights-topic'), 'all');
             assert.equal(
                 await codeOf(manager.createRule('x', { sqlExpression: '1 = 1' })),
                 'UnauthorizedAccess',
             );
+        },
+        { make: withKey('sender') },
+    );
+
+    scenario(
+        'a key to listen changes the rules of a subscription',
+        async (client) => {
+            const manager = client.createRuleManager(entity('rights-topic'), 'all');
+            await manager.createRule('x', { sqlExpression: '1 = 1' });
+            await manager.deleteRule('x');
         },
         { make: withKey('listener') },
     );

@@ -41,7 +41,7 @@ export function connect({ text = connectionString(), ...options } = {}) {
 }
 
 /** A client that gives up at the first error: for tests about errors. */
-export const connectOnce = ({ timeoutInMs = 20_000, ...options } = {}) =>
+export const connectOnce = ({ timeoutInMs = 8_000, ...options } = {}) =>
     connect({ ...options, retryOptions: { maxRetries: 0, timeoutInMs } });
 
 /** A test with a client of its own, which is closed at its end. */
