@@ -75,6 +75,21 @@ std::uint64_t descriptor_named(std::string_view name) {
 
 }  // namespace
 
+std::uint8_t wide_code(std::uint8_t code) {
+    switch (code) {
+        case 0x41:
+        case 0x42: return 0x56;
+        case 0x43:
+        case 0x52: return 0x70;
+        case 0x44:
+        case 0x53: return 0x80;
+        case 0x54: return 0x71;
+        case 0x55: return 0x81;
+        case 0x45: return 0xd0;
+        default: return code >= 0xa0 && size_width(code) == 1 ? code + 0x10 : code;
+    }
+}
+
 void Reader::fail(const char* problem) noexcept {
     if (failed_) return;
     failed_ = true;
@@ -186,7 +201,7 @@ Value Reader::fixed(std::uint8_t code) {
             const std::string_view bytes = take(16);
             return failed_ ? Value() : Value(uuid_of(bytes));
         }
-        default: fail("a value has an unknown type"); return {};
+        default: return fail("a value has an unknown type"), Value();
     }
 }
 
@@ -198,11 +213,13 @@ Value Reader::variable(std::uint8_t code) {
         case 0xb1: return std::string(sized(size_width(code)));
         case 0xa3:
         case 0xb3: return Symbol{std::string(sized(size_width(code)))};
-        default: fail("a value has an unknown type"); return {};
+        default: return fail("a value has an unknown type"), Value();
     }
 }
 
 Value Reader::described_value() {
+    if (position_ < bytes_.size() && bytes_[position_] == 0)
+        return fail("a descriptor is itself described"), Value();
     auto descriptor = std::make_shared<const Value>(value());
     auto held = std::make_shared<const Value>(value());
     return Described{std::move(descriptor), std::move(held)};
@@ -246,20 +263,26 @@ Value Reader::map_of(std::uint8_t code) {
 Value Reader::array_of(std::uint8_t code) {
     Array array;
     const Items items = counted(code, 0xe0);
-    array.code = byte();
-    if (array.code == 0x00) return fail("an array of described values is not supported here"), Value();
-    for (std::uint32_t i = 0; i < items.count && !failed_; ++i) array.items.push_back(plain(array.code));
+    const std::uint8_t element = byte();
+    array.code = wide_code(element);
+    if (element == 0x00) return fail("an array of described values is not supported here"), Value();
+    if (is_fixed(element) && fixed_width(element) == 0 && items.count > kBytelessMax)
+        return fail("an array has too many elements without bytes"), Value();
+    for (std::uint32_t i = 0; i < items.count && !failed_; ++i) array.items.push_back(plain(element));
     if (!failed_ && position_ != items.end) fail("an array's size does not match its elements");
     return array;
 }
 
 std::uint64_t Reader::descriptor() {
     if (byte() != 0x00) return fail("a described value was expected"), 0;
-    const Value named = value();
-    if (const auto number = integer_of(named); number && *number >= 0)
-        return static_cast<std::uint64_t>(*number);
-    if (const auto* symbol = named.as<Symbol>()) return descriptor_named(symbol->text);
-    return fail("a descriptor is neither a number nor a symbol"), 0;
+    switch (const std::uint8_t code = byte()) {
+        case 0x44: return 0;
+        case 0x53: return number(1);
+        case 0x80: return number(8);
+        case 0xa3:
+        case 0xb3: return descriptor_named(sized(size_width(code)));
+        default: return fail("a descriptor is neither a number nor a symbol"), 0;
+    }
 }
 
 Reader::Items Reader::compound(std::uint8_t empty, std::uint8_t code8, std::uint8_t code32) {

@@ -14,6 +14,11 @@ namespace millrace::amqp {
 /// Bounds of one decoding, whatever the bytes say.
 inline constexpr int kNestingMax = 16;
 inline constexpr std::size_t kValuesMax = 65'536;
+/// Elements of an array whose type takes no bytes (null, true, 0): else a few bytes would become megabytes.
+inline constexpr std::size_t kBytelessMax = 16;
+
+/// The format code of the same type that can hold every value of it, e.g. 0x70 for 0x43 and 0x52 (uint).
+std::uint8_t wide_code(std::uint8_t code);
 
 /// Reads values from bytes that outlive it. After the first failure every read fails: check `failed` once at
 /// the end. A read of the wrong type fails.
@@ -35,8 +40,8 @@ class Reader {
     /// Passes over one value; answers its bytes, constructor included.
     std::string_view skip();
 
-    /// The descriptor of a described value whose descriptor is a number (or, for those of the standard, its
-    /// symbolic name); the value itself comes next.
+    /// The descriptor of a described value whose descriptor is a ulong, or a symbol, of which those of the
+    /// standard become their numbers and others 0; the value itself comes next.
     std::uint64_t descriptor();
     /// The head of a list: how many items follow, and where it ends.
     struct Items {
@@ -104,9 +109,13 @@ class Writer {
     /// Begins a list of `count` items (list32, so that its size can be filled in); `end` with what it
     /// answered.
     std::size_t begin_list(std::uint32_t count) { return begin(0xd0, count); }
+    /// A list of nothing as list8, which is read even where list0 is not.
+    void empty_list() { raw(std::string_view("\xc0\x01\x00", 3)); }
     std::size_t begin_map(std::uint32_t count) { return begin(0xd1, count); }
     void end(std::size_t mark);
 
+    /// Where in the string the next byte goes.
+    std::size_t position() const noexcept { return out_.size(); }
     /// A number of `bytes` bytes, highest first.
     void number(std::uint64_t value, std::size_t bytes);
     void byte(std::uint8_t value) { out_.push_back(static_cast<char>(value)); }
@@ -116,7 +125,7 @@ class Writer {
     std::size_t begin(std::uint8_t code, std::uint32_t count);
     void sized(std::uint8_t code8, std::uint8_t code32, std::string_view bytes);
     void array(const Array& array);
-    void element(std::uint8_t code, const Value& value);
+    void element(const Value& value);
 
     std::string& out_;
 };

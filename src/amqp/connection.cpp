@@ -4,12 +4,17 @@ namespace millrace::amqp {
 
 namespace {
 
-constexpr std::uint8_t kAmqpFrame = 0;
-constexpr std::uint8_t kSaslFrame = 1;
-constexpr std::size_t kFrameHead = 8;
 constexpr std::uint8_t kSaslAuthenticationFailed = 1;
+constexpr std::int64_t kHeartbeatMin = 20;  ///< ms, whatever the peer asks for
 
 }  // namespace
+
+std::uint32_t Connection::Numbers::take() {
+    if (free_.empty()) return next_++;
+    const std::uint32_t number = free_.back();
+    free_.pop_back();
+    return number;
+}
 
 Connection::Connection(ConnectionOptions options) : options_(std::move(options)) {}
 Connection::~Connection() = default;
@@ -20,31 +25,38 @@ std::string Connection::take_output() {
 }
 
 std::optional<Event> Connection::poll() {
-    if (events_.empty() && !in_.empty()) receive({}, received_at_);
-    if (events_.empty()) return std::nullopt;
-    Event next = std::move(events_.front());
-    events_.pop_front();
+    if (events_at_ == events_.size()) {
+        events_.clear();
+        events_at_ = 0;
+        take_waiting();
+        if (events_.empty()) return std::nullopt;
+    }
+    Event next = std::move(events_[events_at_++]);
+    if (const auto* changed = std::get_if<event::CreditChanged>(&next)) {
+        if (Link* const about = link(changed->link)) about->credit_told = false;
+    }
     return next;
 }
 
 std::int64_t Connection::tick(std::int64_t now) {
-    if (received_at_ < 0) received_at_ = now;
-    if (sent_at_ < 0 || wrote_ || has_output()) sent_at_ = now;
-    wrote_ = false;
     const std::int64_t patience = options_.idle_time.count() * 2;
+    now_ = std::max(now_, now);
+    if (received_at_ < 0) received_at_ = now;
     if (!closed_ && now - received_at_ >= patience) {
         fail("amqp:resource-limit-exceeded", "nothing came for " + std::to_string(patience) + " ms");
-        finish(Condition{"amqp:resource-limit-exceeded", "the peer is silent", {}}, false);
     }
-    const std::int64_t heartbeat = remote_idle_ / 2;
-    if (open_sent_ && !close_sent_ && remote_idle_ > 0 && now - sent_at_ >= heartbeat) {
-        const std::size_t mark = out_.size();
-        out_.append(kFrameHead, '\0');
-        frame_around(mark, kAmqpFrame, 0);
-        sent_at_ = now;
-    }
+    if (closed_) return now + patience;
     std::int64_t next = received_at_ + patience;
-    if (remote_idle_ > 0) next = std::min(next, sent_at_ + heartbeat);
+    if (remote_idle_ > 0 && !close_sent_) {
+        const std::int64_t heartbeat = std::max(remote_idle_ / 2, kHeartbeatMin);
+        if (has_output()) sent_at_ = now;  // which does as well
+        if (now - sent_at_ >= heartbeat) {
+            const std::size_t mark = out_.size();
+            out_.append(kFrameHead, '\0');
+            frame_around(mark, kAmqpFrame, 0);
+        }
+        next = std::min(next, sent_at_ + heartbeat);
+    }
     return std::max(next, now + 1);
 }
 
@@ -56,16 +68,7 @@ void Connection::frame_around(std::size_t mark, std::uint8_t type, std::uint16_t
     out_[mark + 5] = static_cast<char>(type);
     out_[mark + 6] = static_cast<char>(channel >> 8);
     out_[mark + 7] = static_cast<char>(channel & 0xff);
-    wrote_ = true;
-}
-
-void Connection::frame(std::uint16_t channel, const Performative& performative) {
-    flush_disposition();
-    const std::size_t mark = out_.size();
-    out_.append(kFrameHead, '\0');
-    append(out_, performative);
-    const bool sasl = performative.index() >= 9;
-    frame_around(mark, sasl ? kSaslFrame : kAmqpFrame, channel);
+    sent_at_ = now_;
 }
 
 void Connection::start() {
@@ -76,17 +79,17 @@ void Connection::start() {
 }
 
 void Connection::answer_sasl(bool welcome) {
-    if (closed_ || !sasl_asked_) return;
+    if (closed_ || !options_.server || !sasl_asked_) return;
     sasl_asked_ = false;
     if (stage_ == Stage::sasl) frame(0, SaslOutcome{welcome ? std::uint8_t{0} : kSaslAuthenticationFailed});
     if (!welcome) return finish(Condition{"amqp:unauthorized-access", "authentication failed", {}}, false);
     sasl_done_ = true;
     if (stage_ == Stage::sasl) stage_ = Stage::amqp_header;
-    receive({}, received_at_);
+    take_waiting();
 }
 
 void Connection::close(std::optional<Condition> error) {
-    if (closed_ || close_sent_) return;
+    if (is_over()) return;
     if (!open_sent_) return finish(std::move(error), false);
     frame(0, Close{std::move(error)});
     close_sent_ = true;
@@ -104,6 +107,9 @@ void Connection::finish(std::optional<Condition> error, bool by_peer) {
     if (closed_) return;
     closed_ = true;
     in_.clear();
+    in_at_ = 0;
+    spread_.reset();
+    for (const auto& [id, one] : sessions_) silence(*one);
     events_.push_back(event::Closed{std::move(error), by_peer});
 }
 
@@ -117,30 +123,10 @@ Connection::Link* Connection::link(LinkId id) const {
     return found == links_.end() ? nullptr : found->second.get();
 }
 
-SessionId Connection::begin() {
-    const SessionId id = next_id_++;
-    if (closed_ || close_sent_) return id;
-    auto made = std::make_unique<Session>();
-    Session& session = *made;
-    session.id = id;
-    session.ours = true;
-    while (by_channel_.contains(session.channel)) session.channel += 1;
-    session.incoming_window = kIncomingWindow;
-    by_channel_.emplace(session.channel, &session);
-    sessions_.emplace(id, std::move(made));
-    Begin begin;
-    begin.incoming_window = kIncomingWindow;
-    begin.outgoing_window = kIncomingWindow;
-    begin.handle_max = static_cast<std::uint32_t>(options_.links_max - 1);
-    frame(session.channel, begin);
-    return id;
-}
-
-void Connection::end(SessionId id, std::optional<Condition> error) {
-    Session* const ended = session(id);
-    if (ended == nullptr || ended->end_sent || closed_ || close_sent_) return;
-    frame(ended->channel, End{std::move(error)});
-    ended->end_sent = true;
+Connection::Link* Connection::live_link(LinkId id) const {
+    if (is_over()) return nullptr;
+    Link* const found = link(id);
+    return found == nullptr || found->session->end_sent ? nullptr : found;
 }
 
 }  // namespace millrace::amqp

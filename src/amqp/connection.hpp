@@ -6,7 +6,6 @@
 #include "base/limits.hpp"
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,6 +37,8 @@ struct ConnectionOptions {
     std::vector<std::string> mechanisms;
     std::string sasl_response;
     Map properties;
+    /// Of the first delivery and the first transfer frame of each session.
+    std::uint32_t first_id = 0;
 };
 
 /// A delivery as it came in, whole.
@@ -46,7 +47,8 @@ struct Incoming {
     std::string tag;
     std::uint32_t format = 0;  ///< message-format
     bool settled = false;
-    std::string payload;  ///< message sections
+    bool too_large = false;  ///< than `message_bytes_max`: the payload was dropped; to be rejected
+    std::string payload;     ///< message sections
 };
 
 namespace event {
@@ -62,7 +64,7 @@ struct Opened {
 struct SessionBegun {
     SessionId session;
 };
-/// The session and its links are gone.
+/// The session and its links are gone, or `begin` was in vain.
 struct SessionEnded {
     SessionId session;
     std::optional<Condition> error;
@@ -79,7 +81,8 @@ struct LinkAnswered {
     Attach attach;
     bool refused;
 };
-/// The peer has detached. If the link was not detached before it must be answered with `detach`.
+/// The peer has detached, or `attach` was in vain. If the link was not detached before it must be answered
+/// with `detach`.
 struct LinkDetached {
     LinkId link;
     bool closed;
@@ -127,11 +130,12 @@ class Connection {
     Connection(const Connection&) = delete;
 
     // --- bytes -------------------------------------------------------------------------------------------
-    /// Takes what came from the peer. Nothing is taken after `Closed`.
+    /// Takes what came from the peer. Nothing is taken after `Closed`. Bytes that would make too many events
+    /// wait until these are polled: poll to the end before the next call, else what waits has no bound.
     void receive(std::string_view bytes, std::int64_t now);
     /// The bytes to be written, which are the caller's from then on; "" if there are none.
     std::string take_output();
-    bool has_output() const noexcept { return !out_.empty() || pending_disposition_; }
+    bool has_output() const noexcept { return !out_.empty() || pending_disposition_.has_value(); }
     /// Bytes that wait to be written or for the peer's window.
     std::size_t backlog_bytes() const noexcept { return out_.size() + queued_bytes_; }
     /// The next event, in order; none: there is none.
@@ -142,6 +146,9 @@ class Connection {
     bool closed() const noexcept { return closed_; }
     bool opened() const noexcept { return opened_; }
     std::size_t links() const noexcept { return links_.size(); }
+    std::size_t sessions() const noexcept { return sessions_.size(); }
+    /// Bytes of incoming deliveries that are not whole.
+    std::size_t partial_bytes() const noexcept { return partial_bytes_; }
 
     // --- connection --------------------------------------------------------------------------------------
     /// Client: writes the protocol header. Its open follows when SASL is done.
@@ -152,6 +159,7 @@ class Connection {
     void close(std::optional<Condition> error);
 
     // --- sessions and links ------------------------------------------------------------------------------
+    /// Begins a session; `SessionBegun` or `SessionEnded` follows. After `Opened`.
     SessionId begin();
     void end(SessionId session, std::optional<Condition> error);
     /// Asks for a link; its handle is chosen here.
@@ -160,14 +168,15 @@ class Connection {
     void accept(LinkId link, Attach answer);
     /// Answers `LinkAsked` with a null source and target, then a detach that tells why.
     void refuse(LinkId link, Condition error);
-    /// Detaches, or answers the peer's detach.
+    /// Detaches, or answers the peer's detach. Deliveries that wait for the peer's window are dropped.
     void detach(LinkId link, std::optional<Condition> error, bool closed = true);
 
     // --- sending -----------------------------------------------------------------------------------------
     /// How many deliveries the peer wants; 0 also while too many of the session are unsettled.
     std::uint32_t credit(LinkId link) const;
     bool draining(LinkId link) const;
-    /// Sends one delivery, for which there must be credit; answers its id, none if the link is gone.
+    /// Sends one delivery; answers its id, none if the link is gone or has no credit. A tag has at most 32
+    /// bytes.
     std::optional<std::uint32_t> send(LinkId link, std::string tag, std::uint32_t format, std::string payload,
                                       bool settled);
     /// Gives back the credit of a link that drains.
@@ -180,7 +189,7 @@ class Connection {
     std::uint32_t granted(LinkId link) const;
 
     // --- both --------------------------------------------------------------------------------------------
-    /// Tells the state of a delivery; `settled` forgets it here.
+    /// Tells the state of a delivery; `settled` forgets it here. Nothing if it was forgotten before.
     void tell(LinkId link, std::uint32_t delivery, DeliveryState state, bool settled);
 
   private:
@@ -189,47 +198,85 @@ class Connection {
     struct Outgoing;
     enum class Stage { header, sasl, amqp_header, open, running };
 
+    /// Numbers that one side gives to its sessions and links: those given back first, then the next.
+    class Numbers {
+      public:
+        std::uint32_t take();
+        void give_back(std::uint32_t number) { free_.push_back(number); }
+
+      private:
+        std::vector<std::uint32_t> free_;
+        std::uint32_t next_ = 0;
+    };
+    /// A disposition whose deliveries are not all told as events yet.
+    struct Spread {
+        SessionId session;
+        Disposition told;
+        std::uint32_t next;  ///< the delivery to go on with
+    };
+
     // connection_input.cpp
+    void take_waiting();
+    std::size_t take(std::string_view bytes);
+    bool must_wait() const noexcept;
     bool take_frame(std::string_view frame);
     void on_header(std::string_view header);
     void on_sasl(Performative& performative);
     void on_open(Open& open);
-    void on_begin(std::uint16_t channel, const Begin& begin);
     void on_close(Close& close);
     void on_performative(std::uint16_t channel, Performative& performative, std::string_view payload);
-    void offer_mechanisms();
+    void on_session(Session& session, Performative& performative, std::string_view payload);
     void choose_mechanism(const SaslMechanisms& mechanisms);
     void write_header(std::uint8_t protocol);
-    // connection_links.cpp
+    void write_open();
+    // connection_sessions.cpp
+    Session* new_session();
+    void write_begin(const Session& session, std::optional<std::uint16_t> remote_channel);
+    void on_begin(std::uint16_t channel, const Begin& begin);
     void on_end(Session& session, End& end);
+    void on_session_flow(Session& session, const Flow& flow);
+    void write_flow(Session& session, const Link* link);
+    void end_with(Session& session, const char* condition, std::string description);
+    void silence(Session& session);
+    void forget(Session& session);
+    // connection_links.cpp
+    Link* new_link(Session& session, const Attach& attach, bool sender);
     void on_attach(Session& session, Attach& attach);
+    void on_answer(Link& link, Attach& attach);
     void on_flow(Session& session, const Flow& flow);
     void on_link_flow(Link& link, const Flow& flow);
     void on_detach(Session& session, Detach& detach);
+    static Link* link_by_remote(Session& session, std::uint32_t handle);
+    void write_attach(Link& link, Attach attach);
+    void silence(Link& link);
     void forget(Link& link);
-    void forget(Session& session);
-    void write_flow(Session& session, Link* link, bool echo = false);
-    void end_with(Session& session, const char* condition, std::string description);
+    void tell_credit(Link& link);
+    void tell_drained(Link& link);
     // connection_deliveries.cpp
     void on_transfer(Session& session, Transfer& transfer, std::string_view payload);
     bool begin_delivery(Session& session, Link& link, Transfer& transfer);
-    void on_disposition(Session& session, const Disposition& disposition);
-    void make_room(const Session& session);
+    void on_disposition(const Session& session, Disposition& disposition);
+    void spread();
+    void arrive(Session& session, Link& link);
+    void make_room(Session& session);
     void pump(Session& session);
     bool write_some(Session& session, Outgoing& outgoing);
     void flush_disposition();
 
-    void frame(std::uint16_t channel, const Performative& performative);
+    template <class T>
+    void frame(std::uint16_t channel, const T& performative);
     void frame_around(std::size_t mark, std::uint8_t type, std::uint16_t channel);
     void fail(const char* condition, std::string description);
     void finish(std::optional<Condition> error, bool by_peer);
+    bool is_over() const noexcept { return closed_ || close_sent_; }
     Session* session(SessionId id) const;
     Link* link(LinkId id) const;
-    Link* link_by_remote(Session& session, std::uint32_t handle);
+    /// As `link`, if a command may still write about it.
+    Link* live_link(LinkId id) const;
 
     ConnectionOptions options_;
     Stage stage_ = Stage::header;
-    bool sasl_asked_ = false;  ///< nothing is read until the answer
+    bool sasl_asked_ = false;  ///< server: nothing is read until the answer; client: a mechanism was chosen
     bool sasl_done_ = false;
     bool open_sent_ = false;
     bool opened_ = false;
@@ -238,15 +285,19 @@ class Connection {
     std::uint32_t remote_frame_max_ = 512;
     std::uint16_t remote_channel_max_ = UINT16_MAX;
     std::int64_t remote_idle_ = 0;  ///< ms, 0: the peer wants no heartbeats
+    std::int64_t now_ = 0;  ///< as last told
     std::int64_t received_at_ = -1;
-    std::int64_t sent_at_ = -1;
-    std::string in_;  ///< the beginning of a frame whose end has not come
+    std::int64_t sent_at_ = 0;
+    std::string in_;  ///< bytes that wait: for the end of their frame, or for events to be polled
+    std::size_t in_at_ = 0;  ///< those before are done with
     std::string out_;
-    bool wrote_ = false;  ///< since the last tick
-    std::deque<Event> events_;
+    std::vector<Event> events_;
+    std::size_t events_at_ = 0;  ///< those before are polled
+    std::optional<Spread> spread_;
     std::size_t queued_bytes_ = 0;
     std::size_t partial_bytes_ = 0;
     std::uint32_t next_id_ = 1;
+    Numbers channels_;
     std::unordered_map<SessionId, std::unique_ptr<Session>> sessions_;
     std::unordered_map<LinkId, std::unique_ptr<Link>> links_;
     std::unordered_map<std::uint16_t, Session*> by_remote_channel_;

@@ -1,10 +1,10 @@
 #include "amqp/connection_state.hpp"
 
+#include <cassert>
+
 namespace millrace::amqp {
 
 namespace {
-
-constexpr std::size_t kFrameHead = 8;
 
 bool is_plain(const DeliveryState& state) {
     return std::holds_alternative<Accepted>(state) || std::holds_alternative<Released>(state);
@@ -13,12 +13,10 @@ bool is_plain(const DeliveryState& state) {
 }  // namespace
 
 std::uint32_t Connection::credit(LinkId id) const {
-    const Link* const found = link(id);
-    if (found == nullptr || !found->sender || found->stage != Link::Stage::attached || closed_ || close_sent_)
-        return 0;
+    const Link* const found = live_link(id);
+    if (found == nullptr || !found->sender || found->stage != Link::Stage::attached) return 0;
     const Session& owner = *found->session;
-    if (owner.end_sent) return 0;
-    const std::size_t room = options_.unsettled_max - std::min(options_.unsettled_max, owner.sent.size());
+    const std::size_t room = owner.full ? 0 : options_.unsettled_max - owner.sent.size();
     return static_cast<std::uint32_t>(std::min<std::size_t>(found->credit, room));
 }
 
@@ -29,15 +27,22 @@ bool Connection::draining(LinkId id) const {
 
 std::optional<std::uint32_t> Connection::send(LinkId id, std::string tag, std::uint32_t format,
                                               std::string payload, bool settled) {
-    Link* const sender = link(id);
-    if (sender == nullptr || credit(id) == 0) return std::nullopt;
+    assert(tag.size() <= kTagMax);
+    Link* const sender = live_link(id);
+    if (sender == nullptr || !sender->sender || sender->stage != Link::Stage::attached) return std::nullopt;
     Session& owner = *sender->session;
+    if (sender->credit == 0 || owner.full) return std::nullopt;
     sender->credit -= 1;
-    sender->delivery_count += 1;
+    sender->queued += 1;
+    sender->waiting += 1;
     const std::uint32_t delivery = owner.next_delivery_id++;
-    if (!settled) owner.sent.emplace(delivery, Session::Sent{id, tag});
-    Outgoing outgoing;
-    outgoing.link = id;
+    if (!settled) {
+        owner.sent.emplace_hint(owner.sent.end(), delivery, Session::Unsettled{sender, tag});
+        owner.full = owner.sent.size() >= options_.unsettled_max;
+        sender->unsettled += 1;
+    }
+    Outgoing& outgoing = owner.outgoing.emplace_back();
+    outgoing.link = sender;
     outgoing.head.handle = sender->handle;
     outgoing.head.delivery_id = delivery;
     outgoing.head.delivery_tag = std::move(tag);
@@ -45,27 +50,19 @@ std::optional<std::uint32_t> Connection::send(LinkId id, std::string tag, std::u
     outgoing.head.settled = settled;
     outgoing.payload = std::move(payload);
     queued_bytes_ += outgoing.payload.size();
-    owner.outgoing.push_back(std::move(outgoing));
-    pump(owner);
+    if (owner.outgoing.size() == 1) pump(owner);
     return delivery;
-}
-
-void Connection::drained(LinkId id) {
-    Link* const sender = link(id);
-    if (sender == nullptr || !sender->sender || !sender->drain || sender->stage != Link::Stage::attached ||
-        sender->session->end_sent || closed_ || close_sent_)
-        return;
-    sender->delivery_count += sender->credit;
-    sender->credit = 0;
-    write_flow(*sender->session, sender);
-    sender->drain = false;
 }
 
 /// Writes what the peer's window lets through.
 void Connection::pump(Session& owner) {
-    if (!owner.remote_channel || owner.end_sent) return;
+    if (!owner.remote_channel || owner.end_sent || is_over()) return;
     while (!owner.outgoing.empty() && owner.remote_window > 0) {
-        if (write_some(owner, owner.outgoing.front())) owner.outgoing.pop_front();
+        if (!write_some(owner, owner.outgoing.front())) continue;
+        Link& sender = *owner.outgoing.front().link;
+        owner.outgoing.pop_front();
+        sender.waiting -= 1;
+        if (sender.give_back) drained(sender.id);
     }
 }
 
@@ -74,54 +71,54 @@ bool Connection::write_some(Session& owner, Outgoing& outgoing) {
     flush_disposition();
     const std::size_t mark = out_.size();
     out_.append(kFrameHead, '\0');
+    const std::size_t more = append(out_, outgoing.head);
     const std::size_t left = outgoing.payload.size() - outgoing.written;
-    append(out_, outgoing.head);
-    std::size_t room = remote_frame_max_ - std::min<std::size_t>(remote_frame_max_, out_.size() - mark);
-    if (left > room) {
-        out_.resize(mark + kFrameHead);
-        outgoing.head.more = true;
-        append(out_, outgoing.head);
-        outgoing.head.more = false;
-        room = remote_frame_max_ - std::min<std::size_t>(remote_frame_max_, out_.size() - mark);
-    }
+    const std::size_t room = remote_frame_max_ - (out_.size() - mark);
     const std::size_t part = std::min(left, room);
+    if (part < left) set_more(out_, more);
     out_.append(outgoing.payload, outgoing.written, part);
-    frame_around(mark, 0, owner.channel);
-    outgoing.written += part;
+    frame_around(mark, kAmqpFrame, owner.channel);
     queued_bytes_ -= part;
     owner.next_outgoing_id += 1;
     owner.remote_window -= 1;
-    const std::uint32_t handle = outgoing.head.handle;
-    const bool settled = outgoing.head.settled.value_or(false);
+    if (outgoing.head.delivery_id) {  // the first frame
+        outgoing.link->queued -= 1;
+        outgoing.link->delivery_count += 1;
+    }
     if (part == left) return true;
-    outgoing.head = Transfer();
-    outgoing.head.handle = handle;
-    outgoing.head.settled = settled;
+    outgoing.written += part;
+    outgoing.head.delivery_id.reset();
+    outgoing.head.delivery_tag.reset();
+    outgoing.head.message_format.reset();
     return false;
 }
 
 void Connection::tell(LinkId id, std::uint32_t delivery, DeliveryState state, bool settled) {
-    Link* const about = link(id);
-    if (about == nullptr || closed_ || close_sent_ || about->session->end_sent) return;
+    Link* const about = live_link(id);
+    if (about == nullptr) return;
     Session& owner = *about->session;
-    const bool full = owner.sent.size() >= options_.unsettled_max;
-    if (settled) about->sender ? owner.sent.erase(delivery) : owner.arrived.erase(delivery);
-    if (settled && full) make_room(owner);
-    Disposition told{!about->sender, delivery, delivery, settled, std::move(state)};
+    auto& known = about->sender ? owner.sent : owner.arrived;
+    const auto found = known.find(delivery);
+    if (found == known.end() || found->second.link != about) return;
+    if (settled) {
+        known.erase(found);
+        about->unsettled -= 1;
+        make_room(owner);
+    }
     if (pending_disposition_) {
         auto& [channel, pending] = *pending_disposition_;
-        if (channel == owner.channel && pending.receiver == told.receiver && pending.settled == settled &&
-            pending.last + 1 == delivery && pending.state == told.state) {
+        if (channel == owner.channel && pending.receiver == !about->sender && pending.settled == settled &&
+            pending.last + 1 == delivery && pending.state == state) {
             pending.last = delivery;
             return;
         }
     }
     flush_disposition();
-    if (is_plain(told.state)) {
+    Disposition told{!about->sender, delivery, delivery, settled, std::move(state)};
+    if (is_plain(told.state))
         pending_disposition_.emplace(owner.channel, std::move(told));
-        return;
-    }
-    frame(owner.channel, std::move(told));
+    else
+        frame(owner.channel, told);
 }
 
 void Connection::flush_disposition() {
@@ -135,103 +132,124 @@ void Connection::flush_disposition() {
 
 /// Begins a delivery with its first frame; false if it must not be.
 bool Connection::begin_delivery(Session& owner, Link& to, Transfer& transfer) {
-    if (!transfer.delivery_id || !transfer.delivery_tag) {
-        fail("amqp:invalid-field", "the first transfer of a delivery has neither id nor tag");
+    if (!transfer.delivery_id || !transfer.delivery_tag || transfer.delivery_tag->size() > kTagMax) {
+        fail("amqp:invalid-field",
+             "the first transfer of a delivery has no id, or no tag of at most 32 bytes");
         return false;
     }
-    if (to.credit == 0) {
+    if (to.allowed == to.delivery_count) {
         detach(to.id, Condition{"amqp:link:transfer-limit-exceeded", "more was sent than asked for", {}});
         return false;
     }
-    if (owner.arrived.size() >= options_.unsettled_max) {
-        end_with(owner, "amqp:resource-limit-exceeded", "too many deliveries are unsettled");
+    if (owner.arrived.contains(*transfer.delivery_id)) {
+        fail("amqp:invalid-field", "a delivery's id is that of another one");
         return false;
     }
-    to.credit -= 1;
+    to.credit -= std::min(to.credit, 1U);
     to.delivery_count += 1;
     to.partial.emplace();
-    to.partial->delivery.id = *transfer.delivery_id;
-    to.partial->delivery.tag = std::move(*transfer.delivery_tag);
-    to.partial->delivery.format = transfer.message_format.value_or(0);
+    to.partial->id = *transfer.delivery_id;
+    to.partial->tag = std::move(*transfer.delivery_tag);
+    to.partial->format = transfer.message_format.value_or(0);
     return true;
 }
 
 void Connection::on_transfer(Session& owner, Transfer& transfer, std::string_view payload) {
     owner.next_incoming_id += 1;
-    if (owner.incoming_window == 0)
-        return end_with(owner, "amqp:session:window-violation", "the window is closed");
     owner.incoming_window -= 1;
     if (owner.incoming_window < kIncomingWindow / 2) write_flow(owner, nullptr);
     Link* const to = link_by_remote(owner, transfer.handle);
     if (to == nullptr) return end_with(owner, "amqp:session:unattached-handle", "no link has this handle");
     if (to->sender) return end_with(owner, "amqp:not-allowed", "a transfer on a link that sends");
-    if (to->stage != Link::Stage::attached) return;  // it was detached meanwhile
+    if (to->stage == Link::Stage::detach_sent) return;  // it was on its way
     if (!to->partial && !begin_delivery(owner, *to, transfer)) return;
-    Incoming& delivery = to->partial->delivery;
+    Incoming& delivery = *to->partial;
+    if (transfer.delivery_id.value_or(delivery.id) != delivery.id) {
+        return fail("amqp:invalid-field", "a delivery begins before the end of another one");
+    }
+    delivery.settled = delivery.settled || transfer.settled.value_or(false);
     if (transfer.aborted) {
         partial_bytes_ -= delivery.payload.size();
         to->partial.reset();
-        return;
+        return tell_drained(*to);
     }
-    delivery.settled = delivery.settled || transfer.settled.value_or(false);
-    if (delivery.payload.size() + payload.size() > options_.message_bytes_max) {
-        return detach(to->id, Condition{"amqp:link:message-size-exceeded",
-                                        "the message is larger than " +
-                                            std::to_string(options_.message_bytes_max) + " bytes",
-                                        {}});
+    if (delivery.too_large || delivery.payload.size() + payload.size() > options_.message_bytes_max) {
+        partial_bytes_ -= std::exchange(delivery.payload, {}).size();
+        delivery.too_large = true;
+        payload = {};
     }
     if (transfer.more && partial_bytes_ + payload.size() > options_.partial_bytes_max) {
         return fail("amqp:resource-limit-exceeded", "too many messages are begun and not ended");
     }
     delivery.payload.append(payload);
     partial_bytes_ += payload.size();
-    if (transfer.more) return;
+    if (!transfer.more) arrive(owner, *to);
+}
+
+/// The delivery that `to` waited for is whole.
+void Connection::arrive(Session& owner, Link& to) {
+    Incoming delivery = std::move(*to.partial);
+    to.partial.reset();
     partial_bytes_ -= delivery.payload.size();
-    if (!delivery.settled) owner.arrived.emplace(delivery.id, to->id);
-    events_.push_back(event::Arrived{to->id, std::move(delivery)});
-    to->partial.reset();
-    if (to->drain && to->credit == 0) {
-        to->drain = false;
-        events_.push_back(event::Drained{to->id});
-    }
-}
-
-/// Some deliveries were settled: who could not send for their number may be able to now.
-void Connection::make_room(const Session& owner) {
-    if (owner.sent.size() >= options_.unsettled_max) return;
-    for (const auto& [handle, about] : owner.by_handle) {
-        if (about->sender && about->credit > 0) events_.push_back(event::CreditChanged{about->id});
-    }
-}
-
-void Connection::on_disposition(Session& owner, const Disposition& told) {
-    const std::uint32_t span = told.last - told.first;
-    if (told.receiver) {
-        const bool full = owner.sent.size() >= options_.unsettled_max;
-        // Ids wrap around; those that are known lie close together.
-        for (auto at = owner.sent.begin(); at != owner.sent.end();) {
-            if (at->first < told.first && told.last >= told.first) {
-                at = owner.sent.lower_bound(told.first);
-                continue;
-            }
-            if (at->first - told.first > span) {
-                if (told.last >= told.first) break;
-                ++at;
-                continue;
-            }
-            events_.push_back(event::StateChanged{at->second.link, at->first,
-                                                  told.settled ? std::move(at->second.tag) : at->second.tag,
-                                                  told.state, told.settled});
-            at = told.settled ? owner.sent.erase(at) : std::next(at);
+    if (!delivery.settled) {
+        if (owner.arrived.size() >= options_.unsettled_max) {
+            return end_with(owner, "amqp:resource-limit-exceeded", "too many deliveries are unsettled");
         }
-        if (full) make_room(owner);
-        return;
+        const bool fresh = owner.arrived.emplace(delivery.id, Session::Unsettled{&to, {}}).second;
+        if (!fresh) return fail("amqp:invalid-field", "a delivery's id is that of another one");
+        to.unsettled += 1;
     }
-    for (auto at = owner.arrived.lower_bound(told.first); at != owner.arrived.end();) {
-        if (at->first - told.first > span) break;
-        events_.push_back(event::StateChanged{at->second, at->first, {}, told.state, told.settled});
-        at = told.settled ? owner.arrived.erase(at) : std::next(at);
+    events_.push_back(event::Arrived{to.id, std::move(delivery)});
+    tell_drained(to);
+}
+
+/// Enough of the session's deliveries are settled: its links may go on. Not for each one: a thousand links
+/// that wait would be woken for the room of one delivery.
+void Connection::make_room(Session& owner) {
+    const std::size_t most = options_.unsettled_max;
+    if (!owner.full || owner.sent.size() >= most || owner.sent.size() > most - most / 4) return;
+    owner.full = false;
+    for (const auto& [handle, about] : owner.by_handle) {
+        if (about->sender && about->credit > 0) tell_credit(*about);
     }
+}
+
+void Connection::on_disposition(const Session& owner, Disposition& told) {
+    const std::uint32_t first = told.first;
+    spread_ = Spread{owner.id, std::move(told), first};
+    spread();
+}
+
+/// Tells the deliveries of a disposition one by one, as many as may become events now.
+void Connection::spread() {
+    Session* const owner = session(spread_->session);
+    if (owner == nullptr || owner->end_sent) return spread_.reset();
+    const Disposition& told = spread_->told;
+    auto& known = told.receiver ? owner->sent : owner->arrived;
+    std::uint32_t& next = spread_->next;
+    for (auto at = known.lower_bound(next);;) {
+        if (at == known.end() && next > told.last) {  // the ids wrap around
+            next = 0;
+            at = known.begin();
+        }
+        if (at == known.end() || (next <= told.last && at->first > told.last)) break;
+        if (must_wait()) {
+            next = at->first;
+            return;
+        }
+        Session::Unsettled& delivery = at->second;
+        events_.push_back(event::StateChanged{delivery.link->id, at->first,
+                                              told.settled ? std::move(delivery.tag) : delivery.tag,
+                                              told.state, told.settled});
+        if (told.settled) {
+            delivery.link->unsettled -= 1;
+            at = known.erase(at);
+        } else {
+            ++at;
+        }
+    }
+    spread_.reset();
+    make_room(*owner);
 }
 
 }  // namespace millrace::amqp

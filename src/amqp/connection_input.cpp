@@ -1,13 +1,14 @@
 #include "amqp/connection_state.hpp"
 
+#include <algorithm>
+
 namespace millrace::amqp {
 
 namespace {
 
 constexpr std::size_t kHeaderBytes = 8;
-constexpr std::size_t kFrameHead = 8;
 constexpr std::size_t kSaslFrameMax = 4096;
-constexpr std::size_t kEventsMax = 1024;  // then what came waits until these are polled
+constexpr std::size_t kEventsMax = 64;  ///< then what came waits until these are polled
 constexpr std::uint32_t kFrameMin = 512;
 constexpr std::uint32_t kOutgoingFrameMax = 1024 * 1024;
 
@@ -17,91 +18,108 @@ std::uint32_t frame_size(std::string_view bytes) {
     return size;
 }
 
+/// True if each event that holds `state` holds little.
+bool is_light(const DeliveryState& state) {
+    if (const auto* rejected = std::get_if<Rejected>(&state)) return !rejected->error;
+    if (const auto* modified = std::get_if<Modified>(&state)) return modified->annotations.empty();
+    return true;
+}
+
 }  // namespace
 
 void Connection::write_header(std::uint8_t protocol) {
     const char header[] = {'A', 'M', 'Q', 'P', static_cast<char>(protocol), 1, 0, 0};
     out_.append(header, sizeof header);
-    wrote_ = true;
+    sent_at_ = now_;
 }
 
 void Connection::receive(std::string_view bytes, std::int64_t now) {
-    received_at_ = now;
-    std::string joined;
-    if (!in_.empty() && !closed_) {
-        joined = std::exchange(in_, {});
-        joined.append(bytes);
-        bytes = joined;
+    now_ = std::max(now_, now);
+    received_at_ = now_;
+    if (closed_) return;
+    if (in_.empty()) {
+        const std::size_t taken = take(bytes);
+        if (!closed_) in_.assign(bytes.substr(taken));
+    } else {
+        in_.append(bytes);
+        take_waiting();
     }
-    while (!closed_ && !bytes.empty() && !sasl_asked_ && events_.size() < kEventsMax) {
+    if (options_.server && sasl_asked_ && in_.size() > options_.frame_bytes_max) {
+        fail("amqp:connection:framing-error", "too much before SASL's end");
+    }
+}
+
+/// Goes on with bytes, or a disposition, that had to wait.
+void Connection::take_waiting() {
+    if (closed_) return;
+    const std::size_t taken = take(std::string_view(in_).substr(in_at_));
+    if (closed_ || taken == 0) return;
+    in_at_ += taken;
+    if (in_at_ < in_.size() / 2) return;  // bytes are moved rarely
+    in_.erase(0, in_at_);
+    in_at_ = 0;
+}
+
+bool Connection::must_wait() const noexcept {
+    const std::size_t waiting = events_.size() - events_at_;
+    const std::size_t most = spread_ && !is_light(spread_->told.state) ? 1 : kEventsMax;
+    return closed_ || (options_.server && sasl_asked_) || waiting >= most;
+}
+
+/// Takes headers and whole frames from the front; answers how many bytes they had.
+std::size_t Connection::take(std::string_view bytes) {
+    const std::size_t all = bytes.size();
+    while (!must_wait()) {
+        if (spread_) {
+            spread();
+            continue;
+        }
         const bool header = stage_ == Stage::header || stage_ == Stage::amqp_header;
-        const std::size_t least = header ? kHeaderBytes : 4;
-        if (bytes.size() < least) break;
+        if (bytes.size() < (header ? kHeaderBytes : 4)) break;
         if (header) {
             on_header(bytes.substr(0, kHeaderBytes));
-            bytes.remove_prefix(std::min(bytes.size(), kHeaderBytes));
+            bytes.remove_prefix(kHeaderBytes);
             continue;
         }
         const std::size_t size = frame_size(bytes);
         const std::size_t most = stage_ == Stage::sasl ? kSaslFrameMax : options_.frame_bytes_max;
         if (size < kFrameHead || size > most) {
-            return fail("amqp:connection:framing-error",
-                        "a frame of " + std::to_string(size) + " bytes; at most " + std::to_string(most));
+            fail("amqp:connection:framing-error",
+                 "a frame of " + std::to_string(size) + " bytes; at most " + std::to_string(most));
+            break;
         }
-        if (bytes.size() < size) break;
-        if (!take_frame(bytes.substr(0, size))) return;
+        if (bytes.size() < size || !take_frame(bytes.substr(0, size))) break;
         bytes.remove_prefix(size);
     }
-    if (!closed_) in_.assign(bytes);
-    if (sasl_asked_ && in_.size() > options_.frame_bytes_max) {
-        fail("amqp:connection:framing-error", "too much before SASL's end");
-    }
+    return all - bytes.size();
 }
 
 void Connection::on_header(std::string_view header) {
     const auto protocol = static_cast<std::uint8_t>(header[4]);
     const bool known = header.substr(0, 4) == "AMQP" && header.substr(5) == std::string_view("\1\0\0", 3);
-    if (options_.server && (!known || (protocol != 3 && protocol != 0))) {
-        write_header(3);  // what is spoken here, as part 2, 2.2 asks for
-        return finish(Condition{"amqp:connection:framing-error", "not AMQP 1.0", {}}, false);
-    }
     if (!options_.server) {
-        const std::uint8_t expected = sasl_done_ ? 0 : 3;
-        if (!known || protocol != expected) {
+        if (!known || protocol != (sasl_done_ ? 0 : 3)) {
             return finish(Condition{"amqp:connection:framing-error", "the peer does not speak AMQP 1.0", {}},
                           false);
         }
-        if (!sasl_done_) {
-            stage_ = Stage::sasl;
-            return;
-        }
-        stage_ = Stage::open;
-        if (open_sent_) return;
-        Open open;
-        open.container_id = options_.container_id;
-        open.hostname = options_.hostname;
-        open.max_frame_size = options_.frame_bytes_max;
-        open.channel_max = static_cast<std::uint16_t>(options_.sessions_max - 1);
-        open.idle_timeout_ms = static_cast<std::uint32_t>(options_.idle_time.count());
-        open.properties = options_.properties;
-        frame(0, open);
-        open_sent_ = true;
+        stage_ = sasl_done_ ? Stage::open : Stage::sasl;
+        if (sasl_done_) write_open();
         return;
     }
+    const bool sasl = !options_.mechanisms.empty();
+    if (!known || (protocol != 0 && (protocol != 3 || !sasl))) {
+        write_header(sasl ? 3 : 0);  // what is spoken here, as part 2, 2.2 asks for
+        return finish(Condition{"amqp:connection:framing-error", "not AMQP 1.0", {}}, false);
+    }
+    if (protocol == 3 && sasl_done_) return fail("amqp:connection:framing-error", "SASL was done already");
     write_header(protocol);
-    if (protocol == 3 && stage_ == Stage::header) return offer_mechanisms();
-    if (protocol == 3) return fail("amqp:connection:framing-error", "SASL was done already");
-    if (!sasl_done_ && !options_.mechanisms.empty()) {
+    stage_ = protocol == 3 ? Stage::sasl : Stage::open;
+    if (protocol == 3) return frame(0, SaslMechanisms{options_.mechanisms});
+    if (!sasl_done_ && sasl) {
         // Without SASL a peer is nobody, as with ANONYMOUS.
         events_.push_back(event::SaslAsked{SaslInit{"", "", ""}});
         sasl_asked_ = true;
     }
-    stage_ = Stage::open;
-}
-
-void Connection::offer_mechanisms() {
-    stage_ = Stage::sasl;
-    frame(0, SaslMechanisms{options_.mechanisms});
 }
 
 bool Connection::take_frame(std::string_view bytes) {
@@ -109,7 +127,8 @@ bool Connection::take_frame(std::string_view bytes) {
     const auto type = static_cast<std::uint8_t>(bytes[5]);
     const auto channel = static_cast<std::uint16_t>(static_cast<std::uint8_t>(bytes[6]) << 8 |
                                                     static_cast<std::uint8_t>(bytes[7]));
-    if (offset < kFrameHead || offset > bytes.size() || type != (stage_ == Stage::sasl ? 1 : 0)) {
+    if (offset < kFrameHead || offset > bytes.size() ||
+        type != (stage_ == Stage::sasl ? kSaslFrame : kAmqpFrame)) {
         return fail("amqp:connection:framing-error", "a frame's head makes no sense here"), false;
     }
     if (offset == bytes.size()) return true;  // a heartbeat
@@ -124,6 +143,8 @@ bool Connection::take_frame(std::string_view bytes) {
 }
 
 void Connection::choose_mechanism(const SaslMechanisms& mechanisms) {
+    if (sasl_asked_) return fail("amqp:not-allowed", "SASL mechanisms are offered twice");
+    sasl_asked_ = true;
     for (const std::string& wanted : options_.mechanisms) {
         const auto& offered = mechanisms.names;
         if (std::find(offered.begin(), offered.end(), wanted) == offered.end()) continue;
@@ -145,14 +166,28 @@ void Connection::on_sasl(Performative& performative) {
     if (const auto* mechanisms = std::get_if<SaslMechanisms>(&performative))
         return choose_mechanism(*mechanisms);
     const auto* outcome = std::get_if<SaslOutcome>(&performative);
-    if (outcome == nullptr) return fail("amqp:not-allowed", "the peer asks for more than one SASL step");
+    if (outcome == nullptr || !sasl_asked_)
+        return fail("amqp:not-allowed", "the peer asks for more than one SASL step");
     if (outcome->code != 0) {
         return finish(Condition{"amqp:unauthorized-access", "the peer refused the credentials (SASL)", {}},
                       true);
     }
+    sasl_asked_ = false;
     sasl_done_ = true;
     stage_ = Stage::amqp_header;
     write_header(0);
+}
+
+void Connection::write_open() {
+    Open open;
+    open.container_id = options_.container_id;
+    open.hostname = options_.hostname;
+    open.max_frame_size = options_.frame_bytes_max;
+    open.channel_max = static_cast<std::uint16_t>(options_.sessions_max - 1);
+    open.idle_timeout_ms = static_cast<std::uint32_t>(options_.idle_time.count());
+    open.properties = options_.properties;
+    frame(0, open);
+    open_sent_ = true;
 }
 
 void Connection::on_open(Open& open) {
@@ -161,16 +196,7 @@ void Connection::on_open(Open& open) {
     remote_idle_ = open.idle_timeout_ms.value_or(0);
     opened_ = true;
     stage_ = Stage::running;
-    if (!open_sent_) {
-        Open answer;
-        answer.container_id = options_.container_id;
-        answer.max_frame_size = options_.frame_bytes_max;
-        answer.channel_max = static_cast<std::uint16_t>(options_.sessions_max - 1);
-        answer.idle_timeout_ms = static_cast<std::uint32_t>(options_.idle_time.count());
-        answer.properties = options_.properties;
-        frame(0, answer);
-        open_sent_ = true;
-    }
+    if (!open_sent_) write_open();
     events_.push_back(event::Opened{std::move(open)});
 }
 
@@ -178,42 +204,6 @@ void Connection::on_close(Close& close) {
     if (!close_sent_ && open_sent_) frame(0, Close{});
     close_sent_ = true;
     finish(std::move(close.error), true);
-}
-
-void Connection::on_begin(std::uint16_t channel, const Begin& begin) {
-    Session* begun = nullptr;
-    if (begin.remote_channel) {
-        const auto found = by_channel_.find(*begin.remote_channel);
-        begun = found == by_channel_.end() ? nullptr : found->second;
-        if (begun == nullptr || begun->remote_channel) {
-            return fail("amqp:not-allowed", "a begin answers a session that was not begun");
-        }
-    } else {
-        if (by_remote_channel_.contains(channel)) return fail("amqp:not-allowed", "the channel is in use");
-        if (sessions_.size() >= options_.sessions_max || channel >= options_.sessions_max) {
-            return fail("amqp:resource-limit-exceeded", "too many sessions");
-        }
-        auto made = std::make_unique<Session>();
-        begun = made.get();
-        begun->id = next_id_++;
-        while (by_channel_.contains(begun->channel)) begun->channel += 1;
-        begun->incoming_window = kIncomingWindow;
-        by_channel_.emplace(begun->channel, begun);
-        sessions_.emplace(begun->id, std::move(made));
-    }
-    begun->remote_channel = channel;
-    begun->next_incoming_id = begin.next_outgoing_id;
-    begun->remote_window = begin.incoming_window;
-    by_remote_channel_[channel] = begun;
-    if (!begin.remote_channel) {
-        Begin answer;
-        answer.remote_channel = channel;
-        answer.incoming_window = kIncomingWindow;
-        answer.outgoing_window = kIncomingWindow;
-        answer.handle_max = static_cast<std::uint32_t>(options_.links_max - 1);
-        frame(begun->channel, answer);
-    }
-    events_.push_back(event::SessionBegun{begun->id});
 }
 
 void Connection::on_performative(std::uint16_t channel, Performative& performative,
@@ -229,12 +219,15 @@ void Connection::on_performative(std::uint16_t channel, Performative& performati
     if (found == by_remote_channel_.end()) return fail("amqp:not-allowed", "no session has this channel");
     Session& session = *found->second;
     if (auto* end = std::get_if<End>(&performative)) return on_end(session, *end);
-    if (session.end_sent) return;
-    if (auto* attach = std::get_if<Attach>(&performative)) return on_attach(session, *attach);
-    if (const auto* flow = std::get_if<Flow>(&performative)) return on_flow(session, *flow);
+    if (!session.end_sent) on_session(session, performative, payload);
+}
+
+void Connection::on_session(Session& session, Performative& performative, std::string_view payload) {
     if (auto* transfer = std::get_if<Transfer>(&performative))
         return on_transfer(session, *transfer, payload);
-    if (const auto* told = std::get_if<Disposition>(&performative)) return on_disposition(session, *told);
+    if (auto* told = std::get_if<Disposition>(&performative)) return on_disposition(session, *told);
+    if (const auto* flow = std::get_if<Flow>(&performative)) return on_flow(session, *flow);
+    if (auto* attach = std::get_if<Attach>(&performative)) return on_attach(session, *attach);
     if (auto* detach = std::get_if<Detach>(&performative)) return on_detach(session, *detach);
     fail("amqp:not-allowed", "a SASL frame after SASL");
 }

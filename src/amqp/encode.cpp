@@ -1,6 +1,7 @@
 #include "amqp/codec.hpp"
 
 #include <bit>
+#include <cassert>
 
 namespace millrace::amqp {
 
@@ -136,28 +137,32 @@ void Writer::value(const Value& any) {
 // Elements share one constructor, so each is written without its own, in the widest form of the type.
 void Writer::array(const Array& array) {
     const std::size_t mark = begin(0xf0, static_cast<std::uint32_t>(array.items.size()));
-    byte(array.code);
-    for (const Value& item : array.items) element(array.code, item);
+    byte(wide_code(array.code));
+    for (const Value& item : array.items) {
+        [[maybe_unused]] const std::size_t before = out_.size();
+        element(item);
+        assert(array.code == 0x40 || out_.size() > before);
+    }
     end(mark);
 }
 
-void Writer::element(std::uint8_t code, const Value& item) {
-    std::string whole;
-    Writer(whole).value(item);
-    const auto own = static_cast<std::uint8_t>(whole[0]);
-    if (own == code) return raw(std::string_view(whole).substr(1));
-    if (const auto text = text_of(&item); text && (code == 0xb1 || code == 0xb3)) {
-        number(text->size(), 4);
-        return raw(*text);
-    }
-    if (const auto* bytes = item.as<Binary>(); bytes != nullptr && code == 0xb0) {
-        number(bytes->bytes.size(), 4);
-        return raw(bytes->bytes);
-    }
-    const std::size_t width = code >= 0x50 && code < 0x90 ? std::size_t{1} << ((code >> 4) - 5) : 0;
-    if (const auto* flag = item.as<bool>()) return number(*flag ? 1 : 0, width);
-    if (const auto* wide = item.as<std::uint64_t>()) return number(*wide, width);
-    number(static_cast<std::uint64_t>(integer_of(item).value_or(0)), width);
+void Writer::element(const Value& item) {
+    const Overloaded write{
+        [&](bool held) { byte(held ? 1 : 0); },
+        [&](std::uint32_t held) { number(held, 4); },
+        [&](std::uint64_t held) { number(held, 8); },
+        [&](std::int32_t held) { number(static_cast<std::uint32_t>(held), 4); },
+        [&](std::int64_t held) { number(static_cast<std::uint64_t>(held), 8); },
+        [&](const Binary& held) { number(held.bytes.size(), 4), raw(held.bytes); },
+        [&](const std::string& held) { number(held.size(), 4), raw(held); },
+        [&](const Symbol& held) { number(held.text.size(), 4), raw(held.text); },
+        [&](const auto&) {  // of all others there is one form
+            const std::size_t constructor = out_.size();
+            value(item);
+            out_.erase(constructor, 1);
+        },
+    };
+    std::visit(write, static_cast<const Value::variant&>(item));
 }
 
 std::string encode(const Value& value) {

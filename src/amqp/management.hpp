@@ -35,14 +35,16 @@ struct ManagementContext {
     broker::Broker& broker;
     Clock& clock;
     Rights rights;  ///< of the caller on the entity
-    /// The lock of the session that a receiving link of this connection holds: the link of that name if it is
-    /// not empty, else any.
-    std::function<std::optional<broker::SessionLock>(std::string_view session_id, std::string_view link_name)>
+    /// The lock of a session of `entity` (its name as created) that a receiving link of this connection
+    /// holds: the link of that name if it is not empty, else any.
+    std::function<std::optional<broker::SessionLock>(std::string_view entity, std::string_view session_id,
+                                                     std::string_view link_name)>
         session_of;
 };
 
-/// Does what is asked. Everything that is wrong with a request is an answer with its status and condition.
-/// Throws MachineError where the disk fails.
+/// Does what is asked if `rights` allow it: Send for scheduling and its cancellation, Listen for all else,
+/// rules included, as in Service Bus; Manage includes both. Everything that is wrong with a request is an
+/// answer with its status and condition. Throws MachineError where the disk fails.
 asio::awaitable<ManagementAnswer> manage(ManagementContext context, ManagementRequest request);
 
 }  // namespace millrace::amqp

@@ -139,8 +139,9 @@ std::vector<const Map*> Arguments::maps(std::string_view name) {
 }
 
 std::optional<broker::SessionLock> Call::session(std::string_view session_id) const {
-    if (!context.session_of) return std::nullopt;
-    return context.session_of(session_id, request.link_name);
+    const auto known = context.broker.counts(request.entity);
+    if (!known || !context.session_of) return std::nullopt;
+    return context.session_of(known->name, session_id, request.link_name);
 }
 
 ManagementAnswer refuse(const Call& call, int status, std::string_view condition, std::string_view why) {

@@ -129,7 +129,8 @@ class MessageWriter {
         writer_.end(mark);
     }
 
-    void properties(std::optional<TimePoint> expires_at) {
+    /// Clients take the difference of the last two for the time to live.
+    void properties(std::optional<TimePoint> expires_at, TimePoint enqueued_at) {
         writer_.descriptor(kProperties);
         const std::size_t mark = writer_.begin_list(kFields);
         id(0, message_.message_id);
@@ -141,7 +142,7 @@ class MessageWriter {
         message_.content_type.empty() ? writer_.null() : writer_.symbol(message_.content_type);
         kept(7);
         expires_at ? writer_.timestamp(*expires_at) : writer_.null();
-        kept(9);
+        expires_at ? writer_.timestamp(enqueued_at) : kept(9);
         message_.session_id ? writer_.text(*message_.session_id) : writer_.null();
         kept(11);
         text_or_null(writer_, message_.reply_to_session_id);
@@ -204,7 +205,7 @@ std::string write_delivery(const broker::Delivery& delivery, bool omit_body) {
     writer.annotations(&delivery);
     std::optional<TimePoint> expires_at;
     if (delivery.expires_at != kNever) expires_at = delivery.expires_at;
-    writer.properties(expires_at);
+    writer.properties(expires_at, delivery.enqueued_at);
     writer.application_properties();
     writer.body(omit_body);
     return writer.take();
@@ -214,7 +215,7 @@ std::string write_message(const broker::Message& message, bool neutral) {
     MessageWriter writer(message);
     writer.header(std::nullopt);
     if (!neutral) writer.annotations(nullptr);
-    writer.properties(std::nullopt);
+    writer.properties(std::nullopt, {});
     writer.application_properties();
     writer.body(false);
     return writer.take();

@@ -189,8 +189,11 @@ using Performative = std::variant<Open, Begin, Attach, Flow, Transfer, Dispositi
 /// Appends `performative` with its full list of fields, trailing nulls included: pyamqp up to 7.14 reads
 /// fields by index and dies where a list is shorter.
 void append(std::string& out, const Performative& performative);
-void append(std::string& out, const Transfer& transfer);
+void append(std::string& out, const Flow& flow);
 void append(std::string& out, const Disposition& disposition);
+/// Answers where in `out` the boolean `more` stands; see `set_more`.
+std::size_t append(std::string& out, const Transfer& transfer);
+inline void set_more(std::string& out, std::size_t where) { out[where] = 0x41; }
 
 /// The performative at the front of a frame's body; `reader` then stands at the payload. Unknown states and
 /// fields beyond the standard's are passed over. The reader fails for anything else.

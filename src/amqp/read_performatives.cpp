@@ -1,5 +1,7 @@
 #include "amqp/performatives.hpp"
 
+#include <limits>
+
 namespace millrace::amqp {
 
 namespace {
@@ -221,6 +223,12 @@ SaslInit read_init(FieldReader& fields) {
     return init;
 }
 
+SaslOutcome read_outcome(Reader& reader, FieldReader& fields) {
+    const auto code = fields.number<std::uint8_t>();
+    if (!code) reader.fail("a SASL outcome does not say which");
+    return {code.value_or(1)};
+}
+
 Performative read_fields(std::uint64_t code, Reader& reader, FieldReader& fields) {
     switch (code) {
         case kCodeOpen: return read_open(fields);
@@ -236,7 +244,7 @@ Performative read_fields(std::uint64_t code, Reader& reader, FieldReader& fields
         case kCodeInit: return read_init(fields);
         case kCodeChallenge: return SaslChallenge{fields.binary().value_or("")};
         case kCodeResponse: return SaslResponse{fields.binary().value_or("")};
-        case kCodeOutcome: return SaslOutcome{fields.number<std::uint8_t>().value_or(0)};
+        case kCodeOutcome: return read_outcome(reader, fields);
         default: reader.fail("a frame holds an unknown performative"); return Close{};
     }
 }
@@ -246,8 +254,12 @@ Performative read_fields(std::uint64_t code, Reader& reader, FieldReader& fields
 DeliveryState read_state(Reader& reader) {
     if (reader.null()) return {};
     const std::uint64_t code = reader.descriptor();
+    if (code < 0x23 || code > 0x27) {
+        reader.skip();
+        return OtherState{code};
+    }
     FieldReader fields(reader);
-    DeliveryState state = OtherState{code};
+    DeliveryState state;
     switch (code) {
         case 0x23: {
             const auto section = fields.number<std::uint32_t>().value_or(0);

@@ -218,12 +218,13 @@ void ServerConnection::drop_expired_grants() {
     }
 }
 
-std::optional<broker::SessionLock> ServerConnection::session_of(std::string_view session_id,
+std::optional<broker::SessionLock> ServerConnection::session_of(std::string_view entity,
+                                                                std::string_view session_id,
                                                                 std::string_view link_name) const {
     for (const auto& [id, link] : links_) {
         if (!link_name.empty() && link->name() != link_name) continue;
         auto lock = link->session_lock();
-        if (lock && lock->session_id == session_id) return lock;
+        if (lock && lock->entity == entity && lock->session_id == session_id) return lock;
     }
     return std::nullopt;
 }

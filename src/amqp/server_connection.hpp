@@ -62,8 +62,9 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     Rights rights_on(std::string_view entity) const;
     /// Takes the place of an earlier grant for the same path.
     void add_grant(Grant grant);
-    /// The lock of `session_id` that a link of this client holds; of the link `link_name` if that is not "".
-    std::optional<broker::SessionLock> session_of(std::string_view session_id,
+    /// The lock of session `session_id` of `entity` that a link of this client holds; of the link `link_name`
+    /// if that is not "".
+    std::optional<broker::SessionLock> session_of(std::string_view entity, std::string_view session_id,
                                                   std::string_view link_name) const;
     /// Sends an answer to where a request wants it (facts differ by client): the link whose target is
     /// `reply_to`, else the one of that name, else the one of the same node and session.

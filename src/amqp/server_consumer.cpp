@@ -257,6 +257,8 @@ void ConsumerLink::on_state(event::StateChanged& changed) {
 asio::awaitable<void> ConsumerLink::settle(std::shared_ptr<ConsumerLink> self, event::StateChanged changed) {
     broker::LockRef lock{self->address_.entity, token_of(changed.tag)};
     DeliveryState answer = changed.state;
+    // With its error a rejection that was carried out would look like one that failed.
+    if (std::holds_alternative<Rejected>(answer)) answer = Rejected{};
     try {
         auto applying = self->apply(std::move(lock), changed.state);
         const auto applied = co_await std::move(applying);

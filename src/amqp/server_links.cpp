@@ -76,6 +76,11 @@ asio::awaitable<void> ProducerLink::store(std::shared_ptr<ProducerLink> self, In
 }
 
 asio::awaitable<DeliveryState> ProducerLink::outcome_of(Incoming& delivery) {
+    if (delivery.too_large) {
+        co_return Rejected{
+            condition(condition::kMessageSize,
+                      "the message is larger than " + std::to_string(limits::message_bytes_max) + " bytes")};
+    }
     auto messages = read_transfer(delivery.payload, delivery.format);
     if (!messages) co_return Rejected{condition(messages.error())};
     delivery.payload = {};
@@ -117,13 +122,12 @@ void RequestLink::put_token(std::string_view sections) {
     const auto request = read_request(sections);
     if (!request) return connection_.detach(id_, condition(request.error()));
     const AccessKeys& keys = *connection_.context().keys;
-    const auto type = text_of(request->properties.find("type")).value_or("");
     const auto token = text_of(&request->body);
     Result<Grant> grant = Error{Errc::invalid_input, "the operation is not put-token"};
     if (text_of(request->properties.find("operation")).value_or("") == "put-token") {
         if (!token)
             grant = Error{Errc::invalid_input, "the token is no text"};
-        else if (type.ends_with("jwt"))
+        else if (!token->starts_with("SharedAccessSignature "))  // the type says "jwt" for both in Python
             grant = keys.empty()
                         ? Result<Grant>(Grant{"", {true, true, true}, "", kNever})
                         : Error{Errc::invalid_input, "only shared access signatures are accepted here"};
@@ -154,8 +158,9 @@ asio::awaitable<void> RequestLink::manage_entity(std::shared_ptr<RequestLink> se
     asked.operation = std::string(text_of(request->properties.find("operation")).value_or(""));
     asked.link_name = std::string(text_of(request->properties.find("associated-link-name")).value_or(""));
     if (auto* arguments = std::get_if<Map>(&request->body)) asked.arguments = std::move(*arguments);
-    auto session_of = [&connection](std::string_view session_id, std::string_view link_name) {
-        return connection.session_of(session_id, link_name);
+    auto session_of = [&connection](std::string_view entity, std::string_view session_id,
+                                    std::string_view link_name) {
+        return connection.session_of(entity, session_id, link_name);
     };
     ManagementContext context{connection.context().broker, connection.context().clock,
                               connection.rights_on(asked.entity), session_of};

@@ -50,7 +50,8 @@ struct Map {
     bool empty() const noexcept { return entries.empty(); }
     bool operator==(const Map&) const;
 };
-/// Elements of one type; `code` is their format code on the wire (of an empty array, too).
+/// Elements of one type. `code` is the widest format code of that type (of an empty array, too): 0x70 for
+/// uint, 0x81 for long, 0xb3 for symbol, 0xd0 for list.
 struct Array {
     std::uint8_t code = 0x40;
     std::vector<Value> items;

@@ -133,19 +133,21 @@ void write(Writer& writer, const Flow& flow) {
     writer.null();  // properties
 }
 
-void write(Writer& writer, const Transfer& transfer) {
+std::size_t write(Writer& writer, const Transfer& transfer) {
     const Fields fields(writer, kCodeTransfer, 11);
     writer.uint(transfer.handle);
     uint_or_null(writer, transfer.delivery_id);
     transfer.delivery_tag ? writer.binary(*transfer.delivery_tag) : writer.null();
     uint_or_null(writer, transfer.message_format);
     transfer.settled ? writer.boolean(*transfer.settled) : writer.null();
+    const std::size_t more = writer.position();
     writer.boolean(transfer.more);
     writer.null();  // rcv-settle-mode
     append_state(writer, transfer.state);
     writer.boolean(false);  // resume
     writer.boolean(transfer.aborted);
     writer.boolean(false);  // batchable
+    return more;
 }
 
 void write(Writer& writer, const Disposition& disposition) {
@@ -211,12 +213,14 @@ void append_state(Writer& writer, const DeliveryState& state) {
         writer.uint(received->section);
         writer.ulong(received->offset);
     } else if (std::holds_alternative<Accepted>(state)) {
-        const Fields fields(writer, 0x24, 0);
+        writer.descriptor(0x24);
+        writer.empty_list();
     } else if (const auto* rejected = std::get_if<Rejected>(&state)) {
         const Fields fields(writer, 0x25, 1);
         error_or_null(writer, rejected->error);
     } else if (std::holds_alternative<Released>(state)) {
-        const Fields fields(writer, 0x26, 0);
+        writer.descriptor(0x26);
+        writer.empty_list();
     } else if (const auto* modified = std::get_if<Modified>(&state)) {
         const Fields fields(writer, 0x27, 3);
         writer.boolean(modified->delivery_failed);
@@ -232,14 +236,19 @@ void append(std::string& out, const Performative& performative) {
     std::visit([&](const auto& one) { write(writer, one); }, performative);
 }
 
-void append(std::string& out, const Transfer& transfer) {
+void append(std::string& out, const Flow& flow) {
     Writer writer(out);
-    write(writer, transfer);
+    write(writer, flow);
 }
 
 void append(std::string& out, const Disposition& disposition) {
     Writer writer(out);
     write(writer, disposition);
+}
+
+std::size_t append(std::string& out, const Transfer& transfer) {
+    Writer writer(out);
+    return write(writer, transfer);
 }
 
 }  // namespace millrace::amqp

@@ -1,6 +1,7 @@
 // millrace config: is the configuration right, and what does it say.
 #include "app/commands.hpp"
 #include "app/configuration.hpp"
+#include "app/emulator_config.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -25,6 +26,11 @@ LoadedConfiguration load(const ConfigOptions& options) {
     };
     if (!server.api_keys_file.empty()) note(read_api_keys(server.api_keys_file, loaded.warnings));
     if (!server.access_keys_file.empty()) note(read_access_keys(server.access_keys_file, loaded.warnings));
+    if (const std::string file = loaded.configuration.queue.emulator_config; !file.empty()) {
+        const auto read = read_emulator_config(file);
+        note(read);
+        if (read) loaded.warnings.insert(loaded.warnings.end(), read->notices.begin(), read->notices.end());
+    }
     if (!server.tls_certificate.empty()) note(read_server_tls(server));
     return loaded;
 }

@@ -50,6 +50,8 @@ int serve(const ServeOptions& options) {
     // The command line wins over the environment, which wins over the file.
     if (!options.data.empty()) environment["MILLRACE_SERVER__DATA_DIR"] = options.data;
     if (!options.listen.empty()) environment["MILLRACE_SERVER__LISTEN"] = options.listen;
+    if (!options.emulator_config.empty())
+        environment["MILLRACE_QUEUE__EMULATOR_CONFIG"] = options.emulator_config;
     if (!options.amqp.empty()) environment["MILLRACE_SERVER__AMQP_LISTEN"] = options.amqp;
     const std::optional<std::filesystem::path> file =
         options.config.empty() ? std::nullopt : std::optional<std::filesystem::path>(options.config);

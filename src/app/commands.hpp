@@ -16,6 +16,7 @@ struct ServeOptions {
     std::string data;
     std::string listen;
     std::string amqp;
+    std::string emulator_config;
 };
 int serve(const ServeOptions& options);
 

@@ -1,6 +1,7 @@
 #include "app/configuration.hpp"
 
 #include "app/configuration_check.hpp"
+#include "app/configuration_rules.hpp"
 #include "app/raw_configuration.hpp"
 #include "app/settings.hpp"
 #include "base/nearest.hpp"
@@ -144,6 +145,11 @@ class SectionReader {
             target = false;
         else
             report(key, raw, "expected true or false, found " + shown(raw));
+    }
+
+    void assign(std::optional<std::vector<broker::Rule>>& target, std::string_view key, std::string_view,
+                const Rule&, const RawValue& raw) {
+        target = read_rules(std::string(section_) + "." + std::string(key), raw, problems_);
     }
 
     template <class T>

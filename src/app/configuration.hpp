@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "base/sas.hpp"
 #include "base/tls.hpp"
+#include "broker/rules.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -33,6 +34,7 @@ struct ServerSettings {
 struct QueueEngineSettings {
     std::string engine = "embedded";
     bool strict_delivery_counts = false;
+    std::string emulator_config;
 };
 
 struct QueueEntry {
@@ -65,6 +67,7 @@ struct SubscriptionEntry {
     bool dead_letter_on_expiration = false;
     std::string forward_to;
     std::string forward_dead_letters_to;
+    std::optional<std::vector<broker::Rule>> rules;  ///< none: those that it has are left alone
 };
 
 struct StoreSettings {

@@ -177,6 +177,13 @@ broker::EntityOptions entity_options(const SubscriptionEntry& entry) {
     return options;
 }
 
+void keep_administered(broker::EntityOptions& options, const broker::EntityOptions& existing) {
+    options.status = existing.status;
+    options.delete_on_idle = existing.delete_on_idle;
+    options.user_metadata = existing.user_metadata;
+    options.dead_letter_on_filter_error = existing.dead_letter_on_filter_error;
+}
+
 void check_configuration(const Configuration& configuration, std::vector<std::string>& problems) {
     check_listeners(configuration.server, problems);
     check_entities(configuration, problems);

@@ -18,4 +18,8 @@ broker::EntityOptions entity_options(const SubscriptionEntry& entry);
 /// options that Service Bus refuses, an open listener without keys.
 void check_configuration(const Configuration& configuration, std::vector<std::string>& problems);
 
+/// Gives `options` what no key of the configuration sets and programs may have set: status, deletion when
+/// idle, notes, and what becomes of messages that rules cannot be evaluated for.
+void keep_administered(broker::EntityOptions& options, const broker::EntityOptions& existing);
+
 }  // namespace millrace::app

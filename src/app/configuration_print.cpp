@@ -1,3 +1,4 @@
+#include "app/configuration_rules.hpp"
 #include "app/settings.hpp"
 
 #include <boost/json/array.hpp>
@@ -19,6 +20,9 @@ json::value value_of(const std::string& text, const Rule& rule) {
 json::value value_of(std::int64_t number, const Rule&) { return number; }
 json::value value_of(double number, const Rule&) { return number; }
 json::value value_of(bool flag, const Rule&) { return flag; }
+json::value value_of(const std::optional<std::vector<broker::Rule>>& rules, const Rule&) {
+    return rules ? rules_to_json(*rules) : json::value(nullptr);
+}
 
 template <class S>
 json::value value_in(const S& part, const Setting<S>& setting) {
@@ -27,9 +31,24 @@ json::value value_in(const S& part, const Setting<S>& setting) {
 
 // JSON text, numbers and flags are written as TOML writes them, but for doubles, which JSON writes as 0E0.
 std::string toml_value(const json::value& value) {
-    if (!value.is_double()) return json::serialize(value);
     std::ostringstream out;
-    out << value.get_double();
+    std::string_view before = "";
+    if (value.is_array()) {
+        out << '[';
+        for (const json::value& element : value.get_array())
+            out << std::exchange(before, ", ") << toml_value(element);
+        out << ']';
+    } else if (value.is_object()) {
+        out << "{ ";
+        for (const auto& [key, element] : value.get_object())
+            out << std::exchange(before, ", ") << json::serialize(json::string(key)) << " = "
+                << toml_value(element);
+        out << " }";
+    } else if (value.is_double()) {
+        out << value.get_double();
+    } else {
+        out << json::serialize(value);
+    }
     return out.str();
 }
 
@@ -43,8 +62,10 @@ json::object json_of(const S& part) {
 template <class S>
 void print_part(std::string& out, const S& part) {
     for (const auto& setting : kSettings<S>) {
-        std::string line = std::string(setting.key) + " = " + toml_value(value_in(part, setting));
-        if (setting.rule.secret) line = "# " + line;
+        const json::value value = value_in(part, setting);
+        std::string line =
+            std::string(setting.key) + " = " + (value.is_null() ? std::string("[]") : toml_value(value));
+        if (setting.rule.secret || value.is_null()) line = "# " + line;
         line.resize(std::max<std::size_t>(line.size(), 40), ' ');
         out += line + "  # " + std::string(setting.help);
         if (!setting.unit.empty()) out += " [" + std::string(setting.unit) + "]";
@@ -74,7 +95,7 @@ void print_table(std::string& out) {
         const std::string value = toml_value(value_in(defaults, setting));
         out += "| `" + std::string(setting.key) + "` | ";
         out += setting.rule.required && value == "\"\"" ? "(required)"
-               : value == "\"\""                        ? ""
+               : value == "\"\"" || value == "null"     ? ""
                                                         : "`" + value + "`";
         out += " | " + std::string(setting.unit) + " | ";
         out += flag ? "`true`, `false`" : bounds_of(setting.rule, !text);

@@ -54,6 +54,8 @@ void add_servers(CLI::App& app, CommandLine& line) {
     serve_command->add_option("--data", line.serve.data, "folder of the database (./millrace-data)");
     serve_command->add_option("--listen", line.serve.listen, "host:port of HTTP (127.0.0.1:8080)");
     serve_command->add_option("--amqp", line.serve.amqp, "host:port of AMQP (127.0.0.1:5672)");
+    serve_command->add_option("--emulator-config", line.serve.emulator_config,
+                              "Config.json of Microsoft's Service Bus emulator");
 
     SimulateOptions& simulate_options = line.simulate;
     CLI::App* simulate_command =

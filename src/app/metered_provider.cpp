@@ -27,9 +27,9 @@ MeteredProvider::MeteredProvider(std::unique_ptr<provider::Provider> inner, std:
     : inner_(std::move(inner)), deployment_(std::move(deployment)), metrics_(metrics) {}
 
 boost::asio::awaitable<provider::Outcome<provider::Embeddings>> MeteredProvider::embed(
-    std::vector<std::string> inputs) {
+    std::vector<std::string> inputs, std::optional<TraceContext> trace) {
     const auto start = std::chrono::steady_clock::now();
-    auto outcome = co_await inner_->embed(std::move(inputs));
+    auto outcome = co_await inner_->embed(std::move(inputs), trace);
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
     metrics_.add(metric::provider_calls, {deployment_, outcome_name(outcome)});
     metrics_.observe(metric::provider_call_duration, {deployment_}, time.count());

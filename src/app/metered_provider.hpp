@@ -17,7 +17,7 @@ class MeteredProvider final : public provider::Provider {
 
     const provider::ModelInfo& model() const noexcept override { return inner_->model(); }
     boost::asio::awaitable<provider::Outcome<provider::Embeddings>> embed(
-        std::vector<std::string> inputs) override;
+        std::vector<std::string> inputs, std::optional<TraceContext> trace) override;
 
   private:
     std::unique_ptr<provider::Provider> inner_;

@@ -16,6 +16,21 @@ std::string place_of(const std::string& name, const toml::node& node) {
     return name + ":" + std::to_string(node.source().begin.line);
 }
 
+RawSection raw_section(const std::string& name, const toml::table& table);
+
+std::optional<std::vector<RawSection>> raw_tables(const std::string& name, const toml::node& node) {
+    if (const auto* table = node.as_table()) return std::vector<RawSection>{raw_section(name, *table)};
+    const auto* array = node.as_array();
+    if (array == nullptr) return std::nullopt;
+    std::vector<RawSection> tables;
+    for (const auto& element : *array) {
+        const auto* table = element.as_table();
+        if (table == nullptr) return std::nullopt;
+        tables.push_back(raw_section(name, *table));
+    }
+    return tables;
+}
+
 RawValue raw_value(const std::string& name, const toml::node& node) {
     RawValue raw;
     raw.place = place_of(name, node);
@@ -28,6 +43,8 @@ RawValue raw_value(const std::string& name, const toml::node& node) {
     else if (const auto* flag = node.as_boolean())
         raw.value = flag->get();
     else
+        raw.tables = raw_tables(name, node);
+    if (node.is_array() || node.is_table() || node.is_date() || node.is_time() || node.is_date_time())
         raw.unsupported = node.is_array() ? "a list" : node.is_table() ? "a table" : "a date";
     return raw;
 }
@@ -150,7 +167,7 @@ void apply_variable(RawConfiguration& raw, const std::string& variable, const st
     }
     if (section == nullptr) return;
     RawValue& target = section->values[lower(rest)];
-    target = RawValue{value, "", variable, true};
+    target = RawValue{value, "", variable, true, std::nullopt};
 }
 
 }  // namespace

@@ -11,12 +11,15 @@
 
 namespace millrace::app {
 
+struct RawSection;
+
 /// A value and where it was written. Text from the environment takes whatever type its key has.
 struct RawValue {
     std::variant<std::string, std::int64_t, double, bool> value;
     std::string unsupported;  ///< "a list", "a table", "a date" where TOML has it and no setting does
     std::string place;  ///< "millrace.toml:12" or the variable's name
     bool from_environment = false;
+    std::optional<std::vector<RawSection>> tables;  ///< of a table itself, of a list of tables each of them
 };
 
 struct RawSection {

@@ -3,7 +3,9 @@
 #include "app/amqp_listeners.hpp"
 #include "app/background.hpp"
 #include "app/configuration_check.hpp"
+#include "app/configuration_rules.hpp"
 #include "app/deployment.hpp"
+#include "app/emulator_config.hpp"
 #include "app/metered_provider.hpp"
 #include "app/places.hpp"
 #include "app/watch.hpp"
@@ -14,6 +16,8 @@
 #include "provider/circuit_breaker.hpp"
 #include "telemetry/log.hpp"
 #include "work/processor.hpp"
+
+#include <boost/beast/core/string.hpp>
 
 #include <thread>
 
@@ -183,10 +187,36 @@ class Server::Parts {
         if (!broker) co_return broker.error();
         broker_ = std::move(*broker);
         for (auto& [name, entity] : entities()) {
+            const auto existing = broker_->counts(name);
+            if (existing) keep_administered(entity, existing->options);
             auto put = co_await broker_->put_entity(name, entity);
             if (!put) co_return Error{put.error().code, "queue \"" + name + "\": " + put.error().detail};
         }
-        co_return Result<void>();
+        for (const SubscriptionEntry& entry : configuration_.subscriptions) {
+            if (!entry.rules) continue;
+            const std::string path = broker::subscription_path(entry.topic, entry.name);
+            auto applied = co_await apply_rules(*broker_, path, *entry.rules);
+            if (!applied)
+                co_return Error{applied.error().code,
+                                "subscription \"" + path + "\": " + applied.error().detail};
+        }
+        co_return co_await import_entities();
+    }
+
+    /// Those of the emulator's file beside the configured ones.
+    asio::awaitable<Result<void>> import_entities() {
+        const std::string& file = configuration_.queue.emulator_config;
+        if (file.empty()) co_return Result<void>();
+        auto config = read_emulator_config(file);
+        if (!config) co_return config.error();
+        for (const EmulatorEntity& entity : config->entities)
+            for (const auto& [name, options] : entities())
+                if (boost::beast::iequals(name, entity.name))
+                    co_return Error{Errc::invalid_input, "queue.emulator_config: " + file + ": \"" + name +
+                                                             "\" is this server's or configured already; "
+                                                             "give it another name there"};
+        notices.insert(notices.end(), config->notices.begin(), config->notices.end());
+        co_return co_await put_emulator_entities(*broker_, std::move(config->entities));
     }
 
     /// The pipeline's queues with default options unless the configuration names them, then the configured

@@ -28,7 +28,9 @@ struct Rule {
 template <class S>
 struct Setting {
     std::string_view key;
-    std::variant<std::string S::*, std::int64_t S::*, double S::*, bool S::*> member;
+    std::variant<std::string S::*, std::int64_t S::*, double S::*, bool S::*,
+                 std::optional<std::vector<broker::Rule>> S::*>
+        member;
     std::string_view unit;
     std::string_view help;
     Rule rule = {};
@@ -41,7 +43,6 @@ struct LaterKey {
 };
 inline constexpr std::array kLaterKeys = {
     LaterKey{"queue", "connection_string"},
-    LaterKey{"subscriptions", "rules"},
     LaterKey{"store", "connection_string"},
     LaterKey{"index", "endpoint"},
     LaterKey{"index", "key"},
@@ -115,6 +116,9 @@ inline constexpr std::array kSettings<QueueEngineSettings> = {
         "strict_delivery_counts", &QueueEngineSettings::strict_delivery_counts, "",
         "flush each delivery count before the message is handed out: it survives a power "
         "cut, not only a crash"},
+    Setting<QueueEngineSettings>{
+        "emulator_config", &QueueEngineSettings::emulator_config, "path",
+        "Config.json of Microsoft's Service Bus emulator: its entities are created as if configured here"},
 };
 
 template <>
@@ -165,6 +169,9 @@ inline constexpr std::array kSettings<SubscriptionEntry> = {
     Setting<SubscriptionEntry>{"forward_to", &SubscriptionEntry::forward_to, "", "as of a queue"},
     Setting<SubscriptionEntry>{"forward_dead_letters_to", &SubscriptionEntry::forward_dead_letters_to, "",
                                "as of a queue"},
+    Setting<SubscriptionEntry>{"rules", &SubscriptionEntry::rules, "list of tables",
+                               "which messages it gets ([topics.md](topics.md)); not set: its rules are left "
+                               "alone, and a new subscription gets every message"},
 };
 
 template <>

@@ -143,6 +143,15 @@ bool is_at_or_below(std::string_view path, std::string_view top) {
     return path.size() > top.size() && path.starts_with(top) && path[top.size()] == '/';
 }
 
+/// The path that a token names. Without a scheme it begins with the host if that looks like one: JavaScript's
+/// client signs "127.0.0.1:8443" for the tokens of forwarding targets.
+std::string resource_path(const std::string& resource) {
+    const std::string host = resource.substr(0, resource.find('/'));
+    const bool is_host = host.find_first_of(".:") != std::string::npos || host == "localhost";
+    const bool bare = resource.find("://") == std::string::npos && is_host;
+    return audience_path(bare ? std::string("sb://").append(resource) : resource);
+}
+
 /// What remains of a token for `asked` under a key that is good below `allowed`; none: nothing.
 std::optional<std::string> common_path(std::string asked, std::string_view allowed) {
     if (is_at_or_below(asked, allowed)) return asked;
@@ -258,7 +267,7 @@ Result<Grant> AccessKeys::verify(std::string_view text, TimePoint now) const {
         const std::string expected = signature_of(key.key, token->resource, token->expiry);
         if (!equal_constant_time(given, expected)) continue;
         signed_well = true;
-        auto path = common_path(audience_path(percent_decoded(token->resource)), key.entity);
+        auto path = common_path(resource_path(percent_decoded(token->resource)), key.entity);
         if (!path || signer != nullptr) continue;
         signer = &key;
         grant.path = std::move(*path);
@@ -296,9 +305,11 @@ std::string make_sas_token(std::string_view audience, std::string_view key_name,
     const std::string resource = percent_encoded(audience);
     const auto seconds = std::chrono::floor<std::chrono::seconds>(expires_at);
     const std::string expiry = std::to_string(seconds.time_since_epoch().count());
-    return std::string(kScheme) + " sr=" + resource +
-           "&sig=" + percent_encoded(signature_of(key, resource, expiry)) + "&se=" + expiry +
-           "&skn=" + percent_encoded(key_name);
+    std::string token(kScheme);
+    token.append(" sr=").append(resource);
+    token.append("&sig=").append(percent_encoded(signature_of(key, resource, expiry)));
+    token.append("&se=").append(expiry);
+    return token.append("&skn=").append(percent_encoded(key_name));
 }
 
 }  // namespace millrace

@@ -47,7 +47,8 @@ class AccessKeys {
   public:
     /// Without keys every well-formed token is good for everything: for servers that only this machine
     /// reaches.
-    explicit AccessKeys(std::vector<AccessKey> keys = {}) : keys_(std::move(keys)) {}
+    AccessKeys() = default;
+    explicit AccessKeys(std::vector<AccessKey> keys) : keys_(std::move(keys)) {}
     /// One key a line: NAME KEY RIGHTS [ENTITY]; rights are Send, Listen and Manage joined by commas; '#' at
     /// the start of a word begins a comment. A name may have several keys, e.g. an old and a new one.
     /// invalid_input names the line, never its key.

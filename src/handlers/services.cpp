@@ -1,7 +1,9 @@
 #include "handlers/services.hpp"
 
+#include "broker/body.hpp"
 #include "handlers/outcomes.hpp"
 #include "handlers/payload.hpp"
+#include "work/trace.hpp"
 
 namespace millrace::handlers {
 
@@ -48,7 +50,9 @@ asio::awaitable<void> revive_if_redriven(Services& services, const broker::Deliv
 /// and for all. So it keeps its place among the versions of the document whatever becomes of it: retried,
 /// dead-lettered or redriven.
 Outcome adopt(Services& services, broker::Delivery delivery) {
-    auto payload = parse_ingest(delivery.message.body);
+    const auto body = broker::plain_body(delivery.message);
+    if (!body) return dead_letter_for_payload(body.error());
+    auto payload = parse_ingest(*body);
     if (!payload) return dead_letter_for_payload(payload.error());
     const std::int64_t enqueued = to_millis(delivery.enqueued_at) * 1000 + delivery.sequence % 1000;
     const VersionRef version{payload->document_id, enqueued};
@@ -97,6 +101,13 @@ asio::awaitable<void> note_failure(StageHandler& self, VersionRef version, DeadL
 }
 
 asio::awaitable<Outcome> run_stage(StageHandler& self, Job job) {
+    broker::Message& message = job.delivery.message;
+    if (message.body_format != broker::kPlainBody) {
+        auto body = broker::plain_body(message);
+        if (!body) co_return dead_letter_for_payload(body.error());
+        message.body = std::move(*body);
+        message.body_format = broker::kPlainBody;
+    }
     std::string failure;
     try {
         Outcome outcome = co_await self.stage(self.services, std::move(job));
@@ -114,6 +125,7 @@ asio::awaitable<Outcome> run_stage(StageHandler& self, Job job) {
 asio::awaitable<Outcome> handle(std::shared_ptr<StageHandler> self, broker::Delivery delivery) {
     const auto version = version_of(delivery.message);
     if (!version) co_return adopt(self->services, std::move(delivery));
+    const auto trace = work::trace_of(delivery.message);
     Job job{std::move(delivery), *version};
     const bool newest = co_await is_newest(self->services, *version);
     if (!newest) co_return co_await drop(self->services, *version);
@@ -125,6 +137,8 @@ asio::awaitable<Outcome> handle(std::shared_ptr<StageHandler> self, broker::Deli
         co_await note_attempt(*self, *version, retry->why);
     } else if (auto* dead = std::get_if<DeadLetter>(&outcome)) {
         co_await note_failure(*self, *version, *dead);
+    } else if (trace) {
+        for (auto& next : std::get<Done>(outcome).follow_ups) work::set_trace(next.message, *trace);
     }
     if (self->services.observer.stage_took) {
         const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;

@@ -152,7 +152,7 @@ Result<Description> parse_entry(std::string_view body) {
 }
 
 std::string iso_duration(std::optional<Duration> time) {
-    if (!time || static_cast<double>(time->count()) >= kForEverMillis) return kForEver;
+    if (!time || static_cast<double>(time->count()) >= kForEverMillis - 1) return kForEver;
     std::int64_t millis = std::max<std::int64_t>(time->count(), 0);
     const auto take = [&millis](std::int64_t unit) {
         const std::int64_t count = millis / unit;
@@ -218,7 +218,7 @@ Result<std::optional<Duration>> parse_iso_duration(std::string_view text) {
             return wrong;
         text.remove_prefix(static_cast<std::size_t>(end - text.data()) + 1);
     }
-    if (millis >= kForEverMillis) return std::optional<Duration>();
+    if (millis >= kForEverMillis - 1) return std::optional<Duration>();
     return std::optional<Duration>(Duration(std::llround(millis)));
 }
 

@@ -102,15 +102,23 @@ std::optional<std::string> access_problem(const Api::State& state, const Request
     return token_problem(state, header, path);
 }
 
-/// Forwarding sends to another entity: the caller must be allowed to do that too.
-std::optional<std::string> forward_problem(const AdminCall& call, const std::string& target,
-                                           std::string_view supplement) {
+/// Forwarding sends to another entity: it must be there, and the caller must be allowed to do that too.
+std::optional<Response> forward_problem(const AdminCall& call, const std::string& target,
+                                        std::string_view supplement) {
+    if (target.empty()) return std::nullopt;
     const Api::State& state = *call.context;
-    if (target.empty() || !access_problem(state, call.request, percent_encoded(target))) return std::nullopt;
+    const std::string path = percent_encoded(target);
     const std::string_view header = call.request.header(supplement);
-    if (!header.empty() && !token_problem(state, header, percent_encoded(target))) return std::nullopt;
-    return "The caller may not forward to '" + target + "': " + std::string(supplement) +
-           " needs a token that is good for it.";
+    const bool allowed = !access_problem(state, call.request, path) ||
+                         (!header.empty() && !token_problem(state, header, path));
+    if (!allowed)
+        return refused(call, 40100,
+                       "The caller may not forward to '" + target + "': " + std::string(supplement) +
+                           " needs a token that is good for it.");
+    const auto found = state.parts.broker.counts(target);
+    if (!found || found->options.kind == EntityKind::subscription)
+        return refused(call, 40000, "There is no queue or topic '" + target + "' to forward to.");
+    return std::nullopt;
 }
 
 AdminPath path_of(const EntityCounts& entity) {
@@ -265,7 +273,7 @@ boost::system::result<EntityRequest, Response> read_request(const AdminCall& cal
     if (!problem)
         problem = forward_problem(call, asked->options.forward_dead_letters_to,
                                   "ServiceBusDlqSupplementaryAuthorization");
-    if (problem) return refused(call, 40100, *problem);
+    if (problem) return std::move(*problem);
     return std::move(*asked);
 }
 

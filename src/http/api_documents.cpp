@@ -111,7 +111,11 @@ asio::awaitable<Response> post_documents(Context context, Call call) {
     }
     const bool is_list = submission->body.is_list;
     std::vector<std::string> categories;
-    for (const auto& document : submission->body.documents) categories.push_back(document.category);
+    const auto trace = TraceContext::parse(request->header("traceparent"));
+    for (auto& document : submission->body.documents) {
+        categories.push_back(document.category);
+        document.trace = trace;
+    }
     auto accepted =
         co_await context->parts.documents.accept(std::move(submission->body.documents), idempotency);
     if (!accepted && accepted.error().code == Errc::conflict && submission->key) {

@@ -1,6 +1,7 @@
 #include "http/views.hpp"
 
 #include "base/utf8.hpp"
+#include "broker/body.hpp"
 #include "broker/value.hpp"
 
 #include "http/server_target.hpp"
@@ -79,6 +80,12 @@ void add_if(json::object& object, std::string_view name, const std::string& text
 }
 
 std::int64_t seconds(Duration time) { return time.count() / 1000; }
+
+/// What a message says; its sections as they are where they say something else than bytes or text.
+std::string content_of(const broker::Message& message) {
+    auto content = broker::plain_body(message);
+    return content ? std::move(*content) : message.body;
+}
 
 }  // namespace
 
@@ -171,12 +178,13 @@ json::object view_of(const broker::Delivery& delivery, std::size_t body_bytes_ma
             properties[name] = std::move(shown);
     }
     view["properties"] = std::move(properties);
-    view["bodyBytes"] = message.body.size();
-    if (is_utf8(message.body))
-        view["body"] = utf8_prefix(message.body, body_bytes_max);
+    const std::string content = content_of(message);
+    view["bodyBytes"] = content.size();
+    if (is_utf8(content))
+        view["body"] = utf8_prefix(content, body_bytes_max);
     else
-        view["bodyBase64"] = base64(std::string_view(message.body).substr(0, body_bytes_max));
-    if (message.body.size() > body_bytes_max) view["bodyCut"] = true;
+        view["bodyBase64"] = base64(std::string_view(content).substr(0, body_bytes_max));
+    if (content.size() > body_bytes_max) view["bodyCut"] = true;
     return view;
 }
 

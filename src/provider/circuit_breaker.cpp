@@ -49,7 +49,8 @@ asio::awaitable<void> CircuitBreaker::wait_for_turn() {
     }
 }
 
-asio::awaitable<Outcome<Embeddings>> CircuitBreaker::embed(std::vector<std::string> inputs) {
+asio::awaitable<Outcome<Embeddings>> CircuitBreaker::embed(std::vector<std::string> inputs,
+                                                           std::optional<TraceContext> trace) {
     if (must_wait()) {
         waiting_ += 1;
         const std::shared_ptr<void> waited(nullptr, [this](void*) { waiting_ -= 1; });
@@ -62,7 +63,7 @@ asio::awaitable<Outcome<Embeddings>> CircuitBreaker::embed(std::vector<std::stri
     }
     const Probe probe(*this);
     const std::uint64_t successes_before = successes_;
-    auto outcome = co_await inner_.embed(std::move(inputs));
+    auto outcome = co_await inner_.embed(std::move(inputs), trace);
     note(outcome, probe.is_probe());
     if (!outcome && outcome.error().kind == FailureKind::transient) {
         const bool proven =
@@ -117,7 +118,8 @@ void CircuitBreaker::stop() {
     changed_.notify();
 }
 
-asio::awaitable<Outcome<Embeddings>> FailFast::embed(std::vector<std::string> inputs) {
+asio::awaitable<Outcome<Embeddings>> FailFast::embed(std::vector<std::string> inputs,
+                                                     std::optional<TraceContext> trace) {
     if (breaker_.open()) {
         co_return Failure{
             FailureKind::unavailable, 0, "the model's service is down or throttles; asked again soon", {}};
@@ -127,8 +129,8 @@ asio::awaitable<Outcome<Embeddings>> FailFast::embed(std::vector<std::string> in
                 0,
                 "no answer within " + std::to_string(time_max_ / std::chrono::seconds(1)) + " seconds",
                 {}};
-    auto call = [this, &inputs, &outcome]() -> asio::awaitable<void> {
-        outcome = co_await inner_.embed(std::move(inputs));
+    auto call = [this, &inputs, &trace, &outcome]() -> asio::awaitable<void> {
+        outcome = co_await inner_.embed(std::move(inputs), trace);
     };
     auto running = call();
     co_await with_deadline(std::move(running), time_max_);

@@ -28,7 +28,8 @@ class CircuitBreaker final : public Provider {
     CircuitBreaker(asio::any_io_executor io, Provider& inner, Clock& clock);
 
     const ModelInfo& model() const noexcept override { return inner_.model(); }
-    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs) override;
+    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs,
+                                               std::optional<TraceContext> trace) override;
 
     /// True while calls wait.
     bool open() const noexcept { return open_; }
@@ -72,7 +73,8 @@ class FailFast final : public Provider {
         : breaker_(breaker), inner_(inner), time_max_(time_max) {}
 
     const ModelInfo& model() const noexcept override { return inner_.model(); }
-    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs) override;
+    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs,
+                                               std::optional<TraceContext> trace) override;
 
   private:
     const CircuitBreaker& breaker_;

@@ -44,12 +44,13 @@ class OpenAi final : public Provider {
     }
 
     const ModelInfo& model() const noexcept override { return model_; }
-    boost::asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs) override;
+    boost::asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs,
+                                                      std::optional<TraceContext> trace) override;
 
   private:
     std::optional<Failure> refuse(const std::vector<std::string>& inputs) const;
-    asio::awaitable<Outcome<Embeddings>> embed_part(Texts inputs);
-    asio::awaitable<Try> try_once(const std::string& body, Texts inputs);
+    asio::awaitable<Outcome<Embeddings>> embed_part(Texts inputs, std::optional<TraceContext> trace);
+    asio::awaitable<Try> try_once(const std::string& body, Texts inputs, std::optional<TraceContext> trace);
     asio::awaitable<Outcome<Embeddings>> parse(std::string body, Texts inputs);
     std::optional<Duration> wait_after(const Try& tried, int tries_done);
     double random() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
@@ -75,14 +76,15 @@ std::optional<Failure> OpenAi::refuse(const std::vector<std::string>& inputs) co
     return Failure{FailureKind::rejected, 0, why, std::nullopt};
 }
 
-asio::awaitable<Outcome<Embeddings>> OpenAi::embed(std::vector<std::string> inputs) {
+asio::awaitable<Outcome<Embeddings>> OpenAi::embed(std::vector<std::string> inputs,
+                                                   std::optional<TraceContext> trace) {
     if (auto failure = refuse(inputs)) co_return *failure;
     const Texts all(inputs);
     Embeddings embeddings;
     std::size_t piece = all.size();
     for (std::size_t begin = 0; begin < all.size();) {
         const Texts part = all.subspan(begin, std::min(piece, all.size() - begin));
-        auto result = co_await embed_part(part);
+        auto result = co_await embed_part(part, trace);
         if (!result && result.error().status == kTooLarge && part.size() > 1) {
             piece = (part.size() + 1) / 2;
             model_.inputs_per_request_max = std::min(model_.inputs_per_request_max, piece);
@@ -98,20 +100,22 @@ asio::awaitable<Outcome<Embeddings>> OpenAi::embed(std::vector<std::string> inpu
     co_return embeddings;
 }
 
-asio::awaitable<Outcome<Embeddings>> OpenAi::embed_part(Texts inputs) {
+asio::awaitable<Outcome<Embeddings>> OpenAi::embed_part(Texts inputs, std::optional<TraceContext> trace) {
     const std::string body = embeddings_body(options_.server, inputs, options_.dimensions);
     for (int tries = 1;; ++tries) {
-        Try tried = co_await try_once(body, inputs);
+        Try tried = co_await try_once(body, inputs, trace);
         const auto wait = wait_after(tried, tries);
         if (!wait) co_return std::move(tried.outcome);
         co_await clock_.sleep_for(*wait);
     }
 }
 
-asio::awaitable<Try> OpenAi::try_once(const std::string& body, Texts inputs) {
+asio::awaitable<Try> OpenAi::try_once(const std::string& body, Texts inputs,
+                                      std::optional<TraceContext> trace) {
     HttpRequest request;
     request.url = url_;
     request.headers = request_headers(options_.server);
+    if (trace) request.headers.emplace_back("traceparent", trace->traceparent());
     request.body = body;
     request.time_max = options_.try_time_max;
     request.repeatable = true;

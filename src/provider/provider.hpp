@@ -3,6 +3,7 @@
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
+#include "base/trace_context.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -67,8 +68,10 @@ class Provider {
   public:
     virtual ~Provider() = default;
     virtual const ModelInfo& model() const noexcept = 0;
-    /// Embeds `inputs` (1 to inputs_per_request_max non-empty UTF-8 texts) in one call.
-    virtual boost::asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs) = 0;
+    /// Embeds `inputs` (1 to inputs_per_request_max non-empty UTF-8 texts) in one call. `trace`: of the work
+    /// that needs them; a remote model is told.
+    virtual boost::asio::awaitable<Outcome<Embeddings>> embed(
+        std::vector<std::string> inputs, std::optional<TraceContext> trace = std::nullopt) = 0;
 };
 
 }  // namespace millrace::provider

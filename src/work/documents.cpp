@@ -4,6 +4,7 @@
 #include "base/limits.hpp"
 #include "base/utf8.hpp"
 #include "telemetry/log.hpp"
+#include "work/trace.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/json/object.hpp>
@@ -41,6 +42,7 @@ broker::Message ingestion_message(const NewDocument& document, const VersionRef&
     message.subject = version.document;
     message.content_type = "application/json";
     message.properties[kGenerationProperty] = version.generation;
+    if (document.trace) set_trace(message, *document.trace);
     message.body = json::serialize(body);
     return message;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/async.hpp"
+#include "base/trace_context.hpp"
 #include "broker/broker.hpp"
 #include "store/blobs.hpp"
 #include "store/database.hpp"
@@ -10,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +36,7 @@ struct NewDocument {
     std::string content;       ///< bytes of `content_type`
     std::string content_type;  ///< empty: told from the file name and the bytes
     std::string file_name;
+    std::optional<TraceContext> trace;  ///< of the request that brought it; its messages carry it
 };
 
 /// What became of a NewDocument.

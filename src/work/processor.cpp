@@ -4,6 +4,7 @@
 #include "base/limits.hpp"
 #include "base/utf8.hpp"
 #include "telemetry/log.hpp"
+#include "work/trace.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
@@ -25,6 +26,34 @@ std::string one_line(std::string text) {
     std::replace_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
     text.resize(first_characters(text, limits::dead_letter_text_chars_max).size());
     return text;
+}
+
+/// How logs name a delivery.
+struct Subject {
+    std::string queue;
+    std::string message_id;
+    std::string trace_id;  ///< "" where the message belongs to no trace
+};
+
+Subject subject_of(const std::string& queue, const broker::Message& message) {
+    const auto trace = trace_of(message);
+    return {queue, message.message_id, trace ? std::string(trace->trace_id()) : std::string()};
+}
+
+void log_about(telemetry::Level level, std::string_view what, const Subject& subject, std::string_view why) {
+    const telemetry::Field at("at", subject.queue), message("message", subject.message_id);
+    const telemetry::Field trace("trace_id", subject.trace_id), reason("why", why);
+    if (subject.trace_id.empty())
+        telemetry::log(level, what, {at, message, reason});
+    else
+        telemetry::log(level, what, {at, message, trace, reason});
+}
+
+void log_failure(const Outcome& outcome, const Subject& subject) {
+    if (const auto* dead = std::get_if<DeadLetter>(&outcome))
+        log_about(telemetry::Level::warning, "dead letter", subject, dead->reason);
+    else if (const auto* retry = std::get_if<RetryAfter>(&outcome))
+        log_about(telemetry::Level::debug, "retry", subject, retry->why);
 }
 
 }  // namespace
@@ -198,10 +227,10 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
     static asio::awaitable<void> run(std::shared_ptr<Loop> self, Delivery delivery, bool renew) {
         using namespace asio::experimental::awaitable_operators;
         const LockRef lock{delivery.entity, delivery.lock_token};
-        const std::string message_id = delivery.message.message_id;
+        const Subject subject = subject_of(self->options_.queue, delivery.message);
         const TimePoint locked_until = delivery.locked_until;
         std::optional<Outcome> outcome;
-        auto work = self->call_handler(std::move(delivery), outcome);
+        auto work = self->call_handler(std::move(delivery), subject, outcome);
         auto renewal = renew ? self->keep_lock(lock, locked_until) : self->clock_.sleep_until(kNever);
         auto cancelled = self->cancelled();
         auto first = std::move(work) || std::move(renewal) || std::move(cancelled);
@@ -209,10 +238,12 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         // What a cancelled handler answers says nothing about its message, unless the work was done.
         const bool counts = outcome && (!self->cancelling_ || std::holds_alternative<Done>(*outcome));
         if (!counts) outcome.emplace(RetryAfter{Duration::zero(), "the server was stopped", false});
-        co_await self->settle(lock, std::move(*outcome), message_id);
+        log_failure(*outcome, subject);
+        co_await self->settle(lock, std::move(*outcome), subject);
     }
 
-    asio::awaitable<void> call_handler(Delivery delivery, std::optional<Outcome>& outcome) {
+    asio::awaitable<void> call_handler(Delivery delivery, const Subject& subject,
+                                       std::optional<Outcome>& outcome) {
         const int count = delivery.delivery_count;
         try {
             Outcome answer = co_await handler_(std::move(delivery));
@@ -223,7 +254,7 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
             outcome.emplace(DeadLetter{reason::unexpected_exception, one_line(error.what())});
         } catch (const MachineError& broken) {
             outcome.emplace(RetryAfter{kMachineRetry, broken.what(), false});
-            telemetry::log_error("handler", options_.queue, broken.what());
+            log_about(telemetry::Level::error, "handler", subject, broken.what());
         } catch (const std::bad_alloc&) {
             outcome.emplace(RetryAfter{backoff(count + 1, jitter()), "out of memory", true});
         } catch (const std::exception& error) {
@@ -272,27 +303,27 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         co_await clock_.sleep_for(std::max(half, Duration(100)));
     }
 
-    asio::awaitable<void> settle(LockRef lock, Outcome outcome, std::string message_id) {
+    asio::awaitable<void> settle(LockRef lock, Outcome outcome, const Subject& subject) {
         Result<void> settled;
         try {
-            settled = co_await settle_as(lock, std::move(outcome));
+            settled = co_await settle_as(lock, std::move(outcome), subject);
         } catch (const std::exception& broken) {
             // The lock runs out and the message comes again.
-            telemetry::log_error("settle", options_.queue, broken.what());
+            log_about(telemetry::Level::error, "settle", subject, broken.what());
             co_return;
         }
         if (settled) co_return;
         if (settled.error().code == Errc::conflict) stats_.locks_lost += 1;
-        telemetry::log_warning("settle " + message_id, options_.queue, settled.error().detail);
+        log_about(telemetry::Level::warning, "settle", subject, settled.error().detail);
     }
 
-    asio::awaitable<Result<void>> settle_as(LockRef lock, Outcome outcome) {
+    asio::awaitable<Result<void>> settle_as(LockRef lock, Outcome outcome, const Subject& subject) {
         if (auto* done = std::get_if<Done>(&outcome)) {
             stats_.done += 1;
             auto then = std::move(done->then);
             auto completed = co_await complete_(lock, std::move(*done));
             if (completed && then) then();
-            if (!completed) co_return co_await settle_undone(lock, completed.error());
+            if (!completed) co_return co_await settle_undone(lock, completed.error(), subject);
             co_return completed;
         }
         if (auto* retry = std::get_if<RetryAfter>(&outcome)) {
@@ -308,9 +339,9 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
 
     /// What followed from finished work could not be stored: later if a queue is full or the engine is away,
     /// never if it is refused as written. A lost lock stays lost.
-    asio::awaitable<Result<void>> settle_undone(LockRef lock, Error error) {
+    asio::awaitable<Result<void>> settle_undone(LockRef lock, Error error, const Subject& subject) {
         if (error.code == Errc::over_limit || error.code == Errc::unavailable) {
-            telemetry::log_warning("complete", options_.queue, error.detail);
+            log_about(telemetry::Level::warning, "complete", subject, error.detail);
             co_return co_await source_.postpone(lock, kReceiveRetry, false);
         }
         if (error.code != Errc::invalid_input && error.code != Errc::not_found) co_return error;

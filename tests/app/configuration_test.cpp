@@ -168,6 +168,79 @@ TEST(Configuration, EntriesBecomeEntityOptions) {
     EXPECT_EQ(options.delivery_count_max, 10);
 }
 
+constexpr const char* kRules = R"(
+[[topics]]
+name = "t"
+[[subscriptions]]
+topic = "t"
+name = "s"
+rules = [
+  { name = "urgent", sql = "priority > 5", action = "SET sys.Label = 'urgent'" },
+  { name = "orders", correlation = { subject = "order", to = "", properties = { size = 5, "a b" = true, r = 0.5 } } },
+  { name = "all" },
+]
+)";
+
+TEST(Configuration, SubscriptionsHaveRules) {
+    const auto loaded = parse_configuration(kRules, "millrace.toml", {});
+    ASSERT_THAT(loaded.problems, IsEmpty());
+    const auto& rules = loaded.configuration.subscriptions.at(0).rules;
+    ASSERT_TRUE(rules);
+    ASSERT_EQ(rules->size(), 3u);
+    EXPECT_EQ((*rules)[0].filter, broker::Filter(broker::SqlFilter{"priority > 5"}));
+    EXPECT_EQ((*rules)[0].action, "SET sys.Label = 'urgent'");
+    broker::CorrelationFilter correlation;
+    correlation.subject = "order";
+    correlation.to = "";
+    correlation.properties = {{"size", std::int64_t{5}}, {"a b", true}, {"r", 0.5}};
+    EXPECT_EQ((*rules)[1].filter, broker::Filter(correlation));
+    EXPECT_EQ((*rules)[2].filter, broker::Filter(broker::TrueFilter{}));
+    const auto printed = parse_configuration(print_toml(loaded.configuration), "printed.toml", {});
+    ASSERT_THAT(printed.problems, IsEmpty());
+    EXPECT_EQ(printed.configuration.subscriptions.at(0).rules, rules);
+}
+
+TEST(Configuration, WithoutRulesASubscriptionKeepsItsOwn) {
+    const std::string start = "[[topics]]\nname = \"t\"\n[[subscriptions]]\ntopic = \"t\"\nname = \"s\"\n";
+    for (const bool empty : {false, true}) {
+        const std::string text = start + (empty ? "rules = []\n" : "");
+        const auto loaded = parse_configuration(text, "millrace.toml", {});
+        ASSERT_THAT(loaded.problems, IsEmpty());
+        EXPECT_EQ(loaded.configuration.subscriptions.at(0).rules.has_value(), empty);
+        const auto printed = parse_configuration(print_toml(loaded.configuration), "printed.toml", {});
+        EXPECT_EQ(printed.configuration.subscriptions.at(0).rules.has_value(), empty);
+    }
+}
+
+TEST(Configuration, WrongRulesAreNamed) {
+    const std::pair<const char*, const char*> cases[] = {
+        {"1", "millrace.toml:6: subscriptions.rules: expected a list of tables"},
+        {"[1]", "expected a list of tables"},
+        {"{ name = \"a\" }", "expected a list of tables"},
+        {"[{ sql = \"1=1\" }]", "each rule needs a name"},
+        {"[{ name = 1 }]", "name: expected text in quotes"},
+        {"[{ name = \"a\", sql = \"b =\" }]",
+         "rule \"a\": its filter: at byte 4: the expression ends too early; docs/topics.md shows"},
+        {"[{ name = \"a\", action = \"b\" }]", "its action: at byte 1: expected SET or REMOVE"},
+        {"[{ name = \"a\", sq = \"b\" }]", "unknown key \"sq\" (did you mean \"sql\"?)"},
+        {"[{ name = \"a\", sql = \"1=1\", correlation = { to = \"x\" } }]", "both sql and correlation"},
+        {"[{ name = \"a\", correlation = { } }]", "its correlation filter names nothing"},
+        {"[{ name = \"a\", correlation = 1 }]", "correlation: expected a table"},
+        {"[{ name = \"a\", correlation = { subjekt = \"x\" } }]",
+         "unknown key \"correlation.subjekt\" (did you mean \"subject\"?)"},
+        {"[{ name = \"a\", correlation = { properties = { p = [1] } } }]",
+         "correlation.properties.p: expected"},
+        {"[{ name = \"a\" }, { name = \"A\" }]", "\"A\" is defined twice"},
+    };
+    for (const auto& [rules, message] : cases) {
+        const std::string text =
+            "[[topics]]\nname = \"t\"\n[[subscriptions]]\ntopic = \"t\"\nname = "
+            "\"s\"\nrules = " +
+            std::string(rules) + "\n";
+        EXPECT_THAT(only_problem(text, {}), HasSubstr(message)) << rules;
+    }
+}
+
 TEST(Configuration, WhatIsPrintedReadsBackAsTheSame) {
     const std::string text =
         "[server]\nlisten = \"127.0.0.1:9\"\n[[queues]]\nname = \"say \\\"a\\\"\"\n"

@@ -3,6 +3,7 @@
 
 #include "app/client.hpp"
 #include "app/server.hpp"
+#include "provider/http_client.hpp"
 #include "tests/support/run.hpp"
 #include "tests/support/temporary_directory.hpp"
 
@@ -70,6 +71,21 @@ class ServerTest : public testing::Test {
     Reply get(const std::string& target) { return send({.target = target}); }
     Reply post(const std::string& target, const boost::json::value& body) {
         return send(Client::post(target, body));
+    }
+
+    /// What a program gets that is no client of this product, e.g. over HTTPS with `ca_file` trusted.
+    provider::HttpAnswer fetch(const std::string& url, const std::string& ca_file = "") {
+        provider::HttpClientOptions options;
+        options.ca_file = ca_file;
+        auto client = provider::HttpClient::make(io_.get_executor(), options);
+        provider::HttpRequest request;
+        request.method = "GET";
+        request.url = provider::parse_url(url).value();
+        auto answer = test::run(io_, (*client)->send(std::move(request)));
+        (*client)->stop();
+        if (answer) return std::move(*answer);
+        ADD_FAILURE() << url << ": " << answer.error().detail;
+        return {};
     }
 
     /// Sends a document and waits until its operation has ended; answers that.

@@ -90,6 +90,57 @@ TEST_F(ServerTest, DataOfANewerVersionIsLeftAlone) {
     EXPECT_THAT(started.error().detail, HasSubstr("newer"));
 }
 
+TEST_F(ServerTest, TheRulesOfTheConfigurationAreThoseOfTheSubscription) {
+    auto configuration = test_configuration(data());
+    configuration.topics.push_back({.name = "t"});
+    configuration.subscriptions.push_back({.topic = "t", .name = "s"});
+    const auto stored = [&] {
+        start(configuration);
+        stop();
+        store::Connection connection((data() / "millrace.db").string(), store::Access::read_only);
+        auto& select = connection.prepare("SELECT name,action FROM rule");
+        std::string rules;
+        while (select.step()) rules += select.string(0) + ":" + select.string(1) + " ";
+        return rules;
+    };
+    EXPECT_EQ(stored(), "$Default: ");
+    broker::Rule rule;
+    rule.name = "mine";
+    rule.action = "SET a = 1";
+    configuration.subscriptions[0].rules = {rule};
+    EXPECT_EQ(stored(), "mine:SET a = 1 ");
+    configuration.subscriptions[0].rules.reset();
+    EXPECT_EQ(stored(), "mine:SET a = 1 ") << "without the key they are left alone";
+    configuration.subscriptions[0].rules.emplace();
+    EXPECT_EQ(stored(), "");
+    rule.action = "SET";
+    configuration.subscriptions[0].rules = {rule};
+    const auto started = try_start(configuration);
+    ASSERT_FALSE(started);
+    EXPECT_THAT(started.error().detail, HasSubstr("subscription \"t/Subscriptions/s\": rule \"mine\""));
+}
+
+TEST_F(ServerTest, ARestartKeepsWhatProgramsHaveSetOfAnEntity) {
+    auto configuration = test_configuration(data());
+    configuration.queues.push_back({.name = "q"});
+    start(configuration);
+    stop();
+    {
+        store::Connection connection((data() / "millrace.db").string(), store::Access::read_write);
+        connection.execute(
+            "UPDATE entity SET options=json_set(options,'$.status','disabled','$.user_metadata','mine') "
+            "WHERE name='q'");
+    }
+    configuration.queues[0].lock_seconds = 30;
+    start(configuration);
+    stop();
+    store::Connection connection((data() / "millrace.db").string(), store::Access::read_only);
+    EXPECT_EQ(connection.integer("SELECT options->>'$.lock_ms' FROM entity WHERE name='q'"), 30'000);
+    EXPECT_EQ(connection.integer("SELECT options->>'$.status'='disabled' AND "
+                                 "options->>'$.user_metadata'='mine' FROM entity WHERE name='q'"),
+              1);
+}
+
 TEST_F(ServerTest, AnAddressInUseIsNamed) {
     start();
     auto configuration = test_configuration(directory_.path() / "other");

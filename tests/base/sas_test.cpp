@@ -36,7 +36,10 @@ constexpr TimePoint kExpiry = from_millis(1'800'003'600'000);
 constexpr TimePoint kNow = kExpiry - std::chrono::hours(1);
 
 AccessKeys keys(std::string_view lines) { return AccessKeys::parse(lines).value(); }
-AccessKeys root_key() { return keys(std::string("Root ").append(kKey).append(" Manage\n")); }
+std::string root_line(std::string_view rights) {
+    return std::string("Root ").append(kKey).append(" ").append(rights).append("\n");
+}
+AccessKeys root_key() { return keys(root_line("Manage")); }
 
 std::string replaced(std::string text, std::string_view old, std::string_view with) {
     const auto at = text.find(old);
@@ -70,6 +73,20 @@ TEST(SharedAccessSignature, TheProductsOwnTokenIsWhatAClientWouldMake) {
     const std::string made = make_sas_token("sb://127.0.0.1:5701/orders", "Root", kKey, kExpiry);
     EXPECT_EQ(made, kJavaScript);
     EXPECT_EQ(make_sas_token("http://127.0.0.1/orders", "Mühle", "schlüssel", kExpiry), kUtf8Key);
+}
+
+TEST(SharedAccessSignature, ATokenForABareHostIsGoodForEverythingThere) {
+    struct {
+        std::string_view audience, path;
+    } cases[] = {
+        {"127.0.0.1:8443", ""},    {"localhost", ""},    {"ns.servicebus.windows.net/orders", "orders"},
+        {"[::1]:8443/a/b", "a/b"}, {"orders", "orders"}, {"orders/a.b", "orders/a.b"},
+    };
+    for (const auto& [audience, path] : cases) {
+        const auto grant = root_key().verify(make_sas_token(audience, "Root", kKey, kExpiry), kNow);
+        ASSERT_TRUE(grant) << audience << ": " << grant.error().detail;
+        EXPECT_EQ(grant->path, path) << audience;
+    }
 }
 
 TEST(SharedAccessSignature, WhatIsNoValidTokenIsRefusedWithoutTellingSecrets) {
@@ -156,7 +173,7 @@ TEST(SharedAccessSignature, AudiencesAreReducedToTheirPath) {
 }
 
 TEST(AccessKeys, AKeyOfOneEntityGrantsNoMoreThanThatEntity) {
-    const AccessKeys one = keys(std::string("Root ") + kKey + " Send Orders");
+    const AccessKeys one = keys(root_line("Send Orders"));
     const auto wide = one.verify(kEverything, kNow);
     ASSERT_TRUE(wide) << wide.error().detail;
     EXPECT_EQ(wide->path, "orders");
@@ -170,7 +187,7 @@ TEST(AccessKeys, AKeyOfOneEntityGrantsNoMoreThanThatEntity) {
 }
 
 TEST(AccessKeys, ANameMayHaveAnOldAndANewKey) {
-    const AccessKeys both = keys(std::string("Root another-key Send\nRoot ") + kKey + " Listen\n");
+    const AccessKeys both = keys("Root another-key Send\n" + root_line("Listen"));
     const auto grant = both.verify(kJavaScript, kNow);
     ASSERT_TRUE(grant) << grant.error().detail;
     EXPECT_EQ(grant->rights, Rights{.listen = true});

@@ -5,6 +5,7 @@
 #include "tests/support/run.hpp"
 #include "tests/support/temporary_directory.hpp"
 #include "work/processor.hpp"
+#include "work/trace.hpp"
 
 #include <gtest/gtest.h>
 
@@ -89,7 +90,11 @@ class PipelineTest : public testing::Test {
         completions += 1;
         if (completions == fail_completion) co_return Error{Errc::unavailable, "failed on purpose"};
         std::vector<std::pair<std::string, broker::Message>> follow_ups;
-        for (auto& one : done.follow_ups) follow_ups.emplace_back(one.entity, std::move(one.message));
+        for (auto& one : done.follow_ups) {
+            const auto trace = work::trace_of(one.message);
+            traced[one.entity] = trace ? trace->traceparent() : "none";
+            follow_ups.emplace_back(one.entity, std::move(one.message));
+        }
         co_return co_await broker->complete_with(std::move(lock), std::move(follow_ups),
                                                  std::move(done.with));
     }
@@ -146,6 +151,7 @@ class PipelineTest : public testing::Test {
                     [](const std::string& name, const char* what) { ADD_FAILURE() << name << ": " << what; }};
     CpuPool pool{2};
     test::CountingProvider provider;
+    std::map<std::string, std::string> traced;  ///< of the last message to each queue
     std::unique_ptr<store::Database> database;
     std::unique_ptr<store::Blobs> blobs;
     std::unique_ptr<broker::Broker> broker;
@@ -310,6 +316,59 @@ TEST_F(PipelineTest, MessagesFromOtherProducersAreAdopted) {
     EXPECT_LE(document.generation, to_millis(after) * 1000 + 999);
     EXPECT_EQ(document.title, "Theirs");
     EXPECT_EQ(document.category, "c");
+    EXPECT_FALSE(search("mill race").empty());
+}
+
+constexpr char kTraceparent[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+TEST_F(PipelineTest, EveryStageAndTheProviderAreToldTheTraceOfTheRequest) {
+    std::vector<NewDocument> one(1);
+    one[0].content = paragraphs("trace");
+    one[0].trace = TraceContext::parse(kTraceparent);
+    const auto accepted = test::run(io, documents->accept(std::move(one), nullptr));
+    ASSERT_TRUE(accepted);
+    EXPECT_EQ(wait(accepted->front().operation).status, Status::succeeded);
+    const std::map<std::string, std::string> everywhere = {{work::queue::chunk, kTraceparent},
+                                                           {work::queue::metadata, kTraceparent},
+                                                           {work::queue::embed, kTraceparent},
+                                                           {work::queue::index, kTraceparent}};
+    EXPECT_EQ(traced, everywhere);
+    ASSERT_FALSE(provider.traces.empty());
+    for (const auto& trace : provider.traces) EXPECT_EQ(trace, TraceContext::parse(kTraceparent));
+
+    traced.clear();
+    provider.traces.clear();
+    EXPECT_EQ(ingest("untraced", "Nobody asked for a trace.").status, Status::succeeded);
+    EXPECT_EQ(traced[work::queue::index], "none");
+    ASSERT_FALSE(provider.traces.empty());
+    EXPECT_FALSE(provider.traces[0]);
+}
+
+TEST_F(PipelineTest, TheTraceOfAnSdksMessageGoesOnUnderBothNames) {
+    std::vector<broker::Message> messages(1);
+    messages[0].body = R"({"DocumentId":"foreign","Content":"The mill race turns the wheel."})";
+    messages[0].properties["Diagnostic-Id"] = std::string(kTraceparent);
+    ASSERT_TRUE(test::run(io, broker->send(work::queue::ingestion, messages)));
+    test::run_until(io, [&] { return broker->counts(work::queue::index)->completed_total == 1; });
+    EXPECT_EQ(traced[work::queue::ingestion], kTraceparent) << "adopted";
+    EXPECT_EQ(traced[work::queue::index], kTraceparent);
+    ASSERT_FALSE(provider.traces.empty());
+    EXPECT_EQ(provider.traces[0], TraceContext::parse(kTraceparent));
+}
+
+TEST_F(PipelineTest, MessagesFromOtherProducersAreReadWhateverTheyAreWrappedInto) {
+    using namespace std::string_literals;
+    const std::string payload = R"({"DocumentId":"foreign","Content":"The mill race turns the wheel."})";
+    // Two data sections; then a sequence, which holds no payload.
+    std::vector<broker::Message> messages(2);
+    messages[0].body_format = broker::kAmqpSections;
+    messages[0].body = "\x00\x53\x75\xa0\x0a"s + payload.substr(0, 10) + "\x00\x53\x75\xa0"s +
+                       static_cast<char>(payload.size() - 10) + payload.substr(10);
+    messages[1].body_format = broker::kAmqpSections;
+    messages[1].body = "\x00\x53\x76\x45"s;
+    ASSERT_TRUE(test::run(io, broker->send(work::queue::ingestion, messages)));
+    EXPECT_EQ(dead_letter_reason(work::queue::ingestion), "MalformedPayload");
+    test::run_until(io, [&] { return broker->counts(work::queue::index)->completed_total == 1; });
     EXPECT_FALSE(search("mill race").empty());
 }
 

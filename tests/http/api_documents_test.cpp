@@ -25,6 +25,22 @@ TEST_F(Documents, AreAcceptedWithTheAddressesOfWhatWasMade) {
     EXPECT_EQ(queued(), 1u);
 }
 
+TEST_F(Documents, CarryTheTraceOfTheirRequestIntoTheQueue) {
+    const std::string traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    ASSERT_EQ(post_json("/v1/documents", kNote, {{"Traceparent", traceparent}}).status, 202);
+    ASSERT_EQ(post_json("/v1/documents", kNote, {{"traceparent", "00-nonsense"}}).status, 202);
+    ASSERT_EQ(post_json("/v1/documents", kNote).status, 202);
+    const auto queued = test::run(io_, broker_->peek("document-ingestion", 0, 10)).value();
+    ASSERT_EQ(queued.size(), 3u);
+    const auto& properties = queued[0].message.properties;
+    EXPECT_EQ(properties.at("traceparent"), broker::Value(traceparent));
+    EXPECT_EQ(properties.at("Diagnostic-Id"), broker::Value(traceparent));
+    for (std::size_t i = 1; i < 3; ++i) {
+        EXPECT_FALSE(queued[i].message.properties.contains("traceparent"));
+        EXPECT_FALSE(queued[i].message.properties.contains("Diagnostic-Id"));
+    }
+}
+
 TEST_F(Documents, AreFoundByAnIdWithSlashesEncodedOrNot) {
     post_json("/v1/documents", kNote);
     for (const char* path : {"/v1/documents/a%2Fb", "/v1/documents/a/b"}) {

@@ -23,7 +23,8 @@ class LetterModel final : public provider::Provider {
     const provider::ModelInfo& model() const noexcept override { return info_; }
 
     boost::asio::awaitable<provider::Outcome<provider::Embeddings>> embed(
-        std::vector<std::string> inputs) override {
+        std::vector<std::string> inputs, std::optional<TraceContext> trace) override {
+        last_trace = trace;
         if (failure) co_return *failure;
         provider::Embeddings embeddings;
         for (const std::string& input : inputs) embeddings.vectors.push_back(vector_of(input));
@@ -41,6 +42,7 @@ class LetterModel final : public provider::Provider {
     }
 
     std::optional<provider::Failure> failure;
+    std::optional<TraceContext> last_trace;
 
   private:
     provider::ModelInfo info_{.name = "letters", .dimensions = 26, .inputs_per_request_max = 100};

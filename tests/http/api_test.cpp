@@ -173,6 +173,15 @@ TEST_F(ApiRoutes, SearchAnswersPassages) {
     EXPECT_EQ(body_of(one).at("results").as_array().size(), 2u);
 }
 
+TEST_F(ApiRoutes, SearchTellsTheModelTheTraceOfItsRequest) {
+    publish("fruit", "food", {"apples and pears"});
+    const std::string traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    ASSERT_EQ(post_json("/v1/search", R"({"query":"apples"})", {{"traceparent", traceparent}}).status, 200);
+    EXPECT_EQ(model_.last_trace, TraceContext::parse(traceparent));
+    ASSERT_EQ(post_json("/v1/search", R"({"query":"apples"})").status, 200);
+    EXPECT_FALSE(model_.last_trace);
+}
+
 TEST_F(ApiRoutes, SearchesThatAreWrongAreRefused) {
     struct {
         const char* body;
@@ -278,6 +287,20 @@ TEST_F(Queues, ShowTheirMessages) {
         body_of(get("/v1/queues/embed-queue/messages?state=scheduled")).at("messages").as_array().size(), 0u);
     expect_problem(get("/v1/queues/embed-queue/messages?state=lost"), 400, "?state must be");
     expect_problem(get("/v1/queues/none/messages"), 404, "none");
+}
+
+TEST_F(Queues, ShowWhatAMessageSaysWhateverItIsWrappedInto) {
+    using namespace std::string_literals;
+    std::vector<broker::Message> messages(2);
+    messages[0].body_format = broker::kAmqpSections;
+    messages[0].body = "\x00\x53\x77\xa1\x04text"s;
+    messages[1].body_format = broker::kAmqpSections;
+    messages[1].body = "\x00\x53\x77\x54\xff"s;
+    test::run(io_, broker_->send("embed-queue", messages)).value();
+    const auto shown = body_of(get("/v1/queues/embed-queue/messages")).at("messages");
+    EXPECT_EQ(shown.at(0).at("body"), "text");
+    EXPECT_EQ(shown.at(0).at("bodyBytes"), 4);
+    EXPECT_EQ(shown.at(1).at("bodyBase64"), "AFN3VP8=") << "a number: its section as it is";
 }
 
 TEST_F(Queues, GiveDeadLettersBackToWork) {

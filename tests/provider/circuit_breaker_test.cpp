@@ -16,7 +16,8 @@ class Service final : public Provider {
   public:
     explicit Service(asio::any_io_executor io) : told_(io) {}
     const ModelInfo& model() const noexcept override { return model_; }
-    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string>) override {
+    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string>,
+                                               std::optional<TraceContext>) override {
         calls += 1;
         while (answers.empty()) co_await told_.wait();
         const std::optional<Failure> failure = answers.front();
@@ -48,7 +49,7 @@ class CircuitBreakerTest : public testing::Test {
         auto keep = [this](std::exception_ptr, Outcome<Embeddings> outcome) {
             ended_.push_back(outcome ? "ok" : name(outcome.error().kind));
         };
-        asio::co_spawn(io_, breaker_.embed({"text"}), std::move(keep));
+        asio::co_spawn(io_, breaker_.embed({"text"}, std::nullopt), std::move(keep));
         turn();
     }
     void turn() {
@@ -198,7 +199,7 @@ TEST_F(CircuitBreakerTest, ACallerThatCannotWaitIsToldAtOnceThatTheServiceIsDown
         auto keep = [this](std::exception_ptr, Outcome<Embeddings> outcome) {
             ended_.push_back(outcome ? "ok" : name(outcome.error().kind));
         };
-        asio::co_spawn(io_, fast.embed({"query"}), std::move(keep));
+        asio::co_spawn(io_, fast.embed({"query"}, std::nullopt), std::move(keep));
         turn();
     };
     service_.tell(std::nullopt);
@@ -214,7 +215,7 @@ TEST_F(CircuitBreakerTest, ACallerThatCannotWaitGivesUpOnAServiceThatHangs) {
     FailFast fast(breaker_, service_, Duration(1));
     std::string detail;
     auto keep = [&](std::exception_ptr, Outcome<Embeddings> outcome) { detail = outcome.error().detail; };
-    asio::co_spawn(io_, fast.embed({"query"}), std::move(keep));
+    asio::co_spawn(io_, fast.embed({"query"}, std::nullopt), std::move(keep));
     io_.restart();
     io_.run();
     EXPECT_TRUE(detail.starts_with("no answer within")) << detail;

@@ -155,6 +155,22 @@ TEST(OpenAi, KeepsItsKeyOutOfWhatItSays) {
     EXPECT_NE(server.requests[0].find("Authorization: Bearer sk-very-secret\r\n"), std::string::npos);
 }
 
+TEST(OpenAi, TellsTheServerToWhichTraceACallBelongs) {
+    asio::io_context io;
+    ManualClock clock;
+    const Play answer{http_answer(200, R"({"data":[{"embedding":[3,4]}]})")};
+    ScriptedServer server(io, {answer, answer});
+    auto client = std::move(HttpClient::make(io.get_executor()).value());
+    OpenAiOptions options;
+    options.server = {server.url(), "", "m"};
+    auto provider = std::move(make_openai(*client, clock, options).value());
+    const std::string traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    EXPECT_TRUE(run(io, provider->embed({"x"}, TraceContext::parse(traceparent))));
+    EXPECT_TRUE(run(io, provider->embed({"x"})));
+    EXPECT_NE(server.requests[0].find("\r\ntraceparent: " + traceparent + "\r\n"), std::string::npos);
+    EXPECT_EQ(server.requests[1].find("traceparent"), std::string::npos);
+}
+
 TEST(OpenAi, HeedsTheServersAdviceOnRetrying) {
     asio::io_context io;
     ManualClock clock;

@@ -26,8 +26,9 @@ class CountingProvider final : public provider::Provider {
     const provider::ModelInfo& model() const noexcept override { return model_; }
 
     boost::asio::awaitable<provider::Outcome<provider::Embeddings>> embed(
-        std::vector<std::string> inputs) override {
+        std::vector<std::string> inputs, std::optional<TraceContext> trace) override {
         calls += 1;
+        traces.push_back(trace);
         if (!failures.empty()) {
             provider::Failure failure = failures.front();
             failures.pop_front();
@@ -64,6 +65,7 @@ class CountingProvider final : public provider::Provider {
 
     std::size_t calls = 0;
     std::vector<std::string> texts;            ///< every input that was embedded, in order
+    std::vector<std::optional<TraceContext>> traces;  ///< of every call
     std::size_t answers_max = 0;               ///< vectors in one answer; 0: for all inputs
     std::deque<provider::Failure> failures;    ///< what the next calls answer instead
 

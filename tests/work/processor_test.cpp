@@ -1,6 +1,7 @@
 #include "work/processor.hpp"
 #include "base/async.hpp"
 #include "broker/broker.hpp"
+#include "telemetry/log.hpp"
 #include "tests/support/run.hpp"
 #include "tests/support/temporary_directory.hpp"
 #include "work/steps.hpp"
@@ -95,6 +96,38 @@ TEST_F(ProcessorTest, AHandlerThatTakesThreeLockDurationsRunsOnce) {
     EXPECT_EQ(runs, 1);
     EXPECT_EQ(processor->stats().locks_lost, 0u);
     test::run(io_, processor->stop(seconds(1)));
+}
+
+TEST_F(ProcessorTest, AFailureIsLoggedWithItsMessageAndTrace) {
+    std::vector<std::string> lines;
+    telemetry::LogOptions log;
+    log.sink = [&](std::string_view line) { lines.emplace_back(line); };
+    telemetry::configure_log(log);
+    auto processor = make([](Delivery delivery) -> asio::awaitable<Outcome> {
+        if (delivery.message.message_id == "broken") throw std::runtime_error("secret content");
+        if (delivery.message.message_id == "untraced") co_return DeadLetter{"NoTrace", "secret content"};
+        co_return Done{};
+    });
+    std::vector<Message> messages(3);
+    messages[0].message_id = "broken";
+    messages[0].properties["Diagnostic-Id"] =
+        std::string("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    messages[1].message_id = "untraced";
+    messages[2].message_id = "fine";
+    ASSERT_TRUE(test::run(io_, broker_->send("jobs", std::move(messages))));
+    processor->start();
+    test::run_until(io_, [&] { return counts().dead_lettered == 2 && counts().completed_total == 1; });
+    test::run(io_, processor->stop(seconds(1)));
+    telemetry::configure_log({});
+    std::sort(lines.begin(), lines.end());
+    ASSERT_EQ(lines.size(), 2u);
+    const std::string all = lines[0] + "\n" + lines[1];
+    EXPECT_NE(all.find("dead letter at=jobs message=broken trace_id=4bf92f3577b34da6a3ce929d0e0e4736 "
+                       "why=UnexpectedException"),
+              std::string::npos)
+        << all;
+    EXPECT_NE(all.find("dead letter at=jobs message=untraced why=NoTrace"), std::string::npos) << all;
+    EXPECT_EQ(all.find("secret"), std::string::npos) << all;
 }
 
 TEST_F(ProcessorTest, DoneCompletesAndSendsItsFollowUpsInOneTransaction) {

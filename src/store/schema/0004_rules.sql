@@ -1,7 +1,7 @@
 -- Rules of subscriptions, when entities were made, changed and used, when the state of a session was set.
-ALTER TABLE entity ADD COLUMN created  INTEGER NOT NULL DEFAULT 0;   -- ms since 1970, as the next two
-ALTER TABLE entity ADD COLUMN updated  INTEGER NOT NULL DEFAULT 0;   -- its options or its rules
-ALTER TABLE entity ADD COLUMN accessed INTEGER NOT NULL DEFAULT 0;   -- sent to or received from; up to a minute late
+ALTER TABLE entity ADD COLUMN created  INTEGER NOT NULL DEFAULT 0;   -- ms since 1970, like the next two
+ALTER TABLE entity ADD COLUMN updated  INTEGER NOT NULL DEFAULT 0;   -- its options, its rules
+ALTER TABLE entity ADD COLUMN accessed INTEGER NOT NULL DEFAULT 0;   -- sent to or received from
 UPDATE entity SET created = CAST(strftime('%s', 'now') AS INTEGER) * 1000;
 UPDATE entity SET updated = created, accessed = created;
 
