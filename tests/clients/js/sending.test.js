@@ -128,8 +128,9 @@ describe('sending', { concurrency: !restarting }, () => {
         const queue = entity('too-large');
         const impatient = connectOnce();
         t.after(() => impatient.close());
-        const sending = impatient.createSender(queue).sendMessages({ body: Buffer.alloc(MESSAGE_BYTES_MAX + 1) });
-        assert.equal(await codeOf(sending), 'MessageSizeExceeded');
+        const tooLarge = { body: Buffer.alloc(MESSAGE_BYTES_MAX + 1) };
+        const code = await codeOf(impatient.createSender(queue).sendMessages(tooLarge));
+        assert.equal(code, 'MessageSizeExceeded');
         await step();
         await client.createSender(queue).sendMessages({ body: 'fits' });
         assert.deepEqual(await consume(client.createReceiver(queue), 1), ['fits']);
