@@ -29,7 +29,8 @@ void check_entity(pugi::xml_node element) {
     broker::EntityCounts counts;
     counts.name = "name";
     counts.options = first->options;
-    const auto parsed = http::parse_entry(entry(http::entity_xml(counts, "host", 1)));
+    const auto parsed =
+        http::parse_entry(entry(http::entity_xml(counts, "host", 1, limits::message_bytes_max)));
     require(parsed.has_value(), "what is written is well-formed");
     const auto second = http::read_entity(parsed->element, &first->options);
     require(second.has_value(), "what is written is accepted");
@@ -57,7 +58,7 @@ std::vector<std::string> seeds() {
     filter.subject = "s";
     filter.properties = {{"a", std::string("b")}, {"c", 2.5}, {"d", std::int64_t(5)}, {"e", true}};
     return {
-        entry(http::entity_xml(counts, "host:1", 2)),
+        entry(http::entity_xml(counts, "host:1", 2, limits::message_bytes_max)),
         entry(http::rule_xml({"r", filter, "SET a = 'b'", {}})),
         entry(http::rule_xml({"r", broker::SqlFilter{"a > 5"}, "", {}})),
         R"({"UserConfig": {"Namespaces": [{"Name": "n", "Queues": [{"Name": "q", "Properties":

@@ -48,7 +48,7 @@ struct Incoming {
     std::uint32_t format = 0;  ///< message-format
     bool settled = false;
     bool too_large = false;  ///< than `message_bytes_max`: the payload was dropped; to be rejected
-    std::string payload;     ///< message sections
+    std::string payload;  ///< message sections
 };
 
 namespace event {

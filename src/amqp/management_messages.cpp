@@ -6,6 +6,8 @@ namespace millrace::amqp {
 
 namespace {
 
+constexpr std::size_t kAnswerBytesMax = 4 * limits::kMiB;  // or one message
+
 constexpr std::uint8_t kLongs = 0x81;
 constexpr auto kCountMax = static_cast<std::int64_t>(limits::receive_batch_max);
 
@@ -25,7 +27,7 @@ ManagementAnswer peeked(const std::vector<broker::Delivery>& deliveries, bool om
     std::size_t bytes = 0;
     for (const broker::Delivery& delivery : deliveries) {
         bytes += omit_body ? 0 : delivery.message.body.size();
-        if (!messages.items.empty() && bytes > limits::message_bytes_max) break;
+        if (!messages.items.empty() && bytes > kAnswerBytesMax) break;
         messages.items.emplace_back(message_map(delivery, omit_body));
     }
     ManagementAnswer answer;
@@ -94,6 +96,7 @@ Answering receive_by_sequence_number(const Call& call) {
         if (!session) co_return session_lock_lost(call);
         options.session = session->token;
     }
+    options.bytes_max = std::max(kAnswerBytesMax, call.context.broker.message_bytes_max());
     auto receiving = call.context.broker.receive_deferred(call.request.entity, std::move(sequences), options);
     const auto deliveries = co_await std::move(receiving);
     if (!deliveries && session_id) {

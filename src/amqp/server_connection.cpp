@@ -18,10 +18,12 @@ constexpr std::size_t kStoringBytesMax = 8 * limits::kMiB;  // of one client; mo
 constexpr std::int64_t kWatchMs = 30'000;
 constexpr std::int64_t kWriteMsMax = 120'000;  // of one write: then the client reads no more
 
-ConnectionOptions options_for(const ServerOptions& options) {
+ConnectionOptions options_for(const ServerContext& context) {
     ConnectionOptions wanted;
     wanted.server = true;
-    wanted.idle_time = options.idle_time;
+    wanted.idle_time = context.options.idle_time;
+    wanted.message_bytes_max = context.broker.message_bytes_max();
+    wanted.partial_bytes_max = std::max(limits::amqp_partial_bytes_max, 2 * wanted.message_bytes_max);
     wanted.mechanisms = {"MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL"};
     wanted.properties.set_symbol("product", std::string("Millrace"));
     return wanted;
@@ -32,7 +34,7 @@ ConnectionOptions options_for(const ServerOptions& options) {
 ServerConnection::ServerConnection(std::shared_ptr<ServerContext> context, std::string peer)
     : context_(std::move(context)),
       peer_(std::move(peer)),
-      engine_(options_for(context_->options)),
+      engine_(options_for(*context_)),
       output_(context_->io),
       resumed_(context_->io),
       timer_(context_->io) {}

@@ -30,7 +30,7 @@ Attach ServerLink::answer() const {
     answer.source = asked_.source ? asked_.source : Source{};
     answer.target = asked_.target ? asked_.target : Target{};
     answer.source->filter = {};  // what is not understood is not confirmed
-    answer.max_message_size = limits::message_bytes_max;
+    answer.max_message_size = connection_.context().broker.message_bytes_max();
     return answer;
 }
 
@@ -77,9 +77,10 @@ asio::awaitable<void> ProducerLink::store(std::shared_ptr<ProducerLink> self, In
 
 asio::awaitable<DeliveryState> ProducerLink::outcome_of(Incoming& delivery) {
     if (delivery.too_large) {
-        co_return Rejected{
-            condition(condition::kMessageSize,
-                      "the message is larger than " + std::to_string(limits::message_bytes_max) + " bytes")};
+        co_return Rejected{condition(condition::kMessageSize,
+                                     "the message is larger than " +
+                                         std::to_string(connection_.context().broker.message_bytes_max()) +
+                                         " bytes")};
     }
     auto messages = read_transfer(delivery.payload, delivery.format);
     if (!messages) co_return Rejected{condition(messages.error())};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "base/limits.hpp"
 #include "base/sas.hpp"
 #include "base/tls.hpp"
 #include "broker/rules.hpp"
@@ -34,6 +35,7 @@ struct ServerSettings {
 struct QueueEngineSettings {
     std::string engine = "embedded";
     bool strict_delivery_counts = false;
+    std::int64_t max_message_bytes = limits::message_bytes_max;
     std::string emulator_config;
 };
 

@@ -183,6 +183,7 @@ class Server::Parts {
     asio::awaitable<Result<void>> open_queues() {
         broker::Broker::Options options;
         options.strict_delivery_counts = configuration_.queue.strict_delivery_counts;
+        options.message_bytes_max = static_cast<std::size_t>(configuration_.queue.max_message_bytes);
         auto broker = co_await broker::Broker::open(*database_, clock_, options);
         if (!broker) co_return broker.error();
         broker_ = std::move(*broker);

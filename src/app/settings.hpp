@@ -117,6 +117,12 @@ inline constexpr std::array kSettings<QueueEngineSettings> = {
         "flush each delivery count before the message is handed out: it survives a power "
         "cut, not only a crash"},
     Setting<QueueEngineSettings>{
+        "max_message_bytes",
+        &QueueEngineSettings::max_message_bytes,
+        "bytes",
+        "size of the largest message, its properties included",
+        {.min = limits::message_bytes_max_min, .max = limits::message_bytes_max_max}},
+    Setting<QueueEngineSettings>{
         "emulator_config", &QueueEngineSettings::emulator_config, "path",
         "Config.json of Microsoft's Service Bus emulator: its entities are created as if configured here"},
 };

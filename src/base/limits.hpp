@@ -36,7 +36,9 @@ inline constexpr std::size_t archive_entries_max = 10'000;
 inline constexpr std::size_t markup_nesting_max = 1'000;  ///< elements within elements
 
 // Messages (Azure Service Bus)
-inline constexpr std::size_t message_bytes_max = 1 * kMiB;
+inline constexpr std::size_t message_bytes_max = 1 * kMiB;          ///< unless configured otherwise
+inline constexpr std::size_t message_bytes_max_min = 64 * kKiB;
+inline constexpr std::size_t message_bytes_max_max = 100 * kMiB;
 inline constexpr std::size_t message_id_chars_max = 128;
 inline constexpr std::size_t session_id_chars_max = 128;
 inline constexpr std::size_t properties_bytes_max = 64 * kKiB;
@@ -64,12 +66,14 @@ inline constexpr std::size_t claim_check_bytes_min = 64 * kKiB;  ///< larger bod
 
 // AMQP
 inline constexpr std::uint32_t amqp_frame_bytes_max = 64 * kKiB;
-inline constexpr std::size_t amqp_sessions_max = 5'000;        ///< of one connection
-inline constexpr std::size_t amqp_links_max = 10'000;          ///< of one connection
-inline constexpr std::size_t amqp_unsettled_max = 10'000;      ///< deliveries of one session
+inline constexpr std::size_t amqp_sessions_max = 5'000;  ///< of one connection
+inline constexpr std::size_t amqp_links_max = 10'000;  ///< of one connection
+inline constexpr std::size_t amqp_unsettled_max = 10'000;  ///< deliveries of one session
 inline constexpr std::size_t amqp_batch_messages_max = 10'000;  ///< messages in one transfer
-inline constexpr std::size_t amqp_partial_bytes_max = 16 * kMiB;  ///< of deliveries not yet whole, a connection
-inline constexpr std::size_t amqp_output_bytes_max = 4 * kMiB;  ///< a connection that has more waits for its peer
+inline constexpr std::size_t amqp_partial_bytes_max =
+    16 * kMiB;  ///< of deliveries not yet whole, a connection
+inline constexpr std::size_t amqp_output_bytes_max =
+    4 * kMiB;  ///< a connection that has more waits for its peer
 inline constexpr std::size_t amqp_websocket_message_bytes_max = 16 * kMiB;  ///< pieces of the stream
 inline constexpr Duration amqp_idle_time = std::chrono::seconds(120);
 inline constexpr Duration amqp_handshake_time_max = std::chrono::seconds(30);
@@ -89,6 +93,7 @@ inline constexpr std::size_t provider_answer_bytes_max = 128 * kMiB;
 
 static_assert(lock_time_min <= lock_time_default && lock_time_default <= lock_time_max);
 static_assert(claim_check_bytes_min < message_bytes_max);
+static_assert(message_bytes_max_min <= message_bytes_max && message_bytes_max <= message_bytes_max_max);
 static_assert(text_bytes_max <= http_body_bytes_max);
 static_assert(http_body_bytes_max < unpacked_bytes_max && unpacked_bytes_max < extract_memory_bytes_max);
 static_assert(message_bytes_max < amqp_partial_bytes_max);

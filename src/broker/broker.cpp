@@ -47,6 +47,7 @@ awaitable<Result<void>> Broker::remove_entity(std::string name) {
     return engine_->remove_entity(std::move(name));
 }
 
+std::size_t Broker::message_bytes_max() const noexcept { return engine_->message_bytes_max(); }
 Result<EntityCounts> Broker::counts(std::string_view name) const { return engine_->counts(name); }
 
 std::vector<EntityCounts> Broker::counts() const { return engine_->counts(); }

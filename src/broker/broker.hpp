@@ -35,6 +35,8 @@ class Broker final : public MessageSource {
         /// Flush each delivery count before its message is handed out (survives a power cut), not only write
         /// it (survives a crash of the process). Costs one flush per receive.
         bool strict_delivery_counts = false;
+        /// Size of the largest message, its properties included, and of a session's state.
+        std::size_t message_bytes_max = limits::message_bytes_max;
     };
 
     /// Loads entities and messages. Locks of an earlier process are gone: their messages are ready again, and
@@ -62,6 +64,7 @@ class Broker final : public MessageSource {
     /// Removes the entity, its messages, its dead-letter queue and, of a topic, its subscriptions.
     asio::awaitable<Result<void>> remove_entity(std::string name);
 
+    std::size_t message_bytes_max() const noexcept;
     /// Counts of one entity, or of all in name order (dead-letter queues are counted in their owner).
     Result<EntityCounts> counts(std::string_view name) const;
     std::vector<EntityCounts> counts() const;

@@ -95,7 +95,8 @@ Result<void> CompiledRule::change(const sql::Arriving& arriving, Message& copy) 
     if (auto applied = sql::apply(action_, arriving, copy); !applied)
         return bad(rule_, "its action: " + applied.error().detail);
     copy.properties.insert_or_assign(kRuleName, rule_.name);
-    if (auto checked = check_message(copy); !checked) return bad(rule_, checked.error().detail);
+    if (auto checked = check_message(copy, limits::message_bytes_max_max); !checked)
+        return bad(rule_, checked.error().detail);
     return {};
 }
 

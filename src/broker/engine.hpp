@@ -31,7 +31,7 @@ std::uint64_t nonce_of(const Uuid& token);
 std::uint64_t random_nonce();
 
 /// Checks what a sender wrote against the limits of Service Bus and fills in a message id.
-Result<void> check_message(Message& message);
+Result<void> check_message(Message& message, std::size_t bytes_max);
 
 /// The broker itself; its functions are those of `Broker`, which says what they do. Only on the I/O thread;
 /// the lambdas that it gives to the database hold plain data.
@@ -49,6 +49,7 @@ class Engine {
     Result<std::vector<Rule>> rules(std::string_view subscription) const;
     Result<EntityStatus> status(std::string_view name) const;
     asio::awaitable<Result<void>> remove_entity(std::string name);
+    std::size_t message_bytes_max() const noexcept { return options_.message_bytes_max; }
     Result<EntityCounts> counts(std::string_view name) const;
     std::vector<EntityCounts> counts() const;
 

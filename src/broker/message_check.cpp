@@ -72,7 +72,7 @@ std::uint64_t random_nonce() {
     return pool[used++];
 }
 
-Result<void> check_message(Message& message) {
+Result<void> check_message(Message& message, std::size_t bytes_max) {
     const std::pair<std::string_view, std::string_view> identifiers[] = {
         {"the message id", message.message_id},
         {"the session id", message.session_id ? std::string_view(*message.session_id) : std::string_view()},
@@ -87,9 +87,9 @@ Result<void> check_message(Message& message) {
     const std::size_t properties = message.properties.empty() ? 0 : encoded_size(message.properties);
     if (properties > limits::properties_bytes_max) return refused("its properties are larger than 64 KiB");
     const std::size_t bytes = header_bytes(message) + properties + message.body.size();
-    if (bytes > limits::message_bytes_max) {
-        return refused("its " + std::to_string(bytes) +
-                       " bytes are more than 1 MiB; store the content and send a " + "reference to it");
+    if (bytes > bytes_max) {
+        return refused("its " + std::to_string(bytes) + " bytes are more than " + std::to_string(bytes_max) +
+                       "; store the content and send a reference to it");
     }
     if (message.message_id.empty()) message.message_id = to_hex(random_uuid());
     return {};

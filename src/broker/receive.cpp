@@ -60,6 +60,11 @@ Error no_deferred(std::int64_t sequence) {
     return Error{Errc::not_found, "no deferred message has number " + std::to_string(sequence)};
 }
 
+Error too_much(std::size_t bytes_max) {
+    return Error{Errc::invalid_input, "the messages are together larger than " + std::to_string(bytes_max) +
+                                          " bytes; ask for fewer at once"};
+}
+
 }  // namespace
 
 /// The session that `token` holds; 0 for an entity without sessions.
@@ -223,11 +228,14 @@ awaitable<Result<std::vector<Delivery>>> Engine::receive_deferred(std::string na
     if (!session) co_return session.error();
     touch(entity);
     Taken taken(*this, *opened, *session);
+    std::size_t bytes = 0;
     for (const std::int64_t sequence : sequences) {
         Slot* slot = entity.slots.find(sequence);
         if (slot == nullptr || slot->phase != Phase::deferred || slot->session != *session) {
             co_return no_deferred(sequence);
         }
+        bytes += slot->bytes;
+        if (bytes > options.bytes_max && !taken.sequences.empty()) co_return too_much(options.bytes_max);
         slot->deferred = true;
         entity.set_phase(sequence, *slot, Phase::busy);
         taken.sequences.push_back(sequence);

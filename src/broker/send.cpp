@@ -30,7 +30,8 @@ awaitable<Result<std::vector<std::int64_t>>> Engine::send(std::string name, std:
     auto entity = open(name);
     if (!entity) co_return entity.error();
     for (Message& message : messages) {
-        if (auto checked = check_message(message); !checked) co_return checked.error();
+        if (auto checked = check_message(message, options_.message_bytes_max); !checked)
+            co_return checked.error();
         if (auto checked = check_target(**entity, message); !checked) co_return checked.error();
     }
     std::optional<Plan> plan;

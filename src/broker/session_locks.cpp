@@ -190,8 +190,9 @@ awaitable<Result<void>> Engine::set_session_state(SessionLock lock, std::optiona
     if (!entity) co_return entity.error();
     const Session* session = session_of(**entity, lock.token);
     if (session == nullptr) co_return session_lost();
-    if (state && state->size() > limits::message_bytes_max) {
-        co_return Error{Errc::invalid_input, "the session state is larger than 1 MiB"};
+    if (state && state->size() > options_.message_bytes_max) {
+        co_return Error{Errc::invalid_input, "the session state is larger than " +
+                                                 std::to_string(options_.message_bytes_max) + " bytes"};
     }
     auto work = [id = (*entity)->id, session_id = session->id, state = std::move(state),
                  time = now()](store::Connection& connection) {

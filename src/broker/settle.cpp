@@ -100,7 +100,8 @@ awaitable<Result<void>> Engine::complete_with(LockRef lock,
     for (auto& [name, message] : follow_ups) {
         auto target = open(name);
         if (!target) co_return target.error();
-        if (auto checked = check_message(message); !checked) co_return checked.error();
+        if (auto checked = check_message(message, options_.message_bytes_max); !checked)
+            co_return checked.error();
         if (auto checked = check_target(**target, message); !checked) co_return checked.error();
         targets.push_back(*target);
         messages.push_back(std::move(message));

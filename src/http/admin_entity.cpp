@@ -22,7 +22,7 @@ constexpr std::uint64_t kMegabyte = limits::kMiB;
 constexpr std::uint64_t kMegabytesDefault = 1024;          // of Service Bus
 constexpr std::uint64_t kMegabytesUnbounded = 2147483647;  // what clients can hold: no quota
 constexpr Duration kDuplicateWindowDefault = std::chrono::minutes(10);
-constexpr std::uint64_t kMessageKilobytesMax = limits::message_bytes_max / limits::kKiB;
+constexpr std::uint64_t kMessageKilobytesMax = limits::message_bytes_max_max / limits::kKiB;
 
 struct StatusName {
     EntityStatus status;
@@ -43,6 +43,7 @@ struct Draft {
     std::optional<Duration> duplicate_window;
     std::uint64_t megabytes = kMegabytesDefault;
     std::optional<broker::Rule> default_rule;
+    std::uint64_t message_kilobytes = 0;
 };
 
 Result<bool> flag(const std::string& text) {
@@ -195,8 +196,9 @@ constexpr std::array kFields = {
                                  "a message that no rule takes is not refused here; leave it out");
           }},
     Field{"MaxMessageSizeInKilobytes", kQueue | kTopic,
-          [](Draft&, pugi::xml_node n) {
+          [](Draft& draft, pugi::xml_node n) {
               const auto size = number(text_of(n), kMessageKilobytesMax);
+              if (size) draft.message_kilobytes = *size;
               return size ? Result<void>() : Result<void>(size.error());
           }},
     // Harmless: operations are batched anyway, and order is kept.
@@ -293,7 +295,8 @@ void write_duplicates(XmlWriter& xml, const EntityOptions& options) {
                 iso_duration(options.duplicate_window.value_or(kDuplicateWindowDefault)));
 }
 
-void write_queue(XmlWriter& xml, const broker::EntityCounts& entity, std::string_view host) {
+void write_queue(XmlWriter& xml, const broker::EntityCounts& entity, std::string_view host,
+                 std::size_t message_bytes_max) {
     const EntityOptions& options = entity.options;
     xml.element("LockDuration", iso_duration(options.lock_time));
     xml.number("MaxSizeInMegabytes", megabytes_of(options.bytes_max));
@@ -319,10 +322,11 @@ void write_queue(XmlWriter& xml, const broker::EntityCounts& entity, std::string
     write_forward(xml, "ForwardDeadLetteredMessagesTo", host, options.forward_dead_letters_to);
     xml.element("EntityAvailabilityStatus", "Available");
     xml.boolean("EnableExpress", false);
-    xml.number("MaxMessageSizeInKilobytes", kMessageKilobytesMax);
+    xml.number("MaxMessageSizeInKilobytes", message_bytes_max / limits::kKiB);
 }
 
-void write_topic(XmlWriter& xml, const broker::EntityCounts& entity, std::size_t subscriptions) {
+void write_topic(XmlWriter& xml, const broker::EntityCounts& entity, std::size_t subscriptions,
+                 std::size_t message_bytes_max) {
     const EntityOptions& options = entity.options;
     xml.element("DefaultMessageTimeToLive", iso_duration(options.time_to_live));
     xml.number("MaxSizeInMegabytes", megabytes_of(options.bytes_max));
@@ -344,7 +348,7 @@ void write_topic(XmlWriter& xml, const broker::EntityCounts& entity, std::size_t
     xml.element("EntityAvailabilityStatus", "Available");
     xml.boolean("EnableSubscriptionPartitioning", false);
     xml.boolean("EnableExpress", false);
-    xml.number("MaxMessageSizeInKilobytes", kMessageKilobytesMax);
+    xml.number("MaxMessageSizeInKilobytes", message_bytes_max / limits::kKiB);
 }
 
 void write_subscription(XmlWriter& xml, const broker::EntityCounts& entity, std::string_view host) {
@@ -395,16 +399,17 @@ Result<EntityRequest> read_entity(pugi::xml_node element, const EntityOptions* e
             return bad(std::string(local_name(node.name()).substr(0, 100)) + ": " + read.error().detail);
     }
     finish(draft, existing);
-    return EntityRequest{std::move(draft.options), std::move(draft.default_rule)};
+    return EntityRequest{std::move(draft.options), std::move(draft.default_rule), draft.message_kilobytes};
 }
 
-std::string entity_xml(const broker::EntityCounts& entity, std::string_view host, std::size_t subscriptions) {
+std::string entity_xml(const broker::EntityCounts& entity, std::string_view host, std::size_t subscriptions,
+                       std::size_t message_bytes_max) {
     XmlWriter xml;
     xml.open(element_name(entity.options.kind),
              {{"xmlns", kServiceBusNamespace}, {"xmlns:i", kSchemaInstance}});
     switch (entity.options.kind) {
-        case EntityKind::queue: write_queue(xml, entity, host); break;
-        case EntityKind::topic: write_topic(xml, entity, subscriptions); break;
+        case EntityKind::queue: write_queue(xml, entity, host, message_bytes_max); break;
+        case EntityKind::topic: write_topic(xml, entity, subscriptions, message_bytes_max); break;
         case EntityKind::subscription: write_subscription(xml, entity, host); break;
     }
     xml.close();

@@ -14,6 +14,7 @@ namespace millrace::http {
 struct EntityRequest {
     broker::EntityOptions options;
     std::optional<broker::Rule> default_rule;   ///< of a new subscription
+    std::uint64_t message_kilobytes = 0;        ///< of the largest message; 0: whatever the server takes
 };
 
 /// Reads a QueueDescription, TopicDescription or SubscriptionDescription. What is not named has the default
@@ -26,6 +27,7 @@ std::optional<broker::EntityKind> described_kind(std::string_view element_name) 
 
 /// The description of an entity with all that is known of it. `host` stands in the URLs of entities that it
 /// forwards to; `subscriptions` is their number of a topic.
-std::string entity_xml(const broker::EntityCounts& entity, std::string_view host, std::size_t subscriptions);
+std::string entity_xml(const broker::EntityCounts& entity, std::string_view host, std::size_t subscriptions,
+                       std::size_t message_bytes_max);
 
 }  // namespace millrace::http

@@ -140,9 +140,10 @@ std::size_t subscriptions_of(const std::vector<EntityCounts>& all, const EntityC
 
 std::string entry_of(const AdminCall& call, const EntityCounts& entity, std::size_t subscriptions) {
     const AdminPath path = path_of(entity);
-    const AtomEntry entry{call.url(path), path.subscription.empty() ? path.entity : path.subscription,
-                          entity.created_at, entity.updated_at,
-                          entity_xml(entity, call.host(), subscriptions)};
+    const AtomEntry entry{
+        call.url(path), path.subscription.empty() ? path.entity : path.subscription, entity.created_at,
+        entity.updated_at,
+        entity_xml(entity, call.host(), subscriptions, call.context->parts.broker.message_bytes_max())};
     return atom_entry(entry, call.host());
 }
 
@@ -269,6 +270,11 @@ boost::system::result<EntityRequest, Response> read_request(const AdminCall& cal
         return refused(call, 40000, "The description is of another kind of entity than the path.");
     if (existing != nullptr && asked->options.kind != existing->kind)
         return refused(call, 40000, "The description is of another kind of entity than the one that exists.");
+    const std::uint64_t kilobytes = call.context->parts.broker.message_bytes_max() / limits::kKiB;
+    if (asked->message_kilobytes > kilobytes)
+        return refused(call, 40000,
+                       "MaxMessageSizeInKilobytes: this server takes messages of up to " +
+                           std::to_string(kilobytes) + " KiB; queue.max_message_bytes sets it.");
     auto problem = forward_problem(call, asked->options.forward_to, "ServiceBusSupplementaryAuthorization");
     if (!problem)
         problem = forward_problem(call, asked->options.forward_dead_letters_to,

@@ -180,7 +180,7 @@ TEST(AdminEntity, WhatIsWrittenReadsBackAsTheSame) {
     for (const auto kind :
          {broker::EntityKind::queue, broker::EntityKind::topic, broker::EntityKind::subscription}) {
         options.kind = kind;
-        const auto again = read(entity_xml(counts, "host:8443", 3), &options);
+        const auto again = read(entity_xml(counts, "host:8443", 3, limits::message_bytes_max), &options);
         ASSERT_TRUE(again) << again.error().detail;
         const broker::EntityOptions& got = again->options;
         const bool topic = kind == broker::EntityKind::topic;
@@ -202,7 +202,7 @@ TEST(AdminEntity, WhatIsWrittenReadsBackAsTheSame) {
 
 TEST(AdminEntity, AQueueWithoutAQuotaKeepsNone) {
     broker::EntityCounts counts;
-    const std::string written = entity_xml(counts, "host", 0);
+    const std::string written = entity_xml(counts, "host", 0, limits::message_bytes_max);
     EXPECT_THAT(written, HasSubstr("<MaxSizeInMegabytes>2147483647</MaxSizeInMegabytes>"));
     EXPECT_EQ(read(written)->options.bytes_max, 0u);
 }
@@ -211,7 +211,7 @@ TEST(AdminEntity, ElementsComeInTheOrderOfTheService) {
     broker::EntityCounts counts;
     counts.options.forward_to = "x";
     counts.options.user_metadata = "m";
-    const std::string xml = entity_xml(counts, "host", 0);
+    const std::string xml = entity_xml(counts, "host", 0, limits::message_bytes_max);
     std::size_t at = 0;
     for (const char* name : {"LockDuration",
                              "MaxSizeInMegabytes",
@@ -248,7 +248,7 @@ TEST(AdminEntity, MessagesAreCountedAsTheServiceDoes) {
     broker::EntityCounts counts;
     counts.active = 1, counts.locked = 2, counts.deferred = 4, counts.scheduled = 8,
     counts.dead_lettered = 16;
-    const std::string xml = entity_xml(counts, "host", 0);
+    const std::string xml = entity_xml(counts, "host", 0, limits::message_bytes_max);
     EXPECT_THAT(xml, HasSubstr("<MessageCount>31</MessageCount>"));
     EXPECT_THAT(xml, HasSubstr("<d2p1:ActiveMessageCount>7</d2p1:ActiveMessageCount>"));
     EXPECT_THAT(xml, HasSubstr("<d2p1:ScheduledMessageCount>8</d2p1:ScheduledMessageCount>"));
