@@ -147,6 +147,8 @@ export class Peer {
             ...rest,
         });
         await nextEvent(link, 'receiver_open');
+        // A link without a source is one that is about to be refused (AMQP 1.0, part 2, 2.6.3).
+        if (!link.source?.address) await nextEvent(link, 'receiver_close');
         return new Receiver(link);
     }
 
