@@ -1,6 +1,8 @@
 """Runs the tests of this folder, several at once: the client waits more than it works.
 
-    python3 main.py [WORDS]     tests whose names hold the words; one after the other with --restart-between-steps
+    python3 main.py [WORDS]     tests whose names hold the words
+
+One after the other where the server is restarted between their steps.
 """
 
 import concurrent.futures

@@ -134,7 +134,8 @@ class Sending(Case):
         numbers = sender.schedule_messages([ServiceBusMessage("1"), ServiceBusMessage("2")], due)
         step()
         sender.cancel_scheduled_messages(numbers[0])
-        self.assertEqual([body_of(message) for message in receiver.peek_messages(10, sequence_number=1)], ["2"])
+        left = receiver.peek_messages(10, sequence_number=1)
+        self.assertEqual([body_of(message) for message in left], ["2"])
         sender.cancel_scheduled_messages(numbers[1])
         self.expect_empty(receiver)
         with self.assertRaises(MessageNotFoundError):
