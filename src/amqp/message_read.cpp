@@ -156,7 +156,13 @@ class MessageReader {
                 case 4: message.reply_to = std::string(reader_.text().value_or("")); break;
                 case 5: message.correlation_id = typed_id(i); break;
                 case 6: message.content_type = std::string(reader_.text().value_or("")); break;
-                case 8: reader_.skip(); break;  // absolute-expiry-time follows from the time to live
+                case 8: {
+                    // A sender's own is not kept: the queue makes it from the time to live.
+                    const Value expires_at = reader_.value();
+                    if (!expires_at.is_null()) delivery_.expires_at = time_of(expires_at);
+                    break;
+                }
+                case 9: creation_time(); break;
                 case 10:
                     if (const auto group = reader_.text()) message.session_id = std::string(*group);
                     break;
@@ -165,6 +171,15 @@ class MessageReader {
             }
         }
         reader_.leave(items);
+    }
+
+    /// A sender's own is kept; what the queue has made for an expiry follows from other fields.
+    void creation_time() {
+        const std::size_t begin = reader_.position();
+        const Value created = reader_.value();
+        if (created.is_null() || reader_.failed() || time_of(created) == delivery_.enqueued_at) return;
+        fields_[9] = sections_.substr(begin, reader_.position() - begin);
+        has_extra_fields_ = true;
     }
 
     /// An id as text; kept as it stands, too, if it is no text.

@@ -1,5 +1,6 @@
 #include "amqp/message.hpp"
 #include "amqp/server_links.hpp"
+#include "amqp/service_bus_names.hpp"
 #include "telemetry/log.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -10,17 +11,12 @@ namespace millrace::amqp {
 
 namespace {
 
-constexpr char kSessionFilter[] = "com.microsoft:session-filter";
-constexpr char kTimeoutProperty[] = "com.microsoft:timeout";
-constexpr char kSessionLockedUntil[] = "com.microsoft:locked-until-utc";
 constexpr std::uint32_t kMessagesAtOnce = 512;
 constexpr std::size_t kBytesAtOnce = 1 * limits::kMiB;
 constexpr Duration kReceiveWait = std::chrono::minutes(10);
 constexpr Duration kSessionWaitMin = std::chrono::milliseconds(100);
 constexpr Duration kSessionWaitMax = std::chrono::minutes(30);
 constexpr Duration kSessionCheckMin = std::chrono::seconds(1);
-constexpr std::int64_t kTicksPerMs = 10'000;                      // of .NET
-constexpr std::int64_t kTicksOfUnixEpoch = 621'355'968'000'000'000;
 
 /// The session that a receiver asks for: none, any, or one by id.
 std::optional<std::optional<std::string>> session_asked(const Attach& attach) {
@@ -31,10 +27,12 @@ std::optional<std::optional<std::string>> session_asked(const Attach& attach) {
     return std::optional<std::string>();
 }
 
-/// A little less than what the client waits, so that our answer comes before it gives up.
+/// A little less than what the client waits, so that our answer comes before it gives up; who waits a
+/// millisecond wants to know what is there now.
 Duration session_wait(const Attach& attach, Duration otherwise) {
     const auto asked = integer_of(attach.properties.find(kTimeoutProperty));
     if (!asked || *asked <= 0) return otherwise;
+    if (*asked == 1) return Duration::zero();
     const Duration wait(std::min<std::int64_t>(*asked, kSessionWaitMax.count()));
     return std::max(wait - std::min(wait / 4, Duration(500)), kSessionWaitMin);
 }

@@ -52,11 +52,16 @@ int serve(const ServeOptions& options) {
     if (!options.listen.empty()) environment["MILLRACE_SERVER__LISTEN"] = options.listen;
     if (!options.emulator_config.empty())
         environment["MILLRACE_QUEUE__EMULATOR_CONFIG"] = options.emulator_config;
+    if (!options.workers.empty())
+        environment["MILLRACE_SERVER__WORKERS"] = options.workers == "on" ? "true" : "false";
     if (!options.amqp.empty()) environment["MILLRACE_SERVER__AMQP_LISTEN"] = options.amqp;
     const std::optional<std::filesystem::path> file =
         options.config.empty() ? std::nullopt : std::optional<std::filesystem::path>(options.config);
     const LoadedConfiguration loaded = load_configuration(file, environment);
     if (!loaded.problems.empty()) return fail(first_problem(loaded).detail);
+    if (loaded.configuration.queue.engine != "embedded")
+        return fail("queue.engine is \"" + loaded.configuration.queue.engine +
+                    "\": serve keeps its queues itself; run millrace work, or set engine = \"embedded\"");
     const TelemetrySettings& telemetry = loaded.configuration.telemetry;
     telemetry::configure_log(
         {.level = *telemetry::level_named(telemetry.log_level),

@@ -17,8 +17,16 @@ struct ServeOptions {
     std::string listen;
     std::string amqp;
     std::string emulator_config;
+    std::string workers;  ///< "on", "off" or "" for what is configured
 };
 int serve(const ServeOptions& options);
+
+struct WorkOptions {
+    std::string config;
+    std::string data;
+    std::string appsettings;
+};
+int work(const WorkOptions& options);
 
 struct DemoOptions {
     bool once = false;

@@ -177,9 +177,9 @@ class SectionReader {
 
     void report_secret(std::string_view key, const RawValue& raw) {
         report(key, raw,
-               "secrets don't belong into the file; put it into a file of its own and write key_file = "
-               "\"PATH\", or set the variable MILLRACE_" +
-                   upper(section_) + "__NAME__KEY");
+               "secrets don't belong into the file; put it into a file of its own and write " +
+                   std::string(key) + "_file = \"PATH\", or set the variable MILLRACE_" + upper(section_) +
+                   (section_ == "deployments" ? "__NAME__" : "__") + upper(key));
     }
 
     void report_unknown(const std::string& key, const RawValue& raw,
@@ -248,18 +248,29 @@ Result<std::string> read_file(const std::filesystem::path& file) {
     return text.str();
 }
 
+/// The first line of `file`, for the setting `place`.
+std::string read_secret(const std::string& file, const std::string& place, const std::string& what,
+                        std::vector<std::string>& problems) {
+    const auto text = read_file(file);
+    if (!text) {
+        problems.push_back(place + ": " + text.error().detail);
+        return {};
+    }
+    std::string secret = text->substr(0, text->find_first_of("\r\n"));
+    if (secret.empty())
+        problems.push_back(place + ": the first line of " + file + " is empty; put the " + what + " there");
+    return secret;
+}
+
 void read_key_files(Configuration& configuration, std::vector<std::string>& problems) {
+    QueueEngineSettings& queue = configuration.queue;
+    if (queue.connection_string.empty() && !queue.connection_string_file.empty())
+        queue.connection_string = read_secret(queue.connection_string_file, "queue.connection_string_file",
+                                              "connection string", problems);
     for (DeploymentEntry& deployment : configuration.deployments) {
         if (!deployment.key.empty() || deployment.key_file.empty()) continue;
-        const auto text = read_file(deployment.key_file);
-        if (!text) {
-            problems.push_back("deployments." + deployment.name + ".key_file: " + text.error().detail);
-            continue;
-        }
-        deployment.key = text->substr(0, text->find_first_of("\r\n"));
-        if (deployment.key.empty())
-            problems.push_back("deployments." + deployment.name + ".key_file: the first line of " +
-                               deployment.key_file + " is empty; put the API key there");
+        deployment.key = read_secret(deployment.key_file, "deployments." + deployment.name + ".key_file",
+                                     "API key", problems);
     }
 }
 

@@ -28,12 +28,16 @@ struct ServerSettings {
     std::string tls_certificate;   ///< without one nothing is served over TLS
     std::string tls_key;
     std::string access_keys_file;
+    bool workers = true;
     std::int64_t drain_seconds = 25;
     std::int64_t cpu_threads = 0;
 };
 
 struct QueueEngineSettings {
     std::string engine = "embedded";
+    std::string connection_string;
+    std::string connection_string_file;
+    std::string ca_file;
     bool strict_delivery_counts = false;
     std::int64_t max_message_bytes = limits::message_bytes_max;
     std::string emulator_config;

@@ -17,6 +17,7 @@ constexpr int kWrongUsage = 2;
 /// The options of all commands, and the command that was chosen.
 struct CommandLine {
     ServeOptions serve;
+    WorkOptions work;
     DemoOptions demo;
     ClientOptions client;
     IngestOptions ingest;
@@ -56,6 +57,17 @@ void add_servers(CLI::App& app, CommandLine& line) {
     serve_command->add_option("--amqp", line.serve.amqp, "host:port of AMQP (127.0.0.1:5672)");
     serve_command->add_option("--emulator-config", line.serve.emulator_config,
                               "Config.json of Microsoft's Service Bus emulator");
+
+    serve_command->add_option("--workers", line.serve.workers, "off: documents wait for others' workers")
+        ->check(CLI::IsMember({"on", "off"}));
+
+    CLI::App* work_command = add_command(app, "work", "workers only, against a remote queue", line,
+                                         [&line] { return work(line.work); });
+    work_command->add_option("--config", line.work.config,
+                             "configuration file (millrace.toml if there is one)");
+    work_command->add_option("--data", line.work.data, "folder of the database (./millrace-data)");
+    work_command->add_option("--appsettings", line.work.appsettings,
+                             "appsettings.json of a .NET worker: AzureServiceBus, AzureOpenAI, AzureSearch");
 
     SimulateOptions& simulate_options = line.simulate;
     CLI::App* simulate_command =

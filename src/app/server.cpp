@@ -306,6 +306,7 @@ class Server::Parts {
         const auto calls = static_cast<std::size_t>(deployment_.concurrency);
         auto workers = workers_of(configuration_, calls == 0 && !local_ ? kRemoteCallsAtOnce : calls);
         if (!workers) return workers.error();
+        if (!configuration_.server.workers) workers->clear();
         work::Complete complete = [this](broker::LockRef lock, work::Done done) {
             std::vector<std::pair<std::string, broker::Message>> follow_ups;
             for (auto& next : done.follow_ups)

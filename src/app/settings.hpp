@@ -42,7 +42,6 @@ struct LaterKey {
     std::string_view key;  ///< empty: the whole section
 };
 inline constexpr std::array kLaterKeys = {
-    LaterKey{"queue", "connection_string"},
     LaterKey{"store", "connection_string"},
     LaterKey{"index", "endpoint"},
     LaterKey{"index", "key"},
@@ -93,6 +92,8 @@ inline constexpr std::array kSettings<ServerSettings> = {
     Setting<ServerSettings>{"access_keys_file", &ServerSettings::access_keys_file, "path",
                             "shared access keys for AMQP and administration, one a line: NAME KEY RIGHTS "
                             "[ENTITY]; none: every token is good"},
+    Setting<ServerSettings>{"workers", &ServerSettings::workers, "",
+                            "documents are worked on here; else the queues are for others alone"},
     Setting<ServerSettings>{"drain_seconds",
                             &ServerSettings::drain_seconds,
                             "seconds",
@@ -110,8 +111,19 @@ inline constexpr std::array kSettings<QueueEngineSettings> = {
     Setting<QueueEngineSettings>{"engine",
                                  &QueueEngineSettings::engine,
                                  "",
-                                 "who keeps the messages",
-                                 {.choices = "embedded", .later = "servicebus|rabbitmq"}},
+                                 "who keeps the messages; others than `embedded` are for `millrace work`",
+                                 {.choices = "embedded|servicebus|rabbitmq"}},
+    Setting<QueueEngineSettings>{"connection_string",
+                                 &QueueEngineSettings::connection_string,
+                                 "",
+                                 "where the remote queue is and the key to it; by environment only, for the "
+                                 "file there is `connection_string_file`",
+                                 {.secret = true}},
+    Setting<QueueEngineSettings>{"connection_string_file", &QueueEngineSettings::connection_string_file,
+                                 "path", "file whose first line is the connection string"},
+    Setting<QueueEngineSettings>{"ca_file", &QueueEngineSettings::ca_file, "path",
+                                 "authorities to trust beside the system's when the remote queue is reached "
+                                 "over TLS; PEM"},
     Setting<QueueEngineSettings>{
         "strict_delivery_counts", &QueueEngineSettings::strict_delivery_counts, "",
         "flush each delivery count before the message is handed out: it survives a power "

@@ -21,6 +21,7 @@ struct StageHandler {
     Services& services;
     std::string name;
     Stage stage;
+    Adoption adoption;
 };
 
 /// Ends the operation of a version that was replaced, and answers the blobs that nobody needs now.
@@ -73,6 +74,27 @@ Outcome adopt(Services& services, broker::Delivery delivery) {
     return done;
 }
 
+/// As `adopt`, but the message stays as and where it is: delivered again it finds the same rows by the moment
+/// it was enqueued, if its queue tells that, or by the version that another Millrace has given it.
+asio::awaitable<Result<VersionRef>> adopt_in_place(Services& services, const broker::Delivery& delivery) {
+    const auto body = broker::plain_body(delivery.message);
+    if (!body) co_return body.error();
+    auto payload = parse_ingest(*body);
+    if (!payload) co_return payload.error();
+    const TimePoint enqueued =
+        delivery.enqueued_at == TimePoint{} ? services.clock.now() : delivery.enqueued_at;
+    VersionRef version{payload->document_id, to_millis(enqueued) * 1000 + delivery.sequence % 1000};
+    if (const auto given = version_of(delivery.message)) version = *given;
+    auto work = [version, payload = std::move(*payload),
+                 now = services.clock.now()](store::Connection& connection) -> Result<void> {
+        records::adopt(connection, version, payload.title, payload.category, payload.uploaded_at, now);
+        return {};
+    };
+    auto adopted = co_await services.database.write(std::move(work));
+    if (!adopted) co_return adopted.error();
+    co_return version;
+}
+
 asio::awaitable<void> note_attempt(StageHandler& self, VersionRef version, std::string why) {
     auto work = [version, why = std::move(why), name = self.name,
                  now = self.services.clock.now()](store::Connection& connection) -> Result<void> {
@@ -123,8 +145,14 @@ asio::awaitable<Outcome> run_stage(StageHandler& self, Job job) {
 }
 
 asio::awaitable<Outcome> handle(std::shared_ptr<StageHandler> self, broker::Delivery delivery) {
-    const auto version = version_of(delivery.message);
-    if (!version) co_return adopt(self->services, std::move(delivery));
+    auto version = version_of(delivery.message);
+    if (!version && self->adoption == Adoption::by_resending)
+        co_return adopt(self->services, std::move(delivery));
+    if (self->adoption == Adoption::in_place) {
+        const auto adopted = co_await adopt_in_place(self->services, delivery);
+        if (!adopted) co_return dead_letter_for_payload(adopted.error());
+        version = *adopted;
+    }
     const auto trace = work::trace_of(delivery.message);
     Job job{std::move(delivery), *version};
     const bool newest = co_await is_newest(self->services, *version);
@@ -149,8 +177,9 @@ asio::awaitable<Outcome> handle(std::shared_ptr<StageHandler> self, broker::Deli
 
 }  // namespace
 
-work::Handler make_stage_handler(Services& services, std::string name, Stage stage) {
-    auto self = std::make_shared<StageHandler>(StageHandler{services, std::move(name), std::move(stage)});
+work::Handler make_stage_handler(Services& services, std::string name, Stage stage, Adoption adoption) {
+    auto self =
+        std::make_shared<StageHandler>(StageHandler{services, std::move(name), std::move(stage), adoption});
     return [self](broker::Delivery delivery) { return handle(self, std::move(delivery)); };
 }
 

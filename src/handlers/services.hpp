@@ -60,10 +60,17 @@ struct Job {
 /// The work of one stage on a version that is still the newest.
 using Stage = std::function<asio::awaitable<work::Outcome>(Services&, Job)>;
 
+/// What becomes of a message that another producer has put into the queue.
+enum class Adoption {
+    by_resending,  ///< it goes back into the queue as a message of the pipeline, in one transaction
+    in_place,      ///< it is worked on as it is: its queue is not of this database
+};
+
 /// A handler around `stage`: drops work for versions that were superseded or deleted, notes failed attempts
 /// and final failures in the operation, and wakes those who wait for it. What a failed version staged stays:
 /// a redrive goes on from there without paying again.
-work::Handler make_stage_handler(Services& services, std::string name, Stage stage);
+work::Handler make_stage_handler(Services& services, std::string name, Stage stage,
+                                 Adoption adoption = Adoption::by_resending);
 
 /// True if `version` is still the newest of its document.
 asio::awaitable<bool> is_newest(Services& services, work::VersionRef version);

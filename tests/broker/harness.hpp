@@ -9,6 +9,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 
 #include <gtest/gtest.h>
 
@@ -30,11 +31,17 @@ class Loop {
       public:
         bool done() const { return state_->value.has_value() || state_->failure; }
         /// Asks it to end.
-        void cancel() { state_->cancel.emit(asio::cancellation_type::terminal); }
+        void cancel() {
+            // On the loop: from outside Asio passes it on later, to a coroutine that may be gone by then.
+            asio::post(*state_->io, [state = state_] {
+                if (!state->value && !state->failure) state->cancel.emit(asio::cancellation_type::terminal);
+            });
+        }
 
       private:
         friend class Loop;
         struct State {
+            asio::io_context* io = nullptr;
             std::optional<T> value;
             std::exception_ptr failure;
             asio::cancellation_signal cancel;
@@ -47,6 +54,7 @@ class Loop {
     template <class T>
     Pending<T> begin(asio::awaitable<T> work) {
         Pending<T> pending;
+        pending.state_->io = &io_;
         auto on_end = [state = pending.state_](std::exception_ptr failure, T value) {
             if (failure)
                 state->failure = failure;
@@ -73,11 +81,13 @@ class Loop {
 
     void await(asio::awaitable<void> work) { await(with_value(std::move(work))); }
 
-    /// Runs what can run now, without waiting.
+    /// Runs what can run now, without waiting; on a network, until nothing has happened for `quiet`.
     void settle() {
-        while (io_.poll_one() != 0) {
+        while (quiet_ > Duration::zero() ? io_.run_one_for(quiet_) != 0 : io_.poll_one() != 0) {
         }
     }
+    /// What runs goes over a network: nothing is settled before it was silent for `quiet`.
+    void be_patient(Duration quiet) { quiet_ = quiet; }
 
   private:
     static asio::awaitable<bool> with_value(asio::awaitable<void> work) {
@@ -85,6 +95,7 @@ class Loop {
         co_return true;
     }
 
+    Duration quiet_ = Duration::zero();
     asio::io_context io_;
     asio::executor_work_guard<asio::io_context::executor_type> guard_ = asio::make_work_guard(io_);
 };

@@ -13,6 +13,14 @@ using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
+/// What not every engine can promise. The embedded one promises all of it.
+struct Abilities {
+    bool numbers_every_send = true;  ///< else `send` answers 0 for what is not scheduled
+    bool postpones_for_free = true;  ///< else a postponed message spends its delivery
+    bool knows_spelling = true;  ///< a delivery names its queue as its creator did, not as the receiver did
+    std::size_t send_bytes_max = SIZE_MAX;  ///< of all messages of one send
+};
+
 /// An engine under test.
 class Subject {
   public:
@@ -24,6 +32,7 @@ class Subject {
     virtual void create(const std::string& name, const EntityOptions& options) = 0;
     /// Lets `time` go by, and the engine do what is due.
     virtual void pass(Duration time) = 0;
+    virtual Abilities abilities() const { return {}; }
 };
 
 using MakeSubject = std::unique_ptr<Subject> (*)();
@@ -46,6 +55,15 @@ class MessageSourceContract : public testing::TestWithParam<MakeSubject> {
         auto sent = try_send(entity, std::move(messages));
         EXPECT_TRUE(sent) << sent.error().detail;
         return sent ? *sent : std::vector<std::int64_t>();
+    }
+    /// As `send`, where only the numbers of scheduled messages are told: those of the last messages there.
+    std::vector<std::int64_t> send_numbered(const std::string& entity, std::vector<Message> messages) {
+        auto numbers = send(entity, std::move(messages));
+        if (subject->abilities().numbers_every_send) return numbers;
+        const auto all = peek(entity, 0, 1000);
+        for (std::size_t i = 0; i < numbers.size() && i < all.size(); ++i)
+            numbers[numbers.size() - 1 - i] = all[all.size() - 1 - i].sequence;
+        return numbers;
     }
     std::vector<std::int64_t> send_texts(const std::string& entity, const std::vector<std::string>& bodies) {
         std::vector<Message> messages;

@@ -139,8 +139,9 @@ TEST_P(MessageSourceContract, PeekShowsMessagesInAnyStateAndChangesNothing) {
     create("q");
     Message later = text_message("scheduled");
     later.scheduled_at = subject->clock().now() + minutes(10);
-    const auto numbers =
-        send("q", {text_message("locked"), text_message("deferred"), text_message("ready"), later});
+    auto numbers =
+        send_numbered("q", {text_message("locked"), text_message("deferred"), text_message("ready")});
+    numbers.push_back(send("q", std::vector<Message>{later}).at(0));
     const auto first = receive("q", 2);
     EXPECT_TRUE(defer(first[1]));
     const auto peeked = peek("q");

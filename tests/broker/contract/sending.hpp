@@ -6,7 +6,7 @@ namespace millrace::broker::test {
 
 TEST_P(MessageSourceContract, HandsOutMessagesInTheOrderInWhichTheyWereSent) {
     create("q");
-    const auto numbers = send_texts("q", {"a", "b"});
+    const auto numbers = send_numbered("q", {text_message("a"), text_message("b")});
     send_texts("q", {"c"});
     ASSERT_EQ(numbers.size(), 2u);
     EXPECT_LT(numbers[0], numbers[1]);
@@ -31,7 +31,7 @@ TEST_P(MessageSourceContract, KeepsEveryFieldOfAMessage) {
     sent.partition_key = "s-1";
     sent.time_to_live = Duration(90'000);
     sent.body_format = kAmqpSections;
-    sent.body = std::string("\0\xff{}", 4);
+    sent.body = std::string("\0\x53\x77\xa0\x04\0\xff{}", 9);  // an amqp-value section: 4 bytes
     const Uuid id{{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
     sent.properties = {{"null", std::monostate()},
                        {"flag", true},
@@ -107,6 +107,7 @@ TEST_P(MessageSourceContract, RefusesAMessageOverALimitAndStoresNothingOfTheSend
     for (const Case& one : cases) {
         std::vector<Message> messages{text_message("first"), text_message("second")};
         one.change(messages[1]);
+        if (one.good && messages[1].body.size() + 1000 > subject->abilities().send_bytes_max) continue;
         const auto sent = try_send("q", messages);
         EXPECT_EQ(sent.has_value(), one.good) << one.what;
         if (!one.good) {
@@ -138,7 +139,7 @@ TEST_P(MessageSourceContract, ComparesEntityNamesWithoutRegardToCase) {
     create("Orders/New");
     send_texts("orders/new", {"a"});
     const Delivery got = receive_one("ORDERS/NEW");
-    EXPECT_EQ(got.entity, "Orders/New");
+    EXPECT_EQ(got.entity, subject->abilities().knows_spelling ? "Orders/New" : "ORDERS/NEW");
     EXPECT_TRUE(dead_letter(got, "r"));
     EXPECT_EQ(receive("orders/new/$deadletterqueue").size(), 1u);
 }
@@ -157,8 +158,9 @@ TEST_P(MessageSourceContract, AcceptsADuplicateAndDropsItWithinTheWindow) {
     const auto first =
         send("q", {text_message("1", "a"), text_message("2", "b"), text_message("3", "a"), later});
     ASSERT_EQ(first.size(), 4u);
-    EXPECT_NE(first[0], 0);
-    EXPECT_NE(first[1], 0);
+    const bool numbers = subject->abilities().numbers_every_send;
+    EXPECT_EQ(first[0] != 0, numbers);
+    EXPECT_EQ(first[1] != 0, numbers);
     EXPECT_EQ(first[2], 0);
     EXPECT_THAT(send("q", {text_message("4", "b")}), ElementsAre(0));
     EXPECT_THAT(send("q", {text_message("5", "s")}), ElementsAre(0)) << "a scheduled message counts";
@@ -181,7 +183,7 @@ TEST_P(MessageSourceContract, StoresOneOfManyEqualMessagesSentAtOnce) {
         ASSERT_TRUE(sent);
         if (sent->at(0) != 0) ++stored;
     }
-    EXPECT_EQ(stored, 1);
+    EXPECT_EQ(stored, subject->abilities().numbers_every_send ? 1 : 0);
     EXPECT_EQ(receive("q").size(), 1u);
 }
 

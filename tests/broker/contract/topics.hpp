@@ -30,7 +30,9 @@ TEST_P(RoutingContract, EverySubscriptionGetsACopyOfItsOwn) {
     ASSERT_EQ(numbers.size(), 2u);
     const auto one = receive(subscription_path("t", "one"));
     EXPECT_THAT(bodies(one), ElementsAre("a", "b"));
-    EXPECT_EQ(one[0].enqueued_sequence, numbers[0]);
+    if (subject->abilities().numbers_every_send) {
+        EXPECT_EQ(one[0].enqueued_sequence, numbers[0]);
+    }
     EXPECT_EQ(one[1].entity, "t/Subscriptions/one");
     EXPECT_TRUE(dead_letter(one[0], "r"));
     EXPECT_TRUE(complete(one[1]));
@@ -111,7 +113,9 @@ TEST_P(RoutingContract, AMessageIsForwardedToWhereItStays) {
     const auto numbers = send_texts("first", {"a"});
     auto received = receive("last");
     EXPECT_THAT(bodies(received), ElementsAre("skipped", "a"));
-    EXPECT_EQ(received[1].enqueued_sequence, numbers[0]) << "the number where it was first enqueued";
+    if (subject->abilities().numbers_every_send) {
+        EXPECT_EQ(received[1].enqueued_sequence, numbers[0]) << "the number where it was first enqueued";
+    }
     EXPECT_EQ(received[1].entity, "last");
     EXPECT_EQ(error_of(try_receive("first", {})), Errc::invalid_input);
 }

@@ -1,0 +1,349 @@
+// RabbitMQ as a remote queue: the part of AMQP 1.0 that every broker knows. See remote_queue.hpp.
+#include "amqp/client_calls.hpp"
+#include "amqp/client_locks.hpp"
+#include "amqp/message.hpp"
+#include "base/utf8.hpp"
+#include "telemetry/log.hpp"
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include <charconv>
+
+namespace millrace::amqp {
+
+namespace {
+
+using broker::Delivery;
+using broker::LockRef;
+using broker::Message;
+using broker::Properties;
+using broker::SessionLock;
+
+constexpr Duration kLockTime = std::chrono::hours(1);  // shown only: a lock lives as long as its link
+constexpr Duration kReattachPause = std::chrono::milliseconds(100);
+constexpr Duration kStopTimeMax = std::chrono::seconds(5);
+constexpr std::string_view kDeadLetterSuffix = "/$DeadLetterQueue";
+
+Error not_there(const char* what) {
+    return Error{Errc::invalid_input, std::string("RabbitMQ has no ") + what};
+}
+Error lock_lost() { return Error{Errc::conflict, "the delivery is gone: it was settled, or its link ended"}; }
+
+/// Where dead letters of `entity` go, and what their path names.
+std::string queue_of(const std::string& entity) {
+    if (!entity.ends_with(kDeadLetterSuffix)) return entity;
+    return entity.substr(0, entity.size() - kDeadLetterSuffix.size()) + ".dead-letter";
+}
+
+std::string percent_encoded(std::string_view name) {
+    constexpr char kHex[] = "0123456789ABCDEF";
+    std::string out;
+    for (const char c : name) {
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                           c == '-' || c == '_' || c == '.' || c == '~';
+        if (plain) {
+            out.push_back(c);
+        } else {
+            out.push_back('%');
+            out.push_back(kHex[static_cast<unsigned char>(c) >> 4]);
+            out.push_back(kHex[static_cast<unsigned char>(c) & 15]);
+        }
+    }
+    return out;
+}
+
+ConnectionOptions protocol_of(const ConnectionString& target) {
+    ConnectionOptions protocol;
+    protocol.container_id = "millrace-" + to_hex(random_uuid());
+    const std::string& host = target.virtual_host;
+    protocol.hostname = host.empty() ? target.endpoint.host : "vhost:" + host;
+    if (target.user.empty()) {
+        protocol.mechanisms = {"ANONYMOUS"};
+    } else {
+        protocol.mechanisms = {"PLAIN"};
+        protocol.sasl_response = std::string(1, '\0') + target.user + std::string(1, '\0') + target.secret;
+    }
+    protocol.message_bytes_max = limits::amqp_partial_bytes_max - 1;
+    protocol.properties.set_symbol("product", std::string("Millrace"));
+    protocol.properties.set_symbol("version", std::string(MILLRACE_VERSION));
+    return protocol;
+}
+
+/// From version 4 on queues have other addresses, and are not declared by being attached to.
+bool is_version_4(const Wire& wire) {
+    const auto version = text_of(wire.peer().properties.find("version")).value_or("");
+    int major = 0;
+    const auto [end, failed] = std::from_chars(version.data(), version.data() + version.size(), major);
+    (void)end;
+    return failed == std::errc() && major >= 4;
+}
+
+/// Shared with the coroutines that wait for a message's time.
+class RabbitMq : public std::enable_shared_from_this<RabbitMq> {
+  public:
+    RabbitMq(asio::any_io_executor executor, Clock& time, RemoteOptions options)
+        : io(executor), clock(time), changed(executor) {
+        ConnectionOptions protocol = protocol_of(options.target);
+        connection =
+            std::make_shared<ClientConnection>(io, clock, std::move(options), std::move(protocol), false);
+    }
+
+    asio::awaitable<Result<std::string>> address_of(std::string entity) {
+        auto connecting = connection->wire();
+        const auto wire = co_await std::move(connecting);
+        if (!wire) co_return wire.error();
+        const std::string queue = percent_encoded(queue_of(entity));
+        co_return (is_version_4(**wire) ? "/queues/" : "/queue/") + queue;
+    }
+
+    asio::awaitable<Result<void>> send_one(std::string entity, Message message) {
+        auto addressing = address_of(entity);
+        const auto address = co_await std::move(addressing);
+        if (!address) co_return address.error();
+        std::string payload = write_message(message, true);
+        auto sending = send_delivery(connection, *address, std::move(payload), kPlainFormat);
+        co_return co_await std::move(sending);
+    }
+
+    asio::awaitable<Result<std::vector<Delivery>>> receive(std::string entity,
+                                                           broker::ReceiveOptions options);
+    asio::awaitable<Result<void>> settle(LockRef lock, DeliveryState state);
+    asio::awaitable<Result<void>> dead_letter(LockRef lock, std::string reason, std::string description,
+                                              Properties properties);
+    asio::awaitable<Result<void>> postpone(LockRef lock, Duration delay, DeliveryState state);
+    static asio::awaitable<void> hold(std::shared_ptr<RabbitMq> self, LockRef lock, TimePoint due,
+                                      DeliveryState state);
+    asio::awaitable<void> stop();
+    asio::awaitable<void> until_nothing_held() {
+        while (holding > 0) co_await changed.wait();
+    }
+
+    asio::any_io_executor io;
+    Clock& clock;
+    std::shared_ptr<ClientConnection> connection;
+    ClientLocks locks;
+    std::size_t holding = 0;
+    bool stopping = false;
+    Signal changed;  ///< stopping, or a hold has ended
+};
+
+asio::awaitable<Result<std::vector<Delivery>>> RabbitMq::receive(std::string entity,
+                                                                 broker::ReceiveOptions options) {
+    const auto self = shared_from_this();
+    const TimePoint deadline = clock.now() + options.wait;
+    for (;;) {
+        auto addressing = address_of(entity);
+        const auto address = co_await std::move(addressing);
+        if (!address) co_return address.error();
+        ReceiverOptions wanted;
+        wanted.address = *address;
+        wanted.delete_on_receive = options.mode == broker::ReceiveMode::receive_and_delete;
+        wanted.neutral = true;
+        auto opening = connection->receiver(std::move(wanted));
+        auto link = co_await std::move(opening);
+        if (!link) co_return link.error();
+        auto receiving = receive_on(connection, clock, *link, options, deadline);
+        auto held = co_await std::move(receiving);
+        if (!(*link)->is_gone()) {
+            std::vector<Delivery> deliveries;
+            for (Held& one : held) {
+                one.delivery.entity = entity;
+                one.delivery.locked_until = clock.now() + kLockTime;
+                ClientLock lock;
+                lock.entity = entity;
+                lock.link = *link;
+                lock.delivery = one.id;
+                lock.locked_until = one.delivery.locked_until;
+                lock.copy = one.delivery.message;
+                const Uuid token = one.delivery.lock_token;
+                if (!token.is_nil()) locks.add(token, std::move(lock), clock.now());
+                deliveries.push_back(std::move(one.delivery));
+            }
+            co_return deliveries;
+        }
+        // What came over the link that has ended comes again.
+        if (!may_pass((*link)->error()) || clock.now() >= deadline) co_return (*link)->error();
+        asio::steady_timer timer(io, kReattachPause);
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+}
+
+/// The peer does not confirm a settlement: after a cut connection the message may come again.
+asio::awaitable<Result<void>> RabbitMq::settle(LockRef ref, DeliveryState state) {
+    const ClientLock* lock = locks.find(ref.token);
+    if (lock == nullptr || lock->busy) co_return lock_lost();
+    const auto link = lock->link.lock();
+    const std::uint32_t delivery = lock->delivery;
+    locks.erase(ref.token);
+    if (!link || !link->is_open()) co_return lock_lost();
+    link->settle_at_once(delivery, std::move(state));
+    co_return Result<void>();
+}
+
+/// The copy is safe in its queue before the message itself is let go.
+asio::awaitable<Result<void>> RabbitMq::dead_letter(LockRef ref, std::string reason, std::string description,
+                                                    Properties properties) {
+    const auto self = shared_from_this();
+    ClientLock* const lock = locks.find(ref.token);
+    if (lock == nullptr || lock->busy || !lock->copy) co_return lock_lost();
+    const auto link = lock->link.lock();
+    if (!link || !link->is_open()) co_return lock_lost();
+    if (lock->entity.ends_with(kDeadLetterSuffix))
+        co_return Error{Errc::invalid_input, "a dead letter can't be dead-lettered"};
+    Message copy = *lock->copy;
+    for (auto& [name, value] : properties) copy.properties[name] = std::move(value);
+    copy.properties[broker::kDeadLetterReason] =
+        std::string(first_characters(reason, limits::dead_letter_text_chars_max));
+    copy.properties[broker::kDeadLetterDescription] =
+        std::string(first_characters(description, limits::dead_letter_text_chars_max));
+    const std::string queue = lock->entity + std::string(kDeadLetterSuffix);
+    {
+        const BusyLock busy(locks, ref.token);
+        auto sending = send_one(queue, std::move(copy));
+        const auto sent = co_await std::move(sending);
+        if (!sent && sent.error().code == Errc::not_found)
+            co_return Error{Errc::not_found, "there is no queue \"" + queue_of(queue) +
+                                                 "\" for dead letters; declare it: " + sent.error().detail};
+        if (!sent) co_return sent.error();
+    }
+    auto settling = settle(ref, Accepted{});
+    co_return co_await std::move(settling);
+}
+
+asio::awaitable<Result<void>> RabbitMq::postpone(LockRef ref, Duration delay, DeliveryState state) {
+    if (delay <= Duration::zero() || stopping) co_return co_await settle(std::move(ref), std::move(state));
+    ClientLock* const lock = locks.find(ref.token);
+    if (lock == nullptr || lock->busy) co_return lock_lost();
+    const auto link = lock->link.lock();
+    if (!link || !link->is_open()) co_return lock_lost();
+    lock->busy = true;
+    holding += 1;
+    const TimePoint due = clock.now() + delay;
+    spawn(io, hold(shared_from_this(), std::move(ref), due, std::move(state)));
+    co_return Result<void>();
+}
+
+/// Keeps the message from everybody until `due`.
+asio::awaitable<void> RabbitMq::hold(std::shared_ptr<RabbitMq> self, LockRef ref, TimePoint due,
+                                     DeliveryState state) {
+    using namespace asio::experimental::awaitable_operators;
+    while (!self->stopping && self->clock.now() < due) {
+        auto sleeping = self->clock.sleep_until(due);
+        auto stopped = self->changed.wait();
+        auto first = std::move(sleeping) || std::move(stopped);
+        co_await std::move(first);
+    }
+    if (ClientLock* lock = self->locks.find(ref.token)) lock->busy = false;
+    auto settling = self->settle(ref, std::move(state));
+    const auto settled = co_await std::move(settling);
+    if (!settled) telemetry::log_debug("postpone", ref.entity, settled.error().detail);
+    self->holding -= 1;
+    self->changed.notify();
+}
+
+asio::awaitable<void> RabbitMq::stop() {
+    const auto self = shared_from_this();
+    stopping = true;
+    changed.notify();
+    auto letting_go = until_nothing_held();
+    co_await with_deadline(std::move(letting_go), kStopTimeMax);
+    co_await connection->stop();
+}
+
+class RabbitMqClient final : public RemoteQueue {
+  public:
+    RabbitMqClient(asio::any_io_executor io, Clock& clock, RemoteOptions options)
+        : core_(std::make_shared<RabbitMq>(io, clock, std::move(options))) {}
+    ~RabbitMqClient() override {
+        core_->stopping = true;
+        core_->changed.notify();
+        core_->connection->cut();
+    }
+
+    asio::awaitable<void> stop() override { return core_->stop(); }
+    bool is_connected() const noexcept override { return core_->connection->is_connected(); }
+
+    asio::awaitable<Result<std::vector<std::int64_t>>> send(std::string entity,
+                                                            std::vector<Message> messages) override {
+        const auto core = core_;
+        for (const Message& one : messages) {
+            if (one.scheduled_at && *one.scheduled_at > core->clock.now()) co_return not_there("scheduling");
+        }
+        std::vector<std::int64_t> numbers(messages.size());
+        for (Message& one : messages) {
+            auto sending = core->send_one(entity, std::move(one));
+            const auto sent = co_await std::move(sending);
+            if (!sent) co_return sent.error();
+        }
+        co_return numbers;
+    }
+    asio::awaitable<Result<void>> cancel_scheduled(std::string, std::vector<std::int64_t>) override {
+        co_return not_there("scheduling");
+    }
+    asio::awaitable<Result<std::vector<Delivery>>> receive(std::string entity,
+                                                           broker::ReceiveOptions options) override {
+        if (options.session.is_nil()) return core_->receive(std::move(entity), options);
+        return refuse_receive("sessions");
+    }
+    asio::awaitable<Result<std::vector<Delivery>>> receive_deferred(std::string, std::vector<std::int64_t>,
+                                                                    broker::ReceiveOptions) override {
+        return refuse_receive("deferring");
+    }
+    asio::awaitable<Result<std::vector<Delivery>>> peek(std::string, std::int64_t, std::size_t) override {
+        return refuse_receive("peeking");
+    }
+    asio::awaitable<Result<TimePoint>> renew(LockRef lock) override {
+        ClientLock* const held = core_->locks.find(lock.token);
+        const auto link = held != nullptr ? held->link.lock() : nullptr;
+        if (!link || !link->is_open()) co_return lock_lost();
+        held->locked_until = core_->clock.now() + kLockTime;
+        co_return held->locked_until;
+    }
+    asio::awaitable<Result<void>> complete(LockRef lock) override {
+        return core_->settle(std::move(lock), Accepted{});
+    }
+    asio::awaitable<Result<void>> abandon(LockRef lock, Properties properties) override {
+        return core_->settle(std::move(lock), Modified{true, false, from_properties(properties)});
+    }
+    asio::awaitable<Result<void>> defer(LockRef, Properties) override { co_return not_there("deferring"); }
+    asio::awaitable<Result<void>> dead_letter(LockRef lock, std::string reason, std::string description,
+                                              Properties properties) override {
+        return core_->dead_letter(std::move(lock), std::move(reason), std::move(description),
+                                  std::move(properties));
+    }
+    asio::awaitable<Result<void>> postpone(LockRef lock, Duration delay, bool spends_delivery) override {
+        DeliveryState state = Released{};
+        if (spends_delivery) state = Modified{true, false, {}};
+        return core_->postpone(std::move(lock), delay, std::move(state));
+    }
+    asio::awaitable<Result<SessionLock>> accept_session(std::string, std::optional<std::string>,
+                                                        Duration) override {
+        co_return not_there("sessions");
+    }
+    asio::awaitable<Result<TimePoint>> renew_session(SessionLock) override {
+        co_return not_there("sessions");
+    }
+    asio::awaitable<void> release_session(SessionLock) override { co_return; }
+    asio::awaitable<Result<std::optional<std::string>>> session_state(SessionLock) override {
+        co_return not_there("sessions");
+    }
+    asio::awaitable<Result<void>> set_session_state(SessionLock, std::optional<std::string>) override {
+        co_return not_there("sessions");
+    }
+
+  private:
+    static asio::awaitable<Result<std::vector<Delivery>>> refuse_receive(const char* what) {
+        co_return not_there(what);
+    }
+
+    std::shared_ptr<RabbitMq> core_;
+};
+
+}  // namespace
+
+std::unique_ptr<RemoteQueue> make_rabbitmq_queue(asio::any_io_executor io, Clock& clock,
+                                                 RemoteOptions options) {
+    return std::make_unique<RabbitMqClient>(io, clock, std::move(options));
+}
+
+}  // namespace millrace::amqp
