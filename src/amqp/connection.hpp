@@ -138,6 +138,8 @@ class Connection {
     bool has_output() const noexcept { return !out_.empty() || pending_disposition_.has_value(); }
     /// Bytes that wait to be written or for the peer's window.
     std::size_t backlog_bytes() const noexcept { return out_.size() + queued_bytes_; }
+    /// Of these, those that wait to be written only.
+    std::size_t output_bytes() const noexcept { return out_.size(); }
     /// The next event, in order; none: there is none.
     std::optional<Event> poll();
     /// Sends heartbeats and notices a silent peer. Answers when it wants to be called next.
@@ -172,7 +174,8 @@ class Connection {
     void detach(LinkId link, std::optional<Condition> error, bool closed = true);
 
     // --- sending -----------------------------------------------------------------------------------------
-    /// How many deliveries the peer wants; 0 also while too many of the session are unsettled.
+    /// How many deliveries the peer wants; 0 also while too many of the session are unsettled, unless those
+    /// of this link go out settled.
     std::uint32_t credit(LinkId link) const;
     bool draining(LinkId link) const;
     /// Sends one delivery; answers its id, none if the link is gone or has no credit. A tag has at most 32

@@ -15,6 +15,7 @@ bool is_plain(const DeliveryState& state) {
 std::uint32_t Connection::credit(LinkId id) const {
     const Link* const found = live_link(id);
     if (found == nullptr || !found->sender || found->stage != Link::Stage::attached) return 0;
+    if (found->settle_mode == SettleMode::settled) return found->credit;
     const Session& owner = *found->session;
     const std::size_t room = owner.full ? 0 : options_.unsettled_max - owner.sent.size();
     return static_cast<std::uint32_t>(std::min<std::size_t>(found->credit, room));
@@ -31,7 +32,7 @@ std::optional<std::uint32_t> Connection::send(LinkId id, std::string tag, std::u
     Link* const sender = live_link(id);
     if (sender == nullptr || !sender->sender || sender->stage != Link::Stage::attached) return std::nullopt;
     Session& owner = *sender->session;
-    if (sender->credit == 0 || owner.full) return std::nullopt;
+    if (sender->credit == 0 || (owner.full && !settled)) return std::nullopt;
     sender->credit -= 1;
     sender->queued += 1;
     sender->waiting += 1;

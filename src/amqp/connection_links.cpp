@@ -51,6 +51,9 @@ void Connection::on_attach(Session& owner, Attach& attach) {
     if (owner.by_remote_handle.contains(attach.handle)) {
         return end_with(owner, "amqp:session:handle-in-use", "the handle is in use");
     }
+    if (attach.name.size() > limits::amqp_name_bytes_max) {
+        return end_with(owner, "amqp:invalid-field", "a link's name is too long");
+    }
     Link* answered = nullptr;
     for (const auto& [handle, one] : owner.by_handle) {
         if (options_.server) break;  // which asks for none

@@ -6,7 +6,7 @@ namespace millrace::amqp {
 
 namespace {
 
-constexpr std::size_t kAnswerBytesMax = 4 * limits::kMiB;  // or one message
+constexpr std::size_t kAnswerBytesMax = limits::message_bytes_max;  // or one message
 
 constexpr std::uint8_t kLongs = 0x81;
 constexpr auto kCountMax = static_cast<std::int64_t>(limits::receive_batch_max);

@@ -57,7 +57,12 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
         return {};
     }
 
-    void begin() { spawn(context_->io, accept(shared_from_this())); }
+    void begin() {
+        context_->relieve = [self = weak_from_this()] {
+            if (const auto listener = self.lock()) listener->cut_off_largest();
+        };
+        spawn(context_->io, accept(shared_from_this()));
+    }
 
     asio::awaitable<void> stop(Duration drain) {
         error_code ignored;
@@ -114,6 +119,19 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
         return connections;
     }
 
+    void cut_off_largest() {
+        const auto held = [](const auto& one) { return one.second->bytes().partial; };
+        const auto largest = std::max_element(
+            connections_.begin(), connections_.end(),
+            [held](const auto& left, const auto& right) { return held(left) < held(right); });
+        if (largest == connections_.end()) return;
+        const auto connection = largest->second;
+        telemetry::log_warning("amqp server", connection->peer(),
+                               "cut off: it holds " + std::to_string(connection->bytes().partial) +
+                                   " bytes of messages that it has begun and not ended");
+        connection->abort();
+    }
+
     asio::awaitable<bool> until_empty(Duration time) {
         auto empty = [](Listener& self) -> asio::awaitable<void> {
             while (!self.connections_.empty() || self.context_->tasks > 0)
@@ -135,7 +153,7 @@ Server::~Server() = default;
 Result<std::unique_ptr<Server>> Server::start(asio::any_io_executor io, broker::Broker& broker, Clock& clock,
                                               std::shared_ptr<const AccessKeys> keys, ServerOptions options) {
     auto context = std::make_shared<ServerContext>(
-        ServerContext{io, broker, clock, std::move(keys), std::move(options), {}, 0, Signal(io)});
+        ServerContext{io, broker, clock, std::move(keys), std::move(options), {}, 0, Signal(io), {}, {}});
     auto listener = std::make_shared<Listener>(std::move(context));
     auto opened = listener->open();
     if (!opened) return opened.error();

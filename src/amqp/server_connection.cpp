@@ -13,8 +13,13 @@ namespace millrace::amqp {
 namespace {
 
 constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
-constexpr std::size_t kReadBytes = 16 * limits::kKiB;
-constexpr std::size_t kStoringBytesMax = 8 * limits::kMiB;  // of one client; more waits in its socket
+constexpr std::size_t kReadBytesMin = 2 * limits::kKiB;  // what an idle connection costs
+constexpr std::size_t kReadBytesMax = 32 * limits::kKiB;
+constexpr std::size_t kWriteBytes = 256 * limits::kKiB;  // at once: its end shows that the client reads
+constexpr std::size_t kReceiveBytesMax = 1 * limits::kMiB;
+constexpr std::size_t kReceiveBytesMin = 4 * limits::kKiB;
+constexpr std::size_t kRequestsAtOnce = 8;
+constexpr std::size_t kGrantsMax = 10'000;
 constexpr std::int64_t kWatchMs = 30'000;
 constexpr std::int64_t kWriteMsMax = 120'000;  // of one write: then the client reads no more
 
@@ -37,9 +42,13 @@ ServerConnection::ServerConnection(std::shared_ptr<ServerContext> context, std::
       engine_(options_for(*context_)),
       output_(context_->io),
       resumed_(context_->io),
+      stored_(context_->io),
       timer_(context_->io) {}
 
-ServerConnection::~ServerConnection() = default;
+ServerConnection::~ServerConnection() {
+    context_->bytes.partial -= bytes_.partial;
+    context_->bytes.output -= bytes_.output;
+}
 
 std::int64_t ServerConnection::steady_now() const {
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
@@ -73,7 +82,6 @@ asio::awaitable<void> ServerConnection::run(std::shared_ptr<ServerConnection> se
         if (!self->over_) telemetry::log_error("amqp connection", self->peer_, error.what());
     }
     self->abort();
-    self->end_links();
 }
 
 asio::awaitable<void> ServerConnection::serve(asio::ip::tcp::socket socket) {
@@ -95,18 +103,21 @@ asio::awaitable<void> ServerConnection::serve(asio::ip::tcp::socket socket) {
 }
 
 asio::awaitable<void> ServerConnection::read() {
-    std::vector<char> buffer(kReadBytes);
-    const asio::mutable_buffer room(buffer.data(), buffer.size());
+    std::vector<char> buffer(kReadBytesMin);
     while (!over_ && !engine_.closed()) {
-        if (storing_bytes_ > kStoringBytesMax || !has_room()) {
+        if (!may_read()) {
             co_await resumed_.wait();
             continue;
         }
+        const asio::mutable_buffer room(buffer.data(), buffer.size());
         const auto got = co_await transport_->read_some(room);
         if (!got) co_return;
         engine_.receive(std::string_view(buffer.data(), *got), steady_now());
         handle_events();
         kick();
+        const std::size_t wanted = *got == buffer.size() ? kReadBytesMax : kReadBytesMin;
+        if (wanted == buffer.size() || (wanted < buffer.size() && *got > wanted)) continue;
+        buffer = std::vector<char>(wanted);
     }
 }
 
@@ -117,21 +128,90 @@ asio::awaitable<void> ServerConnection::write(std::shared_ptr<ServerConnection> 
             co_await self->output_.wait();
             continue;
         }
-        const bool full = !self->has_room();
         const std::string bytes = self->engine_.take_output();
-        self->write_began_ = self->steady_now();
-        const auto written = co_await self->transport_->write(bytes);
+        bool broken = false;
+        for (std::size_t at = 0; at < bytes.size() && !broken; at += kWriteBytes) {
+            self->writing_bytes_ = bytes.size() - at;
+            self->write_began_ = self->steady_now();
+            const auto part = std::string_view(bytes).substr(at, kWriteBytes);
+            const auto written = co_await self->transport_->write(part);
+            broken = !written;
+            self->writing_bytes_ -= part.size();
+            self->offer_room();
+        }
         self->write_began_ = -1;
         self->resumed_.notify();
-        if (!written) break;
-        if (!full || !self->has_room()) continue;
-        const auto links = self->links_;
-        for (const auto& [id, link] : links) link->on_credit();
+        if (broken) break;
     }
     if (!self->engine_.closed()) self->abort();
+    self->timer_.cancel();  // the watch cuts off who does not end after the last word
 }
 
-/// Heartbeats, time limits and the end of tokens.
+/// What is sent to this client has become less.
+void ServerConnection::offer_room() {
+    count_bytes();
+    resumed_.notify();
+    const bool crowded = context_->bytes.output > limits::amqp_server_bytes_max;
+    const std::size_t most = crowded ? limits::amqp_share_bytes_min : limits::amqp_output_bytes_max;
+    if (!room_wanted_ || unread_bytes() > most / 2) return;
+    room_wanted_ = false;
+    for (const auto& link : all_links()) link->on_credit();
+}
+
+bool ServerConnection::has_room() {
+    count_bytes();
+    const std::size_t unread = unread_bytes();
+    const bool crowded = context_->bytes.output > limits::amqp_server_bytes_max;
+    const bool room = unread < (crowded ? limits::amqp_share_bytes_min : limits::amqp_output_bytes_max);
+    if (!room) room_wanted_ = true;
+    return room;
+}
+
+/// Not while much of what was read is under way, nor while the answers are not read. What waits for the
+/// client's window does not count: the window comes by reading.
+bool ServerConnection::may_read() const noexcept {
+    if (engine_.output_bytes() + writing_bytes_ >= limits::amqp_output_bytes_max) return false;
+    const bool crowded = context_->bytes.storing > limits::amqp_server_bytes_max;
+    return bytes_.storing <= (crowded ? limits::amqp_share_bytes_min : limits::amqp_storing_bytes_max);
+}
+
+void ServerConnection::count_bytes() {
+    const std::size_t partial = over_ ? 0 : engine_.partial_bytes();
+    const std::size_t output = over_ ? 0 : unread_bytes();
+    ServerBytes& all = context_->bytes;
+    all.partial += partial - std::exchange(bytes_.partial, partial);
+    all.output += output - std::exchange(bytes_.output, output);
+}
+
+void ServerConnection::kick() {
+    count_bytes();
+    output_.notify();
+    if (context_->bytes.partial > limits::amqp_server_bytes_max) context_->relieve();
+}
+
+std::size_t ServerConnection::begin_receive() {
+    receives_ += 1;
+    return std::clamp(limits::amqp_output_bytes_max / receives_, kReceiveBytesMin, kReceiveBytesMax);
+}
+
+void ServerConnection::ask(std::function<asio::awaitable<void>()> request) {
+    requests_.push_back(std::move(request));
+    if (answering_ == kRequestsAtOnce) return;
+    answering_ += 1;
+    start(answer_requests(shared_from_this()));
+}
+
+asio::awaitable<void> ServerConnection::answer_requests(std::shared_ptr<ServerConnection> self) {
+    while (!self->requests_.empty()) {
+        const auto request = std::move(self->requests_.front());
+        self->requests_.pop_front();
+        auto answering = request();
+        co_await std::move(answering);
+    }
+    self->answering_ -= 1;
+}
+
+/// Heartbeats and time limits.
 asio::awaitable<void> ServerConnection::watch(std::shared_ptr<ServerConnection> self) {
     while (!self->over_) {
         const std::int64_t now = self->steady_now();
@@ -147,43 +227,59 @@ asio::awaitable<void> ServerConnection::watch(std::shared_ptr<ServerConnection> 
             break;
         }
         if (!self->engine_.opened()) next = std::min(next, handshake_end);
-        self->drop_expired_grants();
-        for (const Grant& grant : self->grants_) {
-            if (grant.expires_at == kNever) continue;
-            const auto left = grant.expires_at - self->context_->clock.now();
-            next = std::min(next, now + std::max<std::int64_t>(left.count(), 1));
-        }
         self->timer_.expires_after(std::chrono::milliseconds(std::max<std::int64_t>(next - now, 1)));
         co_await self->timer_.async_wait(kToken);
     }
 }
 
 void ServerConnection::close_gently() {
-    engine_.close(make_condition(condition::kConnectionForced, "the server is being stopped", "",
-                                 context_->clock.now()));
-    kick();
-    const auto links = links_;
-    for (const auto& [id, link] : links) link->on_end(false);
+    if (!engine_.opened()) return abort();
+    if (!std::exchange(leaving_, true)) start(leave(shared_from_this()));
+}
+
+asio::awaitable<void> ServerConnection::leave(std::shared_ptr<ServerConnection> self) {
+    for (const auto& link : self->all_links()) link->on_leave();
+    while (self->bytes_.storing > 0 && !self->over_) co_await self->stored_.wait();
+    self->engine_.close(make_condition(condition::kConnectionForced, "the server is being stopped", "",
+                                       self->context_->clock.now()));
+    self->kick();
+    self->end_links();
 }
 
 void ServerConnection::abort() {
     if (std::exchange(over_, true)) return;
+    count_bytes();
     handshake_.emit(asio::cancellation_type::terminal);
     if (transport_) transport_->close();
     output_.notify();
     resumed_.notify();
+    stored_.notify();
     timer_.cancel();
+    expiring_.emit(asio::cancellation_type::terminal);
     end_links();
 }
 
+std::vector<std::shared_ptr<ServerLink>> ServerConnection::all_links() const {
+    std::vector<std::shared_ptr<ServerLink>> links;
+    links.reserve(links_.size());
+    for (const auto& [id, link] : links_) links.push_back(link);
+    return links;
+}
+
 void ServerConnection::end_links() {
-    const auto links = links_;
-    for (const auto& [id, link] : links) link->on_end(false);
+    for (const auto& link : all_links()) link->on_end(false);
+}
+
+void ServerConnection::storing(std::size_t bytes) {
+    bytes_.storing += bytes + limits::amqp_work_bytes;
+    context_->bytes.storing += bytes + limits::amqp_work_bytes;
 }
 
 void ServerConnection::stored(std::size_t bytes) {
-    storing_bytes_ -= bytes;
-    if (storing_bytes_ <= kStoringBytesMax) resumed_.notify();
+    bytes_.storing -= bytes + limits::amqp_work_bytes;
+    context_->bytes.storing -= bytes + limits::amqp_work_bytes;
+    resumed_.notify();
+    if (bytes_.storing == 0) stored_.notify();
 }
 
 Rights ServerConnection::rights_on(std::string_view entity) const {
@@ -199,24 +295,44 @@ Rights ServerConnection::rights_on(std::string_view entity) const {
     return rights;
 }
 
-void ServerConnection::add_grant(Grant grant) {
+bool ServerConnection::add_grant(Grant grant) {
     std::erase_if(grants_, [&](const Grant& known) {
         return known.path == grant.path && known.key_name == grant.key_name;
     });
-    if (grants_.size() < limits::amqp_links_max) grants_.push_back(std::move(grant));
-    timer_.cancel();  // the watch looks at it
+    if (grants_.size() >= kGrantsMax) return false;
+    const bool ends = grant.expires_at != kNever;
+    grants_.push_back(std::move(grant));
+    expiring_.emit(asio::cancellation_type::terminal);  // its end may be the next
+    if (ends && !std::exchange(expires_, true)) start(expire_grants(shared_from_this()));
+    return true;
+}
+
+asio::awaitable<void> ServerConnection::expire_grants(std::shared_ptr<ServerConnection> self) {
+    while (!self->over_) {
+        self->drop_expired_grants();
+        TimePoint next = kNever;
+        for (const Grant& grant : self->grants_) next = std::min(next, grant.expires_at);
+        if (next == kNever) break;
+        auto sleeping = self->context_->clock.sleep_until(next);
+        auto token = asio::bind_cancellation_slot(self->expiring_.slot(), asio::use_awaitable);
+        try {
+            co_await asio::co_spawn(self->context_->io, std::move(sleeping), std::move(token));
+        } catch (const boost::system::system_error&) {
+            // Cancelled: there is another grant, or the connection is over.
+        }
+    }
+    self->expires_ = false;
 }
 
 /// Links whose last token is over end, as in the service.
 void ServerConnection::drop_expired_grants() {
     const TimePoint now = context_->clock.now();
     if (std::erase_if(grants_, [&](const Grant& grant) { return grant.expires_at <= now; }) == 0) return;
-    const auto links = links_;
-    for (const auto& [id, link] : links) {
-        const Rights rights = rights_on(link->address().entity);
-        if (link->address().node == Node::tokens || rights.send || rights.listen || rights.manage) continue;
-        detach(id, make_condition(condition::kUnauthorized, "the token has expired", link->address().entity,
-                                  now));
+    for (const auto& link : all_links()) {
+        if (link->address().node == Node::tokens || link->may_go_on(rights_on(link->address().entity)))
+            continue;
+        detach(link->id(), make_condition(condition::kUnauthorized, "the token has expired",
+                                          link->address().entity, now));
     }
 }
 
@@ -260,7 +376,13 @@ void ServerConnection::detach(LinkId id, Condition why) {
 }
 
 void ServerConnection::forget(LinkId id) {
-    if (links_.erase(id) > 0) context_->stats.links -= 1;
+    const auto found = links_.find(id);
+    if (found == links_.end()) return;
+    const auto siblings = links_of_.find(found->second->session());
+    siblings->second.erase(id);
+    if (siblings->second.empty()) links_of_.erase(siblings);
+    links_.erase(found);
+    context_->stats.links -= 1;
 }
 
 }  // namespace millrace::amqp

@@ -10,14 +10,24 @@
 
 #include <boost/asio/cancellation_signal.hpp>
 
+#include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace millrace::amqp {
 
 class ServerLink;
+
+/// Bytes that the connections of one server hold for one purpose.
+struct ServerBytes {
+    std::size_t partial = 0;  ///< of deliveries that are not whole
+    std::size_t storing = 0;  ///< taken and not answered
+    std::size_t output = 0;   ///< for clients that have not read it
+};
 
 /// What the connections of one server share. Outlives them all.
 struct ServerContext {
@@ -29,6 +39,9 @@ struct ServerContext {
     ServerStats stats;
     std::size_t tasks = 0;  ///< coroutines under way
     Signal ended;           ///< a task or a connection has ended
+    ServerBytes bytes;
+    /// Closes the connection that holds most of deliveries which are not whole.
+    std::function<void()> relieve;
 };
 
 class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
@@ -38,7 +51,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
 
     /// Serves `socket` until the connection is over.
     static asio::awaitable<void> run(std::shared_ptr<ServerConnection> self, asio::ip::tcp::socket socket);
-    /// Tells the client that the server goes away.
+    /// Takes no more work; tells the client that the server goes away once what it sent before is answered.
     void close_gently();
     /// Cuts the client off.
     void abort();
@@ -48,20 +61,26 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     Connection& engine() noexcept { return engine_; }
     const std::string& peer() const noexcept { return peer_; }
     bool over() const noexcept { return over_; }
+    const ServerBytes& bytes() const noexcept { return bytes_; }
     /// There may be output: it is written soon.
-    void kick() { output_.notify(); }
+    void kick();
     /// Runs `work` beside everything else; this connection lives until it ends.
     void start(asio::awaitable<void> work);
-    /// False while the client does not read what it has asked for.
-    bool has_room() const noexcept { return engine_.backlog_bytes() < limits::amqp_output_bytes_max; }
-    /// Counts bytes of messages that are being stored; many of them stop the reading.
-    void storing(std::size_t bytes) { storing_bytes_ += bytes; }
+    /// False while the client does not read what it has asked for; then the links are told when it does.
+    bool has_room();
+    /// Counts a piece of work with `bytes` of payload until it is `stored`; much of it stops the reading.
+    void storing(std::size_t bytes);
     void stored(std::size_t bytes);
+    /// A receive begins: answers how many bytes it may take, so that all under way fit into the output.
+    std::size_t begin_receive();
+    void end_receive() { receives_ -= 1; }
+    /// Runs `request` when fewer than some others of this client are under way.
+    void ask(std::function<asio::awaitable<void>()> request);
 
     /// What the client may do with `entity` by the tokens it has shown.
     Rights rights_on(std::string_view entity) const;
-    /// Takes the place of an earlier grant for the same path.
-    void add_grant(Grant grant);
+    /// Takes the place of an earlier grant for the same path. False if the client has shown too many.
+    bool add_grant(Grant grant);
     /// The lock of session `session_id` of `entity` that a link of this client holds; of the link `link_name`
     /// if that is not "".
     std::optional<broker::SessionLock> session_of(std::string_view entity, std::string_view session_id,
@@ -79,6 +98,9 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     asio::awaitable<void> read();
     static asio::awaitable<void> write(std::shared_ptr<ServerConnection> self);
     static asio::awaitable<void> watch(std::shared_ptr<ServerConnection> self);
+    static asio::awaitable<void> expire_grants(std::shared_ptr<ServerConnection> self);
+    static asio::awaitable<void> leave(std::shared_ptr<ServerConnection> self);
+    static asio::awaitable<void> answer_requests(std::shared_ptr<ServerConnection> self);
     static asio::awaitable<void> counted(std::shared_ptr<ServerConnection> self, asio::awaitable<void> work);
     void handle_events();
     void on(event::SaslAsked& asked);
@@ -95,6 +117,14 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     /// Opens a link that sends to or receives from an entity, or refuses it.
     void open_entity(const event::LinkAsked& asked, Address address);
     void open_node(const event::LinkAsked& asked, Address address);
+    template <class L>
+    void open_link(const event::LinkAsked& asked, Address address);
+    std::vector<std::shared_ptr<ServerLink>> all_links() const;
+    /// Bytes for the client that it has not read, those under way to the socket included.
+    std::size_t unread_bytes() const noexcept { return engine_.backlog_bytes() + writing_bytes_; }
+    bool may_read() const noexcept;
+    void count_bytes();
+    void offer_room();
     void refuse(const event::LinkAsked& asked, const Address& address, std::string_view condition,
                 std::string_view why);
     void drop_expired_grants();
@@ -108,10 +138,20 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     asio::cancellation_signal handshake_;
     Signal output_;  ///< the writer has something to do
     Signal resumed_;  ///< the reader may go on
+    Signal stored_;  ///< nothing that was taken is under way
     asio::steady_timer timer_;  ///< of the watch
     std::unordered_map<LinkId, std::shared_ptr<ServerLink>> links_;
+    std::unordered_map<SessionId, std::unordered_set<LinkId>> links_of_;
     std::vector<Grant> grants_;
-    std::size_t storing_bytes_ = 0;
+    asio::cancellation_signal expiring_;
+    bool expires_ = false;  ///< `expire_grants` is under way
+    std::deque<std::function<asio::awaitable<void>()>> requests_;
+    std::size_t answering_ = 0;  ///< `answer_requests` under way
+    std::size_t receives_ = 0;  ///< under way
+    ServerBytes bytes_;  ///< as counted in the context
+    std::size_t writing_bytes_ = 0;
+    bool room_wanted_ = false;
+    bool leaving_ = false;
     std::int64_t write_began_ = -1;
     std::int64_t began_ = 0;
     bool over_ = false;

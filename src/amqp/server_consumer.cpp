@@ -12,7 +12,6 @@ namespace millrace::amqp {
 namespace {
 
 constexpr std::uint32_t kMessagesAtOnce = 512;
-constexpr std::size_t kBytesAtOnce = 1 * limits::kMiB;
 constexpr Duration kReceiveWait = std::chrono::minutes(10);
 constexpr Duration kSessionWaitMin = std::chrono::milliseconds(100);
 constexpr Duration kSessionWaitMax = std::chrono::minutes(30);
@@ -93,7 +92,7 @@ asio::awaitable<void> ConsumerLink::run(std::shared_ptr<ConsumerLink> self) {
         connection.engine().accept(self->id_, self->answer_with_session());
         connection.start(watch_session(self));
     } else {
-        connection.engine().accept(self->id_, self->answer());
+        connection.engine().accept(self->id_, self->echo());
     }
     connection.kick();
     while (!self->over_) co_await self->hand_out();
@@ -133,7 +132,7 @@ asio::awaitable<bool> ConsumerLink::lock_session() {
 }
 
 Attach ConsumerLink::answer_with_session() const {
-    Attach attach = answer();
+    Attach attach = echo();
     attach.source->filter.set_symbol(kSessionFilter, session_lock_->session_id);
     const std::int64_t ticks = to_millis(session_lock_->locked_until) * kTicksPerMs + kTicksOfUnixEpoch;
     attach.properties.set_symbol(kSessionLockedUntil, ticks);
@@ -192,17 +191,24 @@ asio::awaitable<void> ConsumerLink::hand_out() {
     std::vector<broker::Delivery> unsent;
     const bool none = received->empty();
     for (broker::Delivery& delivery : *received) {
-        std::string tag = delete_on_receive_ ? std::to_string(next_tag_++) : tag_of(delivery.lock_token);
-        const bool wanted = !over_ && engine.credit(id_) > 0;
-        if (wanted &&
-            engine.send(id_, std::move(tag), kPlainFormat, write_delivery(delivery), delete_on_receive_))
-            connection_.context().stats.delivered_total += 1;
-        else
-            unsent.push_back(std::move(delivery));
+        // What is deleted already goes out, whatever room there is.
+        const bool fits = delete_on_receive_ || connection_.has_room();
+        const bool sent = fits && send(delivery);
+        if (!sent) unsent.push_back(std::move(delivery));
     }
     if (none && drain && engine.draining(id_)) engine.drained(id_);
     connection_.kick();
     if (!unsent.empty()) co_await give_back(std::move(unsent));
+}
+
+bool ConsumerLink::send(broker::Delivery& delivery) {
+    Connection& engine = connection_.engine();
+    if (over_ || engine.credit(id_) == 0) return false;
+    std::string tag = delete_on_receive_ ? std::to_string(next_tag_++) : tag_of(delivery.lock_token);
+    const auto sent =
+        engine.send(id_, std::move(tag), kPlainFormat, write_delivery(delivery), delete_on_receive_);
+    if (sent) connection_.context().stats.delivered_total += 1;
+    return sent.has_value();
 }
 
 asio::awaitable<Result<std::vector<broker::Delivery>>> ConsumerLink::receive(std::uint32_t credit,
@@ -210,7 +216,7 @@ asio::awaitable<Result<std::vector<broker::Delivery>>> ConsumerLink::receive(std
     ServerContext& context = connection_.context();
     broker::ReceiveOptions options;
     options.messages_max = std::min(credit, kMessagesAtOnce);
-    options.bytes_max = kBytesAtOnce;
+    options.bytes_max = connection_.begin_receive();
     options.wait = drain ? Duration::zero() : kReceiveWait;
     options.mode =
         delete_on_receive_ ? broker::ReceiveMode::receive_and_delete : broker::ReceiveMode::peek_lock;
@@ -228,6 +234,7 @@ asio::awaitable<Result<std::vector<broker::Delivery>>> ConsumerLink::receive(std
         received = Error{Errc::unavailable, broken.what()};
     }
     waiting_ = false;
+    connection_.end_receive();
     co_return received;
 }
 
@@ -249,6 +256,7 @@ void ConsumerLink::on_state(event::StateChanged& changed) {
                               std::holds_alternative<OtherState>(changed.state);
     if (says_nothing) return;  // the lock goes on
     settling_ += 1;
+    connection_.storing(0);
     connection_.start(settle(std::static_pointer_cast<ConsumerLink>(shared_from_this()), std::move(changed)));
 }
 
@@ -270,9 +278,11 @@ asio::awaitable<void> ConsumerLink::settle(std::shared_ptr<ConsumerLink> self, e
     }
     self->settling_ -= 1;
     if (self->settling_ == 0) self->settled_.notify();
-    if (changed.settled) co_return;
-    self->connection_.engine().tell(self->id_, changed.delivery, std::move(answer), true);
-    self->connection_.kick();
+    if (!changed.settled) {
+        self->connection_.engine().tell(self->id_, changed.delivery, std::move(answer), true);
+        self->connection_.kick();
+    }
+    self->connection_.stored(0);
 }
 
 asio::awaitable<Result<void>> ConsumerLink::apply(broker::LockRef lock, DeliveryState state) {

@@ -42,7 +42,7 @@ void ServerConnection::on(event::SaslAsked& asked) {
         const auto [user, password] = plain_parts(asked.init.response);
         auto grant = context_->keys->check_plain(user, password);
         welcome = grant.has_value();
-        if (grant) add_grant(std::move(*grant));
+        if (grant) welcome = add_grant(std::move(*grant));
     }
     if (!welcome)
         telemetry::log_warning("amqp connection", peer_, "SASL " + mechanism.substr(0, 32) + " was refused");
@@ -60,6 +60,7 @@ void ServerConnection::refuse(const event::LinkAsked& asked, const Address& addr
 }
 
 void ServerConnection::on(event::LinkAsked& asked) {
+    if (leaving_) return;
     const Attach& attach = asked.attach;
     if (attach.target && attach.target->coordinator) {
         return refuse(asked, {}, condition::kNotImplemented, "transactions are not supported");
@@ -71,9 +72,23 @@ void ServerConnection::on(event::LinkAsked& asked) {
     if (dynamic || !wanted) {
         return refuse(asked, {}, condition::kNotImplemented, "a link needs the address of an entity");
     }
+    for (const auto& address : {attach.source ? attach.source->address : std::nullopt,
+                                attach.target ? attach.target->address : std::nullopt}) {
+        if (address && address->size() > limits::amqp_name_bytes_max)
+            return refuse(asked, {}, condition::kNotAllowed, "the address is too long");
+    }
     Address address = parse_address(*wanted);
     address.node == Node::entity ? open_entity(asked, std::move(address))
                                  : open_node(asked, std::move(address));
+}
+
+template <class L>
+void ServerConnection::open_link(const event::LinkAsked& asked, Address address) {
+    context_->stats.links += 1;
+    auto link = std::make_shared<L>(*this, asked, std::move(address));
+    links_.emplace(asked.link, link);
+    links_of_[asked.session].insert(asked.link);
+    link->open();
 }
 
 /// "$cbs" and "<entity>/$management".
@@ -86,15 +101,8 @@ void ServerConnection::open_node(const event::LinkAsked& asked, Address address)
         const auto counts = context_->broker.counts(address.entity);
         if (!counts) return refuse(asked, address, condition::kNotFound, counts.error().detail);
     }
-    context_->stats.links += 1;
-    if (asked.attach.receiver) {
-        auto link = std::make_shared<ReplyLink>(*this, asked, std::move(address));
-        links_.emplace(asked.link, link);
-        return link->open();
-    }
-    auto link = std::make_shared<RequestLink>(*this, asked, std::move(address));
-    links_.emplace(asked.link, link);
-    link->open();
+    asked.attach.receiver ? open_link<ReplyLink>(asked, std::move(address))
+                          : open_link<RequestLink>(asked, std::move(address));
 }
 
 void ServerConnection::open_entity(const event::LinkAsked& asked, Address address) {
@@ -118,10 +126,7 @@ void ServerConnection::open_entity(const event::LinkAsked& asked, Address addres
         if (options.kind == broker::EntityKind::subscription || is_dead_letter_queue(address.entity)) {
             return refuse(asked, address, condition::kNotAllowed, "only queues and topics can be sent to");
         }
-        context_->stats.links += 1;
-        auto link = std::make_shared<ProducerLink>(*this, asked, std::move(address));
-        links_.emplace(asked.link, link);
-        return link->open();
+        return open_link<ProducerLink>(asked, std::move(address));
     }
     if (options.kind == broker::EntityKind::topic || !options.forward_to.empty()) {
         return refuse(asked, address, condition::kNotAllowed,
@@ -135,10 +140,7 @@ void ServerConnection::open_entity(const event::LinkAsked& asked, Address addres
                                : "A sessionful message receiver cannot be created on an entity that does not "
                                  "require sessions.");
     }
-    context_->stats.links += 1;
-    auto link = std::make_shared<ConsumerLink>(*this, asked, std::move(address));
-    links_.emplace(asked.link, link);
-    link->open();
+    open_link<ConsumerLink>(asked, std::move(address));
 }
 
 void ServerConnection::on(event::LinkDetached& detached) {
@@ -149,9 +151,12 @@ void ServerConnection::on(event::LinkDetached& detached) {
 }
 
 void ServerConnection::on(event::SessionEnded& ended) {
-    const auto links = links_;
-    for (const auto& [id, link] : links) {
-        if (link->session() == ended.session) link->on_end(false);
+    const auto found = links_of_.find(ended.session);
+    if (found == links_of_.end()) return;
+    const std::vector<LinkId> ids(found->second.begin(), found->second.end());
+    for (const LinkId id : ids) {
+        const auto link = links_.find(id)->second;
+        link->on_end(false);
     }
 }
 
@@ -162,7 +167,7 @@ void ServerConnection::on(event::CreditChanged& changed) {
 
 void ServerConnection::on(event::Arrived& arrived) {
     const auto found = links_.find(arrived.link);
-    if (found == links_.end()) return;
+    if (found == links_.end() || leaving_) return;
     const auto link = found->second;
     link->on_arrived(std::move(arrived.delivery));
 }

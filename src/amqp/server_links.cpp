@@ -12,6 +12,21 @@ namespace {
 constexpr std::uint32_t kProducerCredit = 1000;
 constexpr std::uint32_t kRequestCredit = 100;
 constexpr std::size_t kAnswersMax = 1000;  // that wait for a client to take them
+constexpr std::size_t kAnswerBytesMax = 64 * limits::kMiB;
+
+/// Work under way, for as long as this lives.
+class Work {
+  public:
+    Work(ServerConnection& connection, std::size_t bytes) : connection_(connection), bytes_(bytes) {
+        connection_.storing(bytes_);
+    }
+    ~Work() { connection_.stored(bytes_); }
+    Work(const Work&) = delete;
+
+  private:
+    ServerConnection& connection_;
+    std::size_t bytes_;
+};
 
 }  // namespace
 
@@ -20,16 +35,18 @@ ServerLink::ServerLink(ServerConnection& connection, const event::LinkAsked& ask
       id_(asked.link),
       session_(asked.session),
       name_(asked.attach.name),
-      address_(std::move(address)),
-      asked_(asked.attach) {}
+      address_(std::move(address)) {
+    // Not the maps, nor the lists: a client may fill a frame with them, for each of its links.
+    asked_.settle_mode = asked.attach.settle_mode;
+    asked_.confirm_mode = asked.attach.confirm_mode;
+    const auto& source = asked.attach.source;
+    const auto& target = asked.attach.target;
+    asked_.source = source ? Source{source->address, source->durable, {}, source->timeout} : Source{};
+    asked_.target = target ? Target{target->address, target->durable, {}, target->timeout} : Target{};
+}
 
-Attach ServerLink::answer() const {
-    Attach answer;
-    answer.settle_mode = asked_.settle_mode;
-    answer.confirm_mode = asked_.confirm_mode;
-    answer.source = asked_.source ? asked_.source : Source{};
-    answer.target = asked_.target ? asked_.target : Target{};
-    answer.source->filter = {};  // what is not understood is not confirmed
+Attach ServerLink::echo() const {
+    Attach answer = asked_;  // filters and capabilities that are not understood are not confirmed
     answer.max_message_size = connection_.context().broker.message_bytes_max();
     return answer;
 }
@@ -55,7 +72,7 @@ void ServerLink::on_end(bool answer) {
 
 void ProducerLink::open() {
     Connection& engine = connection_.engine();
-    engine.accept(id_, answer());
+    engine.accept(id_, echo());
     engine.grant(id_, kProducerCredit);
 }
 
@@ -69,10 +86,9 @@ void ProducerLink::on_arrived(Incoming delivery) {
 asio::awaitable<void> ProducerLink::store(std::shared_ptr<ProducerLink> self, Incoming delivery) {
     const std::size_t bytes = delivery.payload.size();
     DeliveryState outcome = co_await self->outcome_of(delivery);
-    self->connection_.stored(bytes);
-    if (delivery.settled) co_return;
-    self->connection_.engine().tell(self->id_, delivery.id, std::move(outcome), true);
+    if (!delivery.settled) self->connection_.engine().tell(self->id_, delivery.id, std::move(outcome), true);
     self->connection_.kick();
+    self->connection_.stored(bytes);
 }
 
 asio::awaitable<DeliveryState> ProducerLink::outcome_of(Incoming& delivery) {
@@ -87,6 +103,7 @@ asio::awaitable<DeliveryState> ProducerLink::outcome_of(Incoming& delivery) {
     delivery.payload = {};
     ServerContext& context = connection_.context();
     const std::size_t count = messages->size();
+    const Work parsed(connection_, count * sizeof(broker::Message));  // many small ones in one batch
     std::string failure;
     try {
         auto sending = context.broker.send(address_.entity, std::move(*messages));
@@ -105,7 +122,7 @@ asio::awaitable<DeliveryState> ProducerLink::outcome_of(Incoming& delivery) {
 
 void RequestLink::open() {
     Connection& engine = connection_.engine();
-    engine.accept(id_, answer());
+    engine.accept(id_, echo());
     engine.grant(id_, kRequestCredit);
 }
 
@@ -116,7 +133,7 @@ void RequestLink::on_arrived(Incoming delivery) {
     if (address_.node == Node::tokens) return put_token(delivery.payload);
     auto self = std::static_pointer_cast<RequestLink>(shared_from_this());
     connection_.storing(delivery.payload.size());
-    connection_.start(manage_entity(std::move(self), std::move(delivery.payload)));
+    connection_.ask([self, sections = std::move(delivery.payload)] { return answer(self, sections); });
 }
 
 void RequestLink::put_token(std::string_view sections) {
@@ -135,27 +152,36 @@ void RequestLink::put_token(std::string_view sections) {
         else
             grant = keys.verify(*token, connection_.context().clock.now());
     }
+    if (grant) {
+        const bool taken = connection_.add_grant(*grant);
+        if (!taken) grant = Error{Errc::over_limit, "too many tokens on one connection"};
+    }
     Map properties;
     properties.set("status-code", std::int32_t{grant ? 202 : 401});
     properties.set("status-description", std::string(grant ? "Accepted" : grant.error().detail));
-    if (grant)
-        connection_.add_grant(std::move(*grant));
-    else
-        telemetry::log_warning("amqp token", connection_.peer(), grant.error().detail);
+    if (!grant) telemetry::log_warning("amqp token", connection_.peer(), grant.error().detail);
     connection_.reply(session_, address_, request->reply_to,
                       write_answer(request->message_id, properties, Null{}));
 }
 
-asio::awaitable<void> RequestLink::manage_entity(std::shared_ptr<RequestLink> self, std::string sections) {
-    ServerConnection& connection = self->connection_;
+asio::awaitable<void> RequestLink::answer(std::shared_ptr<RequestLink> self, std::string sections) {
+    const std::size_t bytes = sections.size();
+    if (!self->connection_.over()) {
+        auto managing = self->manage_entity(std::move(sections));
+        co_await std::move(managing);
+    }
+    self->connection_.stored(bytes);
+}
+
+asio::awaitable<void> RequestLink::manage_entity(std::string sections) {
+    ServerConnection& connection = connection_;
     auto request = read_request(sections);
-    connection.stored(sections.size());
     if (!request) {
-        connection.detach(self->id_, self->condition(request.error()));
+        connection.detach(id_, condition(request.error()));
         co_return;
     }
     ManagementRequest asked;
-    asked.entity = self->address_.entity;
+    asked.entity = address_.entity;
     asked.operation = std::string(text_of(request->properties.find("operation")).value_or(""));
     asked.link_name = std::string(text_of(request->properties.find("associated-link-name")).value_or(""));
     if (auto* arguments = std::get_if<Map>(&request->body)) asked.arguments = std::move(*arguments);
@@ -170,26 +196,28 @@ asio::awaitable<void> RequestLink::manage_entity(std::shared_ptr<RequestLink> se
         auto managing = manage(std::move(context), std::move(asked));
         answer = co_await std::move(managing);
     } catch (const MachineError& broken) {
-        telemetry::log_error("amqp management", self->address_.entity, broken.what());
+        telemetry::log_error("amqp management", address_.entity, broken.what());
         answer = {500, "internal error", condition::kInternalError, {}};
     }
     Map properties;
     properties.set("statusCode", std::int32_t{answer.status});
     properties.set("statusDescription", answer.description);
     if (!answer.condition.empty()) properties.set("errorCondition", Symbol{answer.condition});
-    connection.reply(self->session_, self->address_, request->reply_to,
+    connection.reply(session_, address_, request->reply_to,
                      write_answer(request->message_id, properties, std::move(answer.body)));
 }
 
-void ReplyLink::open() { connection_.engine().accept(id_, answer()); }
+void ReplyLink::open() { connection_.engine().accept(id_, echo()); }
 
 bool ReplyLink::is_target(std::string_view reply_to) const {
     return asked_.target && asked_.target->address == reply_to;
 }
 
 void ReplyLink::send(std::string answer) {
+    waiting_bytes_ += answer.size();
     waiting_.push_back(std::move(answer));
-    if (waiting_.size() > kAnswersMax) {
+    const bool too_much = waiting_bytes_ > kAnswerBytesMax && waiting_.size() > 1;
+    if (too_much || waiting_.size() > kAnswersMax) {
         return connection_.detach(id_, condition(condition::kResourceLimit, "the answers are not taken"));
     }
     on_credit();
@@ -198,12 +226,13 @@ void ReplyLink::send(std::string answer) {
 void ReplyLink::on_credit() {
     Connection& engine = connection_.engine();
     const bool settled = asked_.settle_mode != SettleMode::unsettled;
-    while (!waiting_.empty() && engine.credit(id_) > 0) {
+    while (!waiting_.empty() && engine.credit(id_) > 0 && connection_.has_room()) {
+        waiting_bytes_ -= waiting_.front().size();
         std::string tag = std::to_string(next_tag_++);
         engine.send(id_, std::move(tag), kPlainFormat, std::move(waiting_.front()), settled);
         waiting_.pop_front();
     }
-    if (engine.draining(id_)) engine.drained(id_);
+    if (engine.draining(id_) && (waiting_.empty() || engine.credit(id_) == 0)) engine.drained(id_);
     connection_.kick();
 }
 

@@ -18,6 +18,10 @@ class ServerLink : public std::enable_shared_from_this<ServerLink> {
     virtual void on_credit() {}
     virtual void on_arrived(Incoming) {}
     virtual void on_state(event::StateChanged& changed);
+    /// The server goes away: no more is handed out.
+    virtual void on_leave() {}
+    /// False if the link must end with the rights that are left.
+    virtual bool may_go_on(Rights rights) const { return rights.send || rights.listen || rights.manage; }
     /// The link is over, by whichever side. `answer`: the peer waits for a detach.
     virtual void on_end(bool answer);
     virtual std::optional<broker::SessionLock> session_lock() const { return std::nullopt; }
@@ -29,7 +33,7 @@ class ServerLink : public std::enable_shared_from_this<ServerLink> {
     bool over() const noexcept { return over_; }
 
   protected:
-    Attach answer() const;  ///< echoes what the client asked for
+    Attach echo() const;  ///< what the client asked for, as an answer
     Condition condition(std::string_view name, std::string_view description) const;
     Condition condition(const Error& error) const;
 
@@ -38,7 +42,7 @@ class ServerLink : public std::enable_shared_from_this<ServerLink> {
     SessionId session_;
     std::string name_;
     Address address_;
-    Attach asked_;
+    Attach asked_;  ///< without what is not needed any more
     bool over_ = false;
 };
 
@@ -48,6 +52,7 @@ class ProducerLink final : public ServerLink {
     using ServerLink::ServerLink;
     void open();
     void on_arrived(Incoming delivery) override;
+    bool may_go_on(Rights rights) const override { return rights.send; }
 
   private:
     static asio::awaitable<void> store(std::shared_ptr<ProducerLink> self, Incoming delivery);
@@ -62,6 +67,8 @@ class ConsumerLink final : public ServerLink {
     void open();
     void on_credit() override;
     void on_state(event::StateChanged& changed) override;
+    void on_leave() override { on_end(false); }
+    bool may_go_on(Rights rights) const override { return rights.listen; }
     void on_end(bool answer) override;
     std::optional<broker::SessionLock> session_lock() const override { return session_lock_; }
 
@@ -72,6 +79,7 @@ class ConsumerLink final : public ServerLink {
     static asio::awaitable<void> finish(std::shared_ptr<ConsumerLink> self, bool answer);
     asio::awaitable<bool> lock_session();
     asio::awaitable<void> hand_out();
+    bool send(broker::Delivery& delivery);
     asio::awaitable<Result<std::vector<broker::Delivery>>> receive(std::uint32_t credit, bool drain);
     asio::awaitable<Result<void>> apply(broker::LockRef lock, DeliveryState state);
     asio::awaitable<void> give_back(std::vector<broker::Delivery> unsent);
@@ -99,7 +107,8 @@ class RequestLink final : public ServerLink {
     void on_arrived(Incoming delivery) override;
 
   private:
-    static asio::awaitable<void> manage_entity(std::shared_ptr<RequestLink> self, std::string sections);
+    static asio::awaitable<void> answer(std::shared_ptr<RequestLink> self, std::string sections);
+    asio::awaitable<void> manage_entity(std::string sections);
     void put_token(std::string_view sections);
 };
 
@@ -116,6 +125,7 @@ class ReplyLink final : public ServerLink {
 
   private:
     std::deque<std::string> waiting_;
+    std::size_t waiting_bytes_ = 0;
     std::uint64_t next_tag_ = 1;
 };
 

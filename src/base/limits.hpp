@@ -74,6 +74,15 @@ inline constexpr std::size_t amqp_partial_bytes_max =
     16 * kMiB;  ///< of deliveries not yet whole, a connection
 inline constexpr std::size_t amqp_output_bytes_max =
     4 * kMiB;  ///< a connection that has more waits for its peer
+inline constexpr std::size_t amqp_storing_bytes_max =
+    8 * kMiB;  ///< taken, not answered; more waits in its socket
+/// What each piece of work under way counts for besides its payload.
+inline constexpr std::size_t amqp_work_bytes = 1 * kKiB;
+inline constexpr std::size_t amqp_name_bytes_max = 4 * kKiB;  ///< of a link, and of each address it names
+/// Of all connections of a server, each for: deliveries not yet whole, messages being stored, output.
+inline constexpr std::size_t amqp_server_bytes_max = 256 * kMiB;
+/// While a server has more than that, each connection may still hold this much.
+inline constexpr std::size_t amqp_share_bytes_min = 64 * kKiB;
 inline constexpr std::size_t amqp_websocket_message_bytes_max = 16 * kMiB;  ///< pieces of the stream
 inline constexpr Duration amqp_idle_time = std::chrono::seconds(120);
 inline constexpr Duration amqp_handshake_time_max = std::chrono::seconds(30);
@@ -97,6 +106,9 @@ static_assert(message_bytes_max_min <= message_bytes_max && message_bytes_max <=
 static_assert(text_bytes_max <= http_body_bytes_max);
 static_assert(http_body_bytes_max < unpacked_bytes_max && unpacked_bytes_max < extract_memory_bytes_max);
 static_assert(message_bytes_max < amqp_partial_bytes_max);
+// Or a client that is only faster than the disk would lose its session.
+static_assert(amqp_storing_bytes_max / amqp_work_bytes < amqp_unsettled_max);
+static_assert(amqp_partial_bytes_max < amqp_server_bytes_max);
 static_assert(embed_input_tokens_max < embed_request_tokens_max);
 
 }  // namespace millrace::limits

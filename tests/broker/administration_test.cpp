@@ -329,5 +329,24 @@ TEST_F(Administration, ListsSessionsThatHaveMessagesOrAState) {
     EXPECT_THAT(listed(std::nullopt, 3, 100), IsEmpty());
 }
 
+TEST_F(Administration, DeferredMessagesThatAreTooLargeTogetherStayWhereTheyAre) {
+    under_test.put("q");
+    send_texts("q", {std::string(600, 'a'), std::string(600, 'b')});
+    std::vector<std::int64_t> numbers;
+    for (const Delivery& one : receive("q", 2)) {
+        numbers.push_back(one.sequence);
+        ASSERT_TRUE(loop.await(broker().defer(lock_of(one), {})));
+    }
+    ReceiveOptions options;
+    options.bytes_max = 1000;
+    const auto fetch = [&](std::vector<std::int64_t> of) {
+        return loop.await(broker().receive_deferred("q", std::move(of), options));
+    };
+    EXPECT_EQ(error_of(fetch(numbers)), Errc::invalid_input);
+    EXPECT_EQ(broker().counts("q")->deferred, 2u);
+    options.bytes_max = 1;
+    EXPECT_EQ(fetch({numbers[1]}).value().size(), 1u);
+}
+
 }  // namespace
 }  // namespace millrace::broker::test

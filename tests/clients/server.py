@@ -148,6 +148,7 @@ class Server:
             "MILLRACE_AMQP_PORT": str(amqp_port),
             "MILLRACE_AMQPS_PORT": str(self.ports["amqps"]),
             "MILLRACE_ACCESS_KEYS": json.dumps(self.keys),
+            "MILLRACE_SAS_KEY": self.keys.get("RootManageSharedAccessKey", ""),
             "MILLRACE_CA": str(self.folder / "ca.pem"),
             "NODE_EXTRA_CA_CERTS": str(self.folder / "ca.pem"),
         }

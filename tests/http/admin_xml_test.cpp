@@ -273,7 +273,7 @@ TEST(AdminEntity, WhatThisServerDoesNotDoIsRefusedAndNamed) {
         {"<EnableExpress>True</EnableExpress>", "EnableExpress: every message is stored"},
         {"<IsAnonymousAccessible>1</IsAnonymousAccessible>", "IsAnonymousAccessible: "},
         {"<AuthorizationRules><AuthorizationRule/></AuthorizationRules>", "access_keys_file"},
-        {"<MaxMessageSizeInKilobytes>102400</MaxMessageSizeInKilobytes>", "from 1 to 1024"},
+        {"<MaxMessageSizeInKilobytes>102401</MaxMessageSizeInKilobytes>", "from 1 to 102400"},
         {"<Novelty>on</Novelty>", "Novelty: this server knows no such option"},
         {"<DeadLetteringOnFilterEvaluationExceptions>true</DeadLetteringOnFilterEvaluationExceptions>",
          "DeadLetteringOnFilterEvaluationExceptions: this server knows no such option of it"},

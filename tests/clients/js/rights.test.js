@@ -81,29 +81,25 @@ describe('rights', { concurrency: false, ...volatile }, () => {
     );
 
     scenario(
-        'rules of a subscription need no more than the right to listen',
+        'a key to send changes no rules of a subscription',
         async (client) => {
-            const manager = client.createRuleManager(entity('news'), 'first');
-            const page = await manager.listRules().next();
-            assert.equal(page.value.name, '$Default');
-            assert.equal(
-                await codeOf(manager.createRule('$Default', { sqlExpression: '1 = 1' })),
-                'MessagingEntityAlreadyExists',
-            );
-        },
-        { make: withKey('listener') },
-    );
-
-    scenario(
-        'the right to send does not reach the rules of a subscription',
-        async (client) => {
-            const manager = client.createRuleManager(entity('news'), 'first');
+            const manager = client.createRuleManager(entity('rights-topic'), 'all');
             assert.equal(
                 await codeOf(manager.createRule('x', { sqlExpression: '1 = 1' })),
                 'UnauthorizedAccess',
             );
         },
         { make: withKey('sender') },
+    );
+
+    scenario(
+        'a key to listen changes the rules of a subscription',
+        async (client) => {
+            const manager = client.createRuleManager(entity('rights-topic'), 'all');
+            await manager.createRule('x', { sqlExpression: '1 = 1' });
+            await manager.deleteRule('x');
+        },
+        { make: withKey('listener') },
     );
 
     scenario(

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { connect, eventually, isEmpty, take } from './support/servicebus.js';
 
-const QUEUE = 'document-ingestion';
+const QUEUE = process.env.QUEUE ?? 'document-ingestion';
 const folder = process.env.WORKER_FOLDER;
 const environment = {
     ...process.env,

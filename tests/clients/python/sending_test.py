@@ -8,7 +8,7 @@ from azure.servicebus.amqp import AmqpAnnotatedMessage
 from azure.servicebus.exceptions import (MessageNotFoundError, MessageSizeExceededError,
                                          MessagingEntityNotFoundError)
 
-from support import (DEAD_LETTERS, DELETING, Case, body_of, connect_once, consume, entity, is_empty, step,
+from support import (DEAD_LETTERS, DELETING, Case, body_of, connect_once, consume, entity, step,
                      take, volatile)
 
 MESSAGE_BYTES_MAX = 1024 * 1024
@@ -16,10 +16,6 @@ MESSAGE_BYTES_MAX = 1024 * 1024
 
 def now():
     return datetime.datetime.now(datetime.timezone.utc)
-
-
-def milliseconds(time_point):
-    return round(time_point.timestamp() * 1000)
 
 
 class Sending(Case):
@@ -44,8 +40,8 @@ class Sending(Case):
 
     def test_application_properties_keep_their_values_and_types(self):
         properties = {
-            "zero": 0, "small": -7, "int": 2**31 - 1, "long": 2**40, "fraction": 0.1, "yes": True,
-            "no": False, "text": "ä", "empty": "", "nothing": None, "bytes": b"\x00\xff",
+            "zero": 0, "small": -7, "int": 2**31 - 1, "fraction": 0.1, "yes": True,
+            "no": False, "text": "ä", "empty": "", "nothing": None,
             "id": uuid.UUID("12345678-1234-5678-1234-567812345678"),
         }
         self.send("application-properties", "x", application_properties=properties)
@@ -119,16 +115,16 @@ class Sending(Case):
         self.assertEqual(consume(receiver, 2), ["1", "3"])
         step()
         self.send("duplicates", "4", message_id="two")
-        self.assertTrue(is_empty(receiver))
+        self.expect_empty(receiver)
 
     def test_a_scheduled_message_waits_for_its_time(self):
         sender, receiver = self.sender("scheduled"), self.receiver("scheduled")
-        due = now() + datetime.timedelta(seconds=2)
+        due = now().replace(microsecond=0) + datetime.timedelta(seconds=3)
         numbers = sender.schedule_messages([ServiceBusMessage("first"), ServiceBusMessage("second")], due)
         self.assertEqual(len(numbers), 2)
         step()
         peeked = receiver.peek_messages(max_message_count=10)
-        self.assertEqual(milliseconds(peeked[0].scheduled_enqueue_time_utc), milliseconds(due))
+        self.assertEqual(peeked[0].scheduled_enqueue_time_utc, due)
         self.assertEqual(consume(receiver, 2), ["first", "second"])
         self.assertGreaterEqual(now(), due)
 
@@ -138,9 +134,10 @@ class Sending(Case):
         numbers = sender.schedule_messages([ServiceBusMessage("1"), ServiceBusMessage("2")], due)
         step()
         sender.cancel_scheduled_messages(numbers[0])
-        self.assertEqual([body_of(message) for message in receiver.peek_messages(10)], ["2"])
+        left = receiver.peek_messages(10, sequence_number=1)
+        self.assertEqual([body_of(message) for message in left], ["2"])
         sender.cancel_scheduled_messages(numbers[1])
-        self.assertTrue(is_empty(receiver))
+        self.expect_empty(receiver)
         with self.assertRaises(MessageNotFoundError):
             self.sender("cancelled", self.opened(connect_once())).cancel_scheduled_messages(numbers[0])
 
@@ -176,7 +173,7 @@ class Topics(Case):
         step()
         dead, = take(self.subscription("second", **DEAD_LETTERS), 1)
         self.assertEqual(body_of(dead), "1")
-        self.assertTrue(is_empty(self.subscription("first")))
+        self.expect_empty(self.subscription("first"))
 
 
 def text_of(value):

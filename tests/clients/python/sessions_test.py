@@ -6,7 +6,7 @@ from azure.servicebus import NEXT_AVAILABLE_SESSION, AutoLockRenewer, ServiceBus
 from azure.servicebus.exceptions import (OperationTimeoutError, ServiceBusError, SessionCannotBeLockedError,
                                          SessionLockLostError)
 
-from support import (LOCK_SECONDS, Case, body_of, connect, connect_once, consume, is_empty, step, take,
+from support import (LOCK_SECONDS, Case, body_of, connect, connect_once, consume, step, take,
                      volatile)
 
 
@@ -25,7 +25,7 @@ class Sessions(Case):
         self.assertEqual({message.session_id for message in messages}, {"b"})
         for message in messages:
             receiver.complete_message(message)
-        self.assertTrue(is_empty(receiver))
+        self.expect_empty(receiver)
         receiver.close()
         step()
         self.assertEqual(consume(self.session("session-order", "a"), 3), ["a0", "a1", "a2"])
@@ -84,7 +84,7 @@ class Sessions(Case):
         self.assertEqual(consume(receiver, 2), ["3", "4"])
         deferred, = receiver.receive_deferred_messages(first.sequence_number)
         receiver.complete_message(deferred)
-        self.assertTrue(is_empty(receiver))
+        self.expect_empty(receiver)
 
     @volatile
     def test_the_lock_of_a_session_is_renewed_by_hand_and_by_the_client(self):
@@ -98,7 +98,7 @@ class Sessions(Case):
             renewer.register(receiver, receiver.session, max_lock_renewal_duration=60)
             time.sleep(3 * LOCK_SECONDS)
             receiver.complete_message(message)
-        self.assertTrue(is_empty(receiver))
+        self.expect_empty(receiver)
 
     @volatile
     def test_a_session_whose_lock_was_lost_goes_to_the_next_receiver(self):
@@ -111,7 +111,7 @@ class Sessions(Case):
         with self.assertRaises(SessionLockLostError):
             receiver.complete_message(message)
         following.complete_message(again)
-        self.assertTrue(is_empty(following))
+        self.expect_empty(following)
 
     @volatile
     def test_a_queue_with_sessions_takes_no_message_without_one_and_gives_none_without_a_session(self):

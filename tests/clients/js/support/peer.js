@@ -146,7 +146,11 @@ export class Peer {
             autosettle: true,
             ...rest,
         });
+        const closed = nextEvent(link, 'receiver_close');
+        closed.catch(() => {});
         await nextEvent(link, 'receiver_open');
+        // A link without a source is one that is refused (AMQP 1.0, part 2, 2.6.3).
+        if (!link.source?.address) await closed;
         return new Receiver(link);
     }
 
