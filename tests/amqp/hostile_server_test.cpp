@@ -155,6 +155,37 @@ TEST_F(HostileServerTest, MessagesThatNeverEndAreBoundedPerConnection) {
     expect_service();
 }
 
+TEST_F(HostileServerTest, OfManyWhoNeverEndTheirMessagesTheLargestIsCutOff) {
+    options.bytes_max = 4 * limits::kMiB;
+    serve();
+    Begin begin;
+    begin.incoming_window = 1000;
+    Attach attach = Client::sender_to("q");
+    attach.initial_delivery_count = 0;
+    Transfer transfer;
+    transfer.delivery_id = 0;
+    transfer.delivery_tag = "t";
+    transfer.more = true;
+    const std::string part = frame_of(0, transfer, std::string(50'000, 'x'));
+    std::vector<std::unique_ptr<Wire>> wires;
+    for (int i = 0; i < 10; ++i) {
+        wires.push_back(std::make_unique<Wire>(loop, server->port()));
+        wires.back()->write(std::string(kHeader) + open_frame() + frame_of(0, begin) + frame_of(0, attach));
+    }
+    ASSERT_TRUE(until([&] { return server->stats().links == 10; }));
+    wires[0]->write(part);
+    for (std::size_t i = 1; i < 10; ++i) {
+        for (int piece = 0; piece < 12; ++piece) wires[i]->write(part);
+    }
+    const auto ended = [&] {
+        return std::count_if(wires.begin(), wires.end(), [](const auto& one) { return one->ended(); });
+    };
+    EXPECT_TRUE(until([&] { return ended() > 0; }));
+    expect_service();
+    EXPECT_FALSE(wires[0]->ended()) << "who holds little goes on";
+    EXPECT_LT(ended(), 8);
+}
+
 TEST_F(HostileServerTest, RequestsByTheHundredAreAllAnswered) {
     store("q", std::string(100'000, 'x'));
     auto one = client();
