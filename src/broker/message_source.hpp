@@ -67,8 +67,8 @@ class MessageSource {
     virtual asio::awaitable<Result<std::vector<Delivery>>> receive(std::string entity,
                                                                    ReceiveOptions options) = 0;
 
-    /// Locks deferred messages by number: all or none, not_found if one is not deferred here, invalid_input if
-    /// they are larger than `bytes_max` together.
+    /// Locks deferred messages by number: all or none, not_found if one is not deferred here, invalid_input
+    /// if they are larger than `bytes_max` together.
     virtual asio::awaitable<Result<std::vector<Delivery>>> receive_deferred(
         std::string entity, std::vector<std::int64_t> sequences, ReceiveOptions options) = 0;
 
