@@ -444,7 +444,9 @@ TEST_F(Management, EveryOperationAsksForItsRight) {
         rights = granted;
         const auto answer = ask(path, operation, empty);
         EXPECT_EQ(answer.status, allowed ? 400 : 401) << operation << ": " << answer.description;
-        if (!allowed) EXPECT_EQ(answer.condition, condition::kUnauthorized);
+        if (!allowed) {
+            EXPECT_EQ(answer.condition, condition::kUnauthorized);
+        }
     };
     for (const char* operation : listening) {
         check(operation, {true, false, false}, false);
