@@ -160,7 +160,8 @@ TEST_F(Management, DeferredMessagesAreReceivedByNumber) {
     ASSERT_EQ(answer.status, 200) << answer.description;
     ASSERT_THAT(messages(answer), SizeIs(1));
     EXPECT_EQ(messages(answer)[0].message.body, "a");
-    const auto* token = items(answer, "messages")[0].as<Map>()->find("lock-token");
+    const std::vector<Value> locked = items(answer, "messages");
+    const auto* token = locked[0].as<Map>()->find("lock-token");
     ASSERT_NE(token, nullptr);
     EXPECT_TRUE(loop.await(broker().complete({"q", *token->as<Uuid>()})));
 
