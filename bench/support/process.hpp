@@ -53,6 +53,7 @@ class Process {
     }
 
     bool running() const { return pid_ > 0; }
+    pid_t pid() const { return pid_; }
 
     /// SIGKILL, and the end of it.
     void kill() {

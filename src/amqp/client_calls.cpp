@@ -33,7 +33,11 @@ asio::awaitable<Result<void>> send_delivery(std::shared_ptr<ClientConnection> co
         bool sent = false;
         auto sending = (*link)->send(payload, format, connection->options().operation_time, sent);
         const auto answer = co_await std::move(sending);
-        if (answer) co_return judge_sent(*answer);
+        if (answer) {
+            const auto* rejected = std::get_if<Rejected>(&*answer);
+            if (rejected != nullptr && rejected->error) (*link)->wire()->note(*rejected->error);
+            co_return judge_sent(*answer);
+        }
         failure = answer.error();
         if (sent && may_pass(failure)) {
             failure.detail += "; whether the message was stored is not known: send it again with the same id";

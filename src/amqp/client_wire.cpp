@@ -210,9 +210,12 @@ void Wire::drop_channel(SessionId id, const Error& why) {
 
 Error Wire::error_of(const std::optional<Condition>& condition, const char* otherwise) {
     if (!condition) return Error{Errc::unavailable, otherwise};
-    if (condition->name == condition::kServerBusy)
-        busy_until_ = std::chrono::steady_clock::now() + kBusyPause;
+    note(*condition);
     return error_for(*condition);
+}
+
+void Wire::note(const Condition& condition) {
+    if (condition.name == condition::kServerBusy) busy_until_ = std::chrono::steady_clock::now() + kBusyPause;
 }
 
 void Wire::on(event::Opened& opened) {

@@ -44,6 +44,8 @@ class Wire : public std::enable_shared_from_this<Wire> {
     const Open& peer() const noexcept { return peer_; }
     /// Until when the peer wants to be left alone: it has said that it is busy.
     std::chrono::steady_clock::time_point busy_until() const noexcept { return busy_until_; }
+    /// Takes note of a condition that came in an answer: the peer may want to be left alone.
+    void note(const Condition& condition);
 
     /// Says goodbye and waits up to `time_max` for the peer's.
     asio::awaitable<void> close(Duration time_max);

@@ -23,6 +23,8 @@ struct ServerOptions {
     unsigned short port = 5672;  ///< 0: a free one
     std::shared_ptr<asio::ssl::context> tls;  ///< none: plain
     Duration idle_time = limits::amqp_idle_time;
+    /// Of all connections, for each of: deliveries not yet whole, messages being stored, output not read.
+    std::size_t bytes_max = limits::amqp_server_bytes_max;
     Duration session_wait =
         std::chrono::seconds(60);  ///< for the next session, of a client that names no time
 };
@@ -30,9 +32,9 @@ struct ServerOptions {
 /// What a server has seen since its start.
 struct ServerStats {
     std::size_t connections = 0;  ///< open now
-    std::size_t links = 0;        ///< open now
+    std::size_t links = 0;  ///< open now
     std::uint64_t connections_total = 0;
-    std::uint64_t received_total = 0;   ///< messages from clients
+    std::uint64_t received_total = 0;  ///< messages from clients
     std::uint64_t delivered_total = 0;  ///< messages to clients
 };
 

@@ -151,7 +151,7 @@ asio::awaitable<void> ServerConnection::write(std::shared_ptr<ServerConnection> 
 void ServerConnection::offer_room() {
     count_bytes();
     resumed_.notify();
-    const bool crowded = context_->bytes.output > limits::amqp_server_bytes_max;
+    const bool crowded = context_->bytes.output > context_->options.bytes_max;
     const std::size_t most = crowded ? limits::amqp_share_bytes_min : limits::amqp_output_bytes_max;
     if (!room_wanted_ || unread_bytes() > most / 2) return;
     room_wanted_ = false;
@@ -161,7 +161,7 @@ void ServerConnection::offer_room() {
 bool ServerConnection::has_room() {
     count_bytes();
     const std::size_t unread = unread_bytes();
-    const bool crowded = context_->bytes.output > limits::amqp_server_bytes_max;
+    const bool crowded = context_->bytes.output > context_->options.bytes_max;
     const bool room = unread < (crowded ? limits::amqp_share_bytes_min : limits::amqp_output_bytes_max);
     if (!room) room_wanted_ = true;
     return room;
@@ -171,7 +171,7 @@ bool ServerConnection::has_room() {
 /// client's window does not count: the window comes by reading.
 bool ServerConnection::may_read() const noexcept {
     if (engine_.output_bytes() + writing_bytes_ >= limits::amqp_output_bytes_max) return false;
-    const bool crowded = context_->bytes.storing > limits::amqp_server_bytes_max;
+    const bool crowded = context_->bytes.storing > context_->options.bytes_max;
     return bytes_.storing <= (crowded ? limits::amqp_share_bytes_min : limits::amqp_storing_bytes_max);
 }
 
@@ -186,7 +186,7 @@ void ServerConnection::count_bytes() {
 void ServerConnection::kick() {
     count_bytes();
     output_.notify();
-    if (context_->bytes.partial > limits::amqp_server_bytes_max) context_->relieve();
+    if (context_->bytes.partial > context_->options.bytes_max) context_->relieve();
 }
 
 std::size_t ServerConnection::begin_receive() {

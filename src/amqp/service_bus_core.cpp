@@ -76,7 +76,11 @@ asio::awaitable<Result<Managed>> ServiceBusClient::Core::manage(std::string enti
     const Value* code = answer->properties.find("statusCode");
     const auto status = integer_of(code != nullptr ? code : answer->properties.find("status-code"));
     if (!status) co_return Error{Errc::unavailable, operation + " was answered without a status"};
-    if (*status < 200 || *status > 299) co_return management_error(*status, answer->properties);
+    if (*status < 200 || *status > 299) {
+        const auto condition = text_of(answer->properties.find("errorCondition")).value_or("");
+        (*links)->wire()->note(Condition{std::string(condition), {}, {}});
+        co_return management_error(*status, answer->properties);
+    }
     Managed managed;
     managed.status = *status;
     if (auto* body = std::get_if<Map>(&answer->body)) managed.body = std::move(*body);

@@ -118,8 +118,8 @@ class CutConnectionTest : public testing::TestWithParam<Way> {
             const auto received = live.loop.await(client->receive(queue, broker::ReceiveOptions()));
             if (received && received->size() == 1) return received->at(0);
             EXPECT_TRUE(received || received.error().code == Errc::unavailable);
-            live.loop.settle();
-            live.embedded.pass(minutes(1));
+            live.settle();
+            live.pass(minutes(1));
         }
         ADD_FAILURE() << "the message does not come";
         return {};
@@ -139,8 +139,8 @@ class CutConnectionTest : public testing::TestWithParam<Way> {
         const Delivery delivery = receive(queue);
         const auto settled = live.loop.await(way.settle(*client, lock_of(delivery)));
         const bool cut_before_end = cut.done;
-        live.loop.settle();
-        live.embedded.pass(minutes(2));
+        live.settle();
+        live.pass(minutes(2));
         const std::size_t here = count(queue);
         const std::size_t dead = count(broker::dead_letter_queue_of(queue));
         if (settled) {
@@ -174,10 +174,10 @@ TEST_F(ReconnectTest, AWaitingReceiverOutlivesARestartOfTheServer) {
     broker::ReceiveOptions options;
     options.wait = minutes(5);
     auto waiting = live.loop.begin(client->receive("q", options));
-    live.loop.settle();
+    live.settle();
     const unsigned short port = live.server->port();
     live.loop.await(live.server->stop(Duration::zero()));
-    live.loop.settle();
+    live.settle();
     EXPECT_FALSE(waiting.done());
     live.start(port);
     const auto sent = live.loop.await(client->send("q", {text_message("a", "id")}));
@@ -230,12 +230,52 @@ TEST_F(ReconnectTest, TokensAreRenewedBeforeTheyEnd) {
     connect(0);
     for (int i = 0; i < 6; ++i) {
         ASSERT_TRUE(live.loop.await(client->send("q", {text_message("a")}))) << i;
-        live.loop.settle();
-        live.embedded.pass(minutes(46));
-        live.loop.settle();
+        live.settle();
+        live.pass(minutes(46));
+        live.settle();
     }
     EXPECT_EQ(live.server->stats().connections_total, 1u);
     EXPECT_EQ(count("q"), 6u);
+}
+
+TEST_F(ReconnectTest, AWebSocketCarriesTheSame) {
+    live.embedded.put("q");
+    RemoteOptions options = live.options_for_client();
+    options.target.endpoint.websocket = true;
+    client = live.client(options);
+    const std::string large(900'000, 'x');
+    ASSERT_TRUE(live.loop.await(client->send("q", {text_message(large)})));
+    const auto received = live.loop.await(client->receive("q", broker::ReceiveOptions()));
+    ASSERT_TRUE(received && received->size() == 1);
+    EXPECT_TRUE(received->at(0).message.body == large);
+    EXPECT_TRUE(live.loop.await(client->complete(lock_of(received->at(0)))));
+    EXPECT_EQ(count("q"), 0u);
+}
+
+TEST_F(ReconnectTest, ACancelledReceiveLeavesTheMessageToTheNext) {
+    live.embedded.put("q");
+    connect(0);
+    broker::ReceiveOptions options;
+    options.wait = minutes(5);
+    for (int turn = 0; turn < 30; ++turn) {
+        auto waiting = live.loop.begin(client->receive("q", options));
+        if (turn % 3 == 0) live.settle();
+        auto sending = live.loop.begin(client->send("q", {text_message(std::to_string(turn))}));
+        for (int steps = 0; steps < turn * 4; ++steps) live.loop.io().run_one_for(Duration(20));
+        waiting.cancel();
+        ASSERT_TRUE(live.loop.finish(sending));
+        std::vector<Delivery> got;
+        try {
+            const auto received = live.loop.finish(waiting);
+            if (received) got = *received;
+        } catch (const boost::system::system_error&) {
+        }
+        if (got.empty()) got = live.loop.await(client->receive("q", options)).value();
+        ASSERT_EQ(got.size(), 1u) << turn;
+        EXPECT_EQ(got[0].message.body, std::to_string(turn));
+        EXPECT_TRUE(live.loop.await(client->complete(lock_of(got[0]))));
+    }
+    EXPECT_EQ(count("q"), 0u);
 }
 
 TEST_F(ReconnectTest, AStoppedClientAnswersUnavailable) {
@@ -244,7 +284,7 @@ TEST_F(ReconnectTest, AStoppedClientAnswersUnavailable) {
     broker::ReceiveOptions options;
     options.wait = minutes(5);
     auto waiting = live.loop.begin(client->receive("q", options));
-    live.loop.settle();
+    live.settle();
     live.loop.await(client->stop());
     live.loop.await(client->stop());
     EXPECT_TRUE(live.loop.finish(waiting).has_error());
@@ -259,13 +299,13 @@ TEST_F(ReconnectTest, APostponedMessageStaysLockedUntilItsTimeHasCome) {
     ASSERT_EQ(first.size(), 1u);
     EXPECT_TRUE(live.loop.await(client->postpone(lock_of(first[0]), minutes(3), false)));
     for (int i = 0; i < 17; ++i) {
-        live.loop.settle();
-        live.embedded.pass(seconds(10));
+        live.settle();
+        live.pass(seconds(10));
         EXPECT_TRUE(live.loop.await(client->receive("q", broker::ReceiveOptions())).value().empty()) << i;
     }
-    live.loop.settle();
-    live.embedded.pass(seconds(15));
-    live.loop.settle();
+    live.settle();
+    live.pass(seconds(15));
+    live.settle();
     const auto again = live.loop.await(client->receive("q", broker::ReceiveOptions())).value();
     ASSERT_EQ(again.size(), 1u);
     EXPECT_EQ(again[0].delivery_count, 1) << "one delivery was spent, for three lock times of waiting";

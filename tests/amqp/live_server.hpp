@@ -27,6 +27,21 @@ class LiveServer {
 
     broker::Broker& broker() { return *embedded.broker; }
 
+    /// Runs what can run now on both sides and in the database, which works on a thread of its own.
+    void settle() {
+        for (int round = 0; round < 3; ++round) {
+            loop.settle();
+            auto nothing = [](store::Connection&) { return true; };
+            loop.await(embedded.database->write(std::move(nothing)));
+        }
+        loop.settle();
+    }
+    void pass(Duration time) {
+        settle();
+        embedded.pass(time);
+        settle();
+    }
+
     void start(unsigned short port) {
         AccessKey key{kKeyName, kKey, {true, true, true}, ""};
         const auto keys = std::make_shared<AccessKeys>(std::vector<AccessKey>{key});

@@ -271,7 +271,8 @@ class ServerTest : public ::testing::Test {
         if (server) loop.await(server->stop(std::chrono::seconds(5)));
     }
     void serve() {
-        auto started = Server::start(loop.io().get_executor(), *embedded.broker, embedded.clock, keys, options);
+        auto started =
+            Server::start(loop.io().get_executor(), *embedded.broker, embedded.clock, keys, options);
         ASSERT_TRUE(started) << started.error().detail;
         server = std::move(*started);
     }

@@ -4,12 +4,12 @@ namespace millrace::amqp::testing {
 
 namespace {
 
-using ::testing::HasSubstr;
 using broker::EntityKind;
 using broker::EntityOptions;
 using broker::EntityStatus;
 using std::chrono::minutes;
 using std::chrono::seconds;
+using ::testing::HasSubstr;
 
 constexpr char kRoot[] = "root", kRootKey[] = "secret";
 
