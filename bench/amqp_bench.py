@@ -4,8 +4,8 @@
     bench/amqp_bench.py [--json PATH] [--rounds N] [--messages N] [--only WORD] [--no-rabbitmq]
 
 The same programs send to and receive from both servers, taking turns: bench/amqp.cpp, which costs little, and
-rhea. @azure/service-bus talks to Millrace only. A message counts as sent when the server has accepted it, and as
-received when the server has confirmed its completion. Before, both servers are killed with messages in their
+rhea. @azure/service-bus talks to Millrace only. A message counts as sent when it is accepted, as
+received when its completion is confirmed. Before, both servers are killed with messages in their
 queues and must have them afterwards. Figures are medians; the ratio is the median of the rounds' ratios.
 """
 

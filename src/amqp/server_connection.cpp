@@ -13,7 +13,7 @@ namespace millrace::amqp {
 namespace {
 
 constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
-constexpr std::size_t kReadBytes = 16 * limits::kKiB;
+constexpr std::size_t kReadBytes = 64 * limits::kKiB;
 constexpr std::size_t kStoringBytesMax = 8 * limits::kMiB;  // of one client; more waits in its socket
 constexpr std::int64_t kWatchMs = 30'000;
 constexpr std::int64_t kWriteMsMax = 120'000;  // of one write: then the client reads no more
@@ -93,8 +93,8 @@ asio::awaitable<void> ServerConnection::serve(asio::ip::tcp::socket socket) {
 }
 
 asio::awaitable<void> ServerConnection::read() {
-    std::vector<char> buffer(kReadBytes);
-    const asio::mutable_buffer room(buffer.data(), buffer.size());
+    const auto buffer = std::make_unique_for_overwrite<char[]>(kReadBytes);  // idle: takes no memory
+    const asio::mutable_buffer room(buffer.get(), kReadBytes);
     while (!over_ && !engine_.closed()) {
         if (storing_bytes_ > kStoringBytesMax || !has_room()) {
             co_await resumed_.wait();
@@ -102,7 +102,7 @@ asio::awaitable<void> ServerConnection::read() {
         }
         const auto got = co_await transport_->read_some(room);
         if (!got) co_return;
-        engine_.receive(std::string_view(buffer.data(), *got), steady_now());
+        engine_.receive(std::string_view(buffer.get(), *got), steady_now());
         handle_events();
         kick();
     }

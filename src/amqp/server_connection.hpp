@@ -50,6 +50,8 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     bool over() const noexcept { return over_; }
     /// There may be output: it is written soon.
     void kick() { output_.notify(); }
+    /// Calls `on_gathered` of `link` when all events that are there have been handled.
+    void gather(std::shared_ptr<ServerLink> link) { gathering_.push_back(std::move(link)); }
     /// Runs `work` beside everything else; this connection lives until it ends.
     void start(asio::awaitable<void> work);
     /// False while the client does not read what it has asked for.
@@ -110,6 +112,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     Signal resumed_;  ///< the reader may go on
     asio::steady_timer timer_;  ///< of the watch
     std::unordered_map<LinkId, std::shared_ptr<ServerLink>> links_;
+    std::vector<std::shared_ptr<ServerLink>> gathering_;
     std::vector<Grant> grants_;
     std::size_t storing_bytes_ = 0;
     std::int64_t write_began_ = -1;
