@@ -138,6 +138,7 @@ bool Connection::begin_delivery(Session& owner, Link& to, Transfer& transfer) {
              "the first transfer of a delivery has no id, or no tag of at most 32 bytes");
         return false;
     }
+    if (to.allowed == to.delivery_count && !options_.server) to.allowed += 1;  // RabbitMQ 3 may err there
     if (to.allowed == to.delivery_count) {
         detach(to.id, Condition{"amqp:link:transfer-limit-exceeded", "more was sent than asked for", {}});
         return false;

@@ -14,7 +14,7 @@ namespace {
 
 constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadBytesMin = 2 * limits::kKiB;  // what an idle connection costs
-constexpr std::size_t kReadBytesMax = 32 * limits::kKiB;
+constexpr std::size_t kReadBytesMax = 64 * limits::kKiB;
 constexpr std::size_t kWriteBytes = 256 * limits::kKiB;  // at once: its end shows that the client reads
 constexpr std::size_t kReceiveBytesMax = 1 * limits::kMiB;
 constexpr std::size_t kReceiveBytesMin = 4 * limits::kKiB;

@@ -64,6 +64,8 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     const ServerBytes& bytes() const noexcept { return bytes_; }
     /// There may be output: it is written soon.
     void kick();
+    /// Calls `on_gathered` of `link` when all events that are there have been handled.
+    void gather(std::shared_ptr<ServerLink> link) { gathering_.push_back(std::move(link)); }
     /// Runs `work` beside everything else; this connection lives until it ends.
     void start(asio::awaitable<void> work);
     /// False while the client does not read what it has asked for; then the links are told when it does.
@@ -142,6 +144,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     asio::steady_timer timer_;  ///< of the watch
     std::unordered_map<LinkId, std::shared_ptr<ServerLink>> links_;
     std::unordered_map<SessionId, std::unordered_set<LinkId>> links_of_;
+    std::vector<std::shared_ptr<ServerLink>> gathering_;
     std::vector<Grant> grants_;
     asio::cancellation_signal expiring_;
     bool expires_ = false;  ///< `expire_grants` is under way

@@ -257,6 +257,10 @@ void ConsumerLink::on_state(event::StateChanged& changed) {
     if (says_nothing) return;  // the lock goes on
     settling_ += 1;
     connection_.storing(0);
+    if (std::holds_alternative<Accepted>(changed.state)) {
+        if (accepted_.empty()) connection_.gather(shared_from_this());
+        return accepted_.push_back(std::move(changed));
+    }
     connection_.start(settle(std::static_pointer_cast<ConsumerLink>(shared_from_this()), std::move(changed)));
 }
 
@@ -268,26 +272,61 @@ asio::awaitable<void> ConsumerLink::settle(std::shared_ptr<ConsumerLink> self, e
     try {
         auto applying = self->apply(std::move(lock), changed.state);
         const auto applied = co_await std::move(applying);
-        if (!applied && self->session_lock_ && applied.error().code == Errc::conflict)
-            answer = Rejected{self->condition(condition::kSessionLockLost, "the session's lock was lost")};
-        else if (!applied)
-            answer = Rejected{self->condition(applied.error())};
+        if (!applied) answer = self->refusal(applied.error());
     } catch (const MachineError& broken) {
-        telemetry::log_error("amqp settle", self->address_.entity, broken.what());
-        answer = Rejected{self->condition(condition::kInternalError, "the settlement could not be stored")};
+        answer = self->failure(broken);
     }
-    self->settling_ -= 1;
-    if (self->settling_ == 0) self->settled_.notify();
+    self->answer_settled(changed, std::move(answer));
+}
+
+void ConsumerLink::on_gathered() {
+    auto self = std::static_pointer_cast<ConsumerLink>(shared_from_this());
+    connection_.start(complete(std::move(self), std::exchange(accepted_, {})));
+}
+
+/// What was accepted together is completed together.
+asio::awaitable<void> ConsumerLink::complete(std::shared_ptr<ConsumerLink> self,
+                                             std::vector<event::StateChanged> accepted) {
+    std::vector<broker::LockRef> locks;
+    locks.reserve(accepted.size());
+    for (const auto& one : accepted) locks.push_back({self->address_.entity, token_of(one.tag)});
+    std::vector<Result<void>> completed;
+    DeliveryState failure = Accepted{};
+    try {
+        auto completing = self->connection_.context().broker.complete_each(std::move(locks));
+        completed = co_await std::move(completing);
+    } catch (const MachineError& broken) {
+        failure = self->failure(broken);
+    }
+    for (std::size_t i = 0; i < accepted.size(); ++i) {
+        const bool refused = i < completed.size() && !completed[i];
+        self->answer_settled(accepted[i], refused ? self->refusal(completed[i].error()) : failure);
+    }
+}
+
+DeliveryState ConsumerLink::refusal(const Error& error) const {
+    if (session_lock_ && error.code == Errc::conflict)
+        return Rejected{condition(condition::kSessionLockLost, "the session's lock was lost")};
+    return Rejected{condition(error)};
+}
+
+DeliveryState ConsumerLink::failure(const MachineError& broken) const {
+    telemetry::log_error("amqp settle", address_.entity, broken.what());
+    return Rejected{condition(condition::kInternalError, "the settlement could not be stored")};
+}
+
+void ConsumerLink::answer_settled(const event::StateChanged& changed, DeliveryState answer) {
+    settling_ -= 1;
+    if (settling_ == 0) settled_.notify();
     if (!changed.settled) {
-        self->connection_.engine().tell(self->id_, changed.delivery, std::move(answer), true);
-        self->connection_.kick();
+        connection_.engine().tell(id_, changed.delivery, std::move(answer), true);
+        connection_.kick();
     }
-    self->connection_.stored(0);
+    connection_.stored(0);
 }
 
 asio::awaitable<Result<void>> ConsumerLink::apply(broker::LockRef lock, DeliveryState state) {
     broker::Broker& broker = connection_.context().broker;
-    if (std::holds_alternative<Accepted>(state)) co_return co_await broker.complete(std::move(lock));
     if (const auto* rejected = std::get_if<Rejected>(&state)) {
         Rejection told = rejection_of(*rejected);
         auto burying = broker.dead_letter(std::move(lock), std::move(told.reason),

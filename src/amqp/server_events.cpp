@@ -32,6 +32,8 @@ void ServerConnection::handle_events() {
     while (auto next = engine_.poll()) {
         std::visit([this](auto& one) { on(one); }, *next);
     }
+    const auto gathering = std::exchange(gathering_, {});
+    for (const auto& link : gathering) link->on_gathered();
 }
 
 void ServerConnection::on(event::SaslAsked& asked) {

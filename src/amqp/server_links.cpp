@@ -80,15 +80,52 @@ void ProducerLink::on_arrived(Incoming delivery) {
     Connection& engine = connection_.engine();
     if (engine.granted(id_) <= kProducerCredit / 2) engine.grant(id_, kProducerCredit);
     connection_.storing(delivery.payload.size());
-    connection_.start(store(std::static_pointer_cast<ProducerLink>(shared_from_this()), std::move(delivery)));
+    if (arrived_.empty()) connection_.gather(shared_from_this());
+    arrived_.push_back(std::move(delivery));
 }
 
-asio::awaitable<void> ProducerLink::store(std::shared_ptr<ProducerLink> self, Incoming delivery) {
+void ProducerLink::on_gathered() {
+    auto self = std::static_pointer_cast<ProducerLink>(shared_from_this());
+    connection_.start(store(std::move(self), std::exchange(arrived_, {})));
+}
+
+/// What came together is stored together. If that is refused each delivery gets its own answer.
+asio::awaitable<void> ProducerLink::store(std::shared_ptr<ProducerLink> self,
+                                          std::vector<Incoming> deliveries) {
+    if (deliveries.size() == 1) {
+        auto alone = store_one(self, std::move(deliveries.front()));
+        co_return co_await std::move(alone);
+    }
+    std::vector<broker::Message> messages;
+    bool whole = true;
+    for (auto next = deliveries.begin(); whole && next != deliveries.end(); ++next) {
+        auto read = read_transfer(next->payload, next->format);
+        whole = read && !next->too_large;
+        if (!whole) break;
+        std::move(read->begin(), read->end(), std::back_inserter(messages));
+    }
+    Result<DeliveryState> outcome = Error{Errc::invalid_input, "each on its own"};
+    if (whole) outcome = co_await self->send(std::move(messages));
+    for (Incoming& delivery : deliveries) {
+        if (!outcome) {
+            self->connection_.start(store_one(self, std::move(delivery)));
+            continue;
+        }
+        self->answer_stored(delivery, *outcome);
+        self->connection_.stored(delivery.payload.size());
+    }
+}
+
+asio::awaitable<void> ProducerLink::store_one(std::shared_ptr<ProducerLink> self, Incoming delivery) {
     const std::size_t bytes = delivery.payload.size();
     DeliveryState outcome = co_await self->outcome_of(delivery);
-    if (!delivery.settled) self->connection_.engine().tell(self->id_, delivery.id, std::move(outcome), true);
-    self->connection_.kick();
+    self->answer_stored(delivery, std::move(outcome));
     self->connection_.stored(bytes);
+}
+
+void ProducerLink::answer_stored(const Incoming& delivery, DeliveryState outcome) {
+    if (!delivery.settled) connection_.engine().tell(id_, delivery.id, std::move(outcome), true);
+    connection_.kick();
 }
 
 asio::awaitable<DeliveryState> ProducerLink::outcome_of(Incoming& delivery) {
@@ -101,22 +138,28 @@ asio::awaitable<DeliveryState> ProducerLink::outcome_of(Incoming& delivery) {
     auto messages = read_transfer(delivery.payload, delivery.format);
     if (!messages) co_return Rejected{condition(messages.error())};
     delivery.payload = {};
+    auto sent = co_await send(std::move(*messages));
+    if (!sent) co_return Rejected{condition(sent.error())};
+    co_return std::move(*sent);
+}
+
+/// An error: the queue does not take them, nothing is stored.
+asio::awaitable<Result<DeliveryState>> ProducerLink::send(std::vector<broker::Message> messages) {
     ServerContext& context = connection_.context();
-    const std::size_t count = messages->size();
+    const std::size_t count = messages.size();
     const Work parsed(connection_, count * sizeof(broker::Message));  // many small ones in one batch
-    std::string failure;
     try {
-        auto sending = context.broker.send(address_.entity, std::move(*messages));
+        auto sending = context.broker.send(address_.entity, std::move(messages));
         auto sent = co_await std::move(sending);
-        if (!sent) co_return Rejected{condition(sent.error())};
+        if (!sent) co_return sent.error();
         context.stats.received_total += count;
-        co_return Accepted{};
+        co_return DeliveryState(Accepted{});
     } catch (const MachineError& broken) {
-        failure = broken.what();
-        telemetry::log_error("amqp send", address_.entity, failure);
+        telemetry::log_error("amqp send", address_.entity, broken.what());
         const bool full = broken.disk_full();
-        co_return Rejected{condition(full ? condition::kResourceLimit : condition::kInternalError,
-                                     full ? "the disk is full" : "the message could not be stored")};
+        co_return DeliveryState(
+            Rejected{condition(full ? condition::kResourceLimit : condition::kInternalError,
+                               full ? "the disk is full" : "the message could not be stored")});
     }
 }
 

@@ -22,6 +22,8 @@ class ServerLink : public std::enable_shared_from_this<ServerLink> {
     virtual void on_leave() {}
     /// False if the link must end with the rights that are left.
     virtual bool may_go_on(Rights rights) const { return rights.send || rights.listen || rights.manage; }
+    /// The events that came with the one that asked for this are handled; see `ServerConnection::gather`.
+    virtual void on_gathered() {}
     /// The link is over, by whichever side. `answer`: the peer waits for a detach.
     virtual void on_end(bool answer);
     virtual std::optional<broker::SessionLock> session_lock() const { return std::nullopt; }
@@ -53,10 +55,16 @@ class ProducerLink final : public ServerLink {
     void open();
     void on_arrived(Incoming delivery) override;
     bool may_go_on(Rights rights) const override { return rights.send; }
+    void on_gathered() override;
 
   private:
-    static asio::awaitable<void> store(std::shared_ptr<ProducerLink> self, Incoming delivery);
+    static asio::awaitable<void> store(std::shared_ptr<ProducerLink> self, std::vector<Incoming> deliveries);
+    static asio::awaitable<void> store_one(std::shared_ptr<ProducerLink> self, Incoming delivery);
     asio::awaitable<DeliveryState> outcome_of(Incoming& delivery);
+    asio::awaitable<Result<DeliveryState>> send(std::vector<broker::Message> messages);
+    void answer_stored(const Incoming& delivery, DeliveryState outcome);
+
+    std::vector<Incoming> arrived_;  ///< since the last `on_gathered`
 };
 
 /// A client receives from an entity.
@@ -69,6 +77,7 @@ class ConsumerLink final : public ServerLink {
     void on_state(event::StateChanged& changed) override;
     void on_leave() override { on_end(false); }
     bool may_go_on(Rights rights) const override { return rights.listen; }
+    void on_gathered() override;
     void on_end(bool answer) override;
     std::optional<broker::SessionLock> session_lock() const override { return session_lock_; }
 
@@ -76,7 +85,12 @@ class ConsumerLink final : public ServerLink {
     static asio::awaitable<void> run(std::shared_ptr<ConsumerLink> self);
     static asio::awaitable<void> watch_session(std::shared_ptr<ConsumerLink> self);
     static asio::awaitable<void> settle(std::shared_ptr<ConsumerLink> self, event::StateChanged changed);
+    static asio::awaitable<void> complete(std::shared_ptr<ConsumerLink> self,
+                                          std::vector<event::StateChanged> accepted);
     static asio::awaitable<void> finish(std::shared_ptr<ConsumerLink> self, bool answer);
+    DeliveryState refusal(const Error& error) const;
+    DeliveryState failure(const MachineError& broken) const;
+    void answer_settled(const event::StateChanged& changed, DeliveryState answer);
     asio::awaitable<bool> lock_session();
     asio::awaitable<void> hand_out();
     bool send(broker::Delivery& delivery);
@@ -93,9 +107,10 @@ class ConsumerLink final : public ServerLink {
     asio::cancellation_signal receiving_;
     asio::cancellation_signal watching_;
     bool waiting_ = false;  ///< for messages or a session
-    Signal changed_;        ///< credit, room or the end
+    Signal changed_;  ///< credit, room or the end
     Signal settled_;
     std::size_t settling_ = 0;
+    std::vector<event::StateChanged> accepted_;  ///< since the last `on_gathered`
     std::uint64_t next_tag_ = 1;
 };
 

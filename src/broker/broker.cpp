@@ -57,6 +57,10 @@ awaitable<Result<std::vector<std::int64_t>>> Broker::send_with(
     return engine_->send(std::move(entity), std::move(messages), std::move(with));
 }
 
+awaitable<std::vector<Result<void>>> Broker::complete_each(std::vector<LockRef> locks) {
+    return engine_->complete_each(std::move(locks));
+}
+
 awaitable<Result<void>> Broker::complete_with(LockRef lock,
                                               std::vector<std::pair<std::string, Message>> follow_ups,
                                               std::function<Result<void>(store::Connection&)> with) {

@@ -74,6 +74,8 @@ class Broker final : public MessageSource {
     asio::awaitable<Result<std::vector<std::int64_t>>> send_with(
         std::string entity, std::vector<Message> messages,
         std::function<Result<void>(store::Connection&)> with);
+    /// As `complete` for each of `locks`, all in one transaction; answers in their order.
+    asio::awaitable<std::vector<Result<void>>> complete_each(std::vector<LockRef> locks);
     /// As `complete`, with follow-up messages and rows in the same transaction: either all happens or
     /// nothing. Each pair is an entity and a message for it. `with` may be empty.
     asio::awaitable<Result<void>> complete_with(LockRef lock,

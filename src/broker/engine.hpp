@@ -67,6 +67,7 @@ class Engine {
 
     Result<TimePoint> renew(const LockRef& lock);
     asio::awaitable<Result<void>> complete(LockRef lock);
+    asio::awaitable<std::vector<Result<void>>> complete_each(std::vector<LockRef> locks);
     asio::awaitable<Result<void>> complete_with(LockRef lock,
                                                 std::vector<std::pair<std::string, Message>> follow_ups,
                                                 With with);

@@ -85,6 +85,34 @@ awaitable<Result<void>> Engine::complete(LockRef lock) {
     co_return Result<void>();
 }
 
+awaitable<std::vector<Result<void>>> Engine::complete_each(std::vector<LockRef> locks) {
+    const Operation operation(*this);
+    std::vector<Result<void>> answers;
+    std::vector<Held> all;
+    std::vector<std::int64_t> ids;
+    answers.reserve(locks.size());
+    all.reserve(locks.size());
+    ids.reserve(locks.size());
+    for (const LockRef& lock : locks) {
+        auto held = hold(lock);
+        if (!held) {
+            answers.emplace_back(held.error());
+            continue;
+        }
+        answers.emplace_back();
+        ids.push_back(held->slot().id);
+        all.push_back(std::move(*held));
+    }
+    if (all.empty()) co_return answers;
+    auto work = [ids = std::move(ids)](store::Connection& connection) {
+        for (const std::int64_t id : ids) rows::remove(connection, id);
+        return true;
+    };
+    co_await database_.write(std::move(work), store::Sync::durable, store::Undo::none);
+    for (Held& held : all) finish(held);
+    co_return answers;
+}
+
 void Engine::finish(Held& held) {
     held.release();
     held.entity().erase(held.sequence());

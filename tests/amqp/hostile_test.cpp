@@ -82,6 +82,19 @@ TEST(Transfers, BeyondTheCreditDetachTheLink) {
     EXPECT_EQ(alone.side->links(), 0U);
 }
 
+TEST(Transfers, BeyondTheCreditAreTakenByAClient) {
+    Pair pair;
+    pair.open();
+    const LinkId link = pair.link(true).client;
+    pair.client->grant(link, 1);
+    pair.run();
+    for (std::uint32_t id = 0; id < 3; ++id) pair.client->receive(frame_of(0, part(0, id, false), "x"), 0);
+    pair.client.poll();
+    EXPECT_EQ(pair.client.count<event::Arrived>(), 3U);
+    EXPECT_EQ(pair.client->granted(link), 0U);
+    EXPECT_EQ(all_of<Detach>(pair.client->take_output()).size(), 0U);
+}
+
 TEST(Transfers, OfAMessageThatIsTooLargeArriveWithoutItAndTheLinkGoesOn) {
     auto options = Alone::plain_server();
     options.message_bytes_max = 1'000;

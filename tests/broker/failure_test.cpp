@@ -50,6 +50,26 @@ class BrokenMachine : public EmbeddedTest {
     }
 };
 
+TEST_F(BrokenMachine, CompletionsThatComeTogetherFailTogetherAndAreElseAnsweredOneByOne) {
+    send_texts("q", {"a", "b", "c"});
+    const auto held = receive("q", 2);
+    ASSERT_EQ(held.size(), 2u);
+    LockRef stale = lock_of(held[0]);
+    stale.token = Uuid{};
+    const std::vector<LockRef> locks{lock_of(held[0]), stale, lock_of(held[1]), lock_of(held[0])};
+    break_every("DELETE ON message");
+    EXPECT_THROW(loop.await(broker().complete_each(locks)), MachineError);
+    EXPECT_EQ(broker().counts("q")->locked, 2u);
+    mend();
+    const auto answers = loop.await(broker().complete_each(locks));
+    ASSERT_EQ(answers.size(), 4u);
+    EXPECT_TRUE(answers[0]);
+    EXPECT_EQ(error_of(answers[1]), Errc::conflict);
+    EXPECT_TRUE(answers[2]);
+    EXPECT_EQ(error_of(answers[3]), Errc::conflict) << "the same lock twice";
+    EXPECT_THAT(bodies(peek("q")), ElementsAre("c"));
+}
+
 TEST_F(BrokenMachine, AFailedSendLeavesNothingAndTheNextGoesOn) {
     send("q", {text_message("a", "a")});
     fill();

@@ -24,10 +24,11 @@ from children import die_with_parent, free_ports
 
 HOME = pathlib.Path(__file__).resolve().parents[2] / "build" / "clients" / "rabbitmq"
 START_SECONDS_MAX = 60
+SMALL = "+S 1:1 +A 4"  # little work beside the tests
 AMQP_1_0_WITH_SASL = b"AMQP\x03\x01\x00\x00"
 
 
-def environment(folder, ports):
+def environment(folder, ports, options):
     """Everything that RabbitMQ and Erlang would look for elsewhere, pointed into `folder`."""
     erlang = HOME / "erlang"
     return {
@@ -45,7 +46,7 @@ def environment(folder, ports):
         "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "generated"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS":
-            "+S 1:1 +A 4 -kernel inet_dist_use_interface {127,0,0,1}",
+            f"{options} -kernel inet_dist_use_interface {{127,0,0,1}}",
     }
 
 
@@ -71,20 +72,20 @@ def speaks_amqp(port):
 
 
 class Node:
-    """The node and its name service, both children of this process."""
+    """The node and its name service, both children of this process. `options`: of the Erlang machine."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, options=SMALL):
         self.folder = folder
         write_files(folder)
         names = ("amqp", "distribution", "epmd")
         self.ports = dict(zip(names, free_ports(len(names))))
-        settings = environment(folder, self.ports)
+        settings = environment(folder, self.ports, options)
         epmd, = HOME.glob("erlang/erts-*/bin/epmd")
         self.log = open(folder / "log" / "start.log", "wb")
-        options = {"env": settings, "stdin": subprocess.DEVNULL, "stdout": self.log, "stderr": self.log,
+        streams = {"env": settings, "stdin": subprocess.DEVNULL, "stdout": self.log, "stderr": self.log,
                    "preexec_fn": die_with_parent}
-        self.epmd = subprocess.Popen([epmd], **options)
-        self.node = subprocess.Popen([HOME / "server" / "sbin" / "rabbitmq-server"], **options)
+        self.epmd = subprocess.Popen([epmd], **streams)
+        self.node = subprocess.Popen([HOME / "server" / "sbin" / "rabbitmq-server"], **streams)
 
     def wait_until_ready(self):
         """False if the node ended or is not ready in time."""
