@@ -145,6 +145,8 @@ asio::awaitable<Result<void>> ServiceBusClient::Core::settle(broker::LockRef ref
         if (answer) {
             const auto judged = judge(how.state, *answer);
             if (judged || judged.error().code == Errc::conflict) locks.erase(ref.token);
+            // Refused, yet locked: the link has forgotten the delivery, the entity knows it by its token.
+            if (ClientLock* held = locks.find(ref.token)) held->link.reset();
             co_return judged;
         }
         if (of_session) {
