@@ -202,6 +202,7 @@ def main():
     parser.add_argument("--only", choices=["lean", "rhea", "azure"], help="one client")
     parser.add_argument("--no-rabbitmq", action="store_true", help="only Millrace: for a profile")
     options = parser.parse_args()
+    options.json = options.json.resolve()  # the server runs in a folder of its own
     options.json.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.json.parent, prefix="amqp-") as scratch, \
             contextlib.ExitStack() as stack:

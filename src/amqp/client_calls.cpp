@@ -69,7 +69,15 @@ asio::awaitable<std::vector<Held>> receive_on(std::shared_ptr<ClientConnection> 
 
 Result<void> judge(const DeliveryState& told, const DeliveryState& answer) {
     const auto* rejected = std::get_if<Rejected>(&answer);
-    if (rejected == nullptr || !rejected->error) return {};
+    if (rejected == nullptr || !rejected->error) {
+        const auto gives_back = [](const DeliveryState& state) {
+            return std::holds_alternative<Released>(state) || std::holds_alternative<Modified>(state);
+        };
+        // Success is the outcome that was asked for; with any other one nobody knows what became of the
+        // message.
+        if (answer.index() == told.index() || (gives_back(told) && gives_back(answer))) return {};
+        return Error{Errc::unavailable, "the queue confirms another outcome than was asked for"};
+    }
     const bool buried = std::holds_alternative<Rejected>(told);
     if (buried && rejected->error->name == condition::kDeadLetter) return {};
     return error_for(*rejected->error);

@@ -90,6 +90,7 @@ std::size_t ReceiverLink::attach_links(SessionId channel) {
     attach.settle_mode = options_.delete_on_receive ? SettleMode::settled : SettleMode::unsettled;
     attach.confirm_mode =
         options_.delete_on_receive || options_.neutral ? ConfirmMode::first : ConfirmMode::second;
+    attach.max_message_size = limits::message_bytes_max_max;
     attach.source = Source{};
     attach.source->address = options_.address;
     attach.target = Target{};
@@ -114,15 +115,26 @@ void ReceiverLink::on_link(LinkId, const Attach& answer) {
     if (ticks) locked_until_ = from_millis((*ticks - kTicksOfUnixEpoch) / kTicksPerMs);
 }
 
-void ReceiverLink::on_arrived(LinkId, Incoming incoming) {
-    auto read = read_message(incoming.payload);
-    if (!read) {
-        // It can be nobody's; the queue keeps it as a dead letter.
-        telemetry::log_warning("receive", options_.address, read.error().detail);
-        const Condition why{condition::kDecodeError, read.error().detail, {}};
-        settle_at_once(incoming.id, Rejected{why});
-        return ask_soon();
+/// A message that cannot be handed out. Service Bus keeps it as a dead letter; elsewhere a rejection could
+/// delete it, so it stays with the peer, unsettled, until this link ends.
+void ReceiverLink::refuse(std::uint32_t delivery, const char* name, const std::string& why) {
+    if (options_.neutral) {
+        telemetry::log_error("receive", options_.address, why + "; the message is left with the queue");
+    } else {
+        telemetry::log_warning("receive", options_.address, why);
+        const Condition condition{name, why, {}};
+        settle_at_once(delivery, Rejected{condition});
     }
+    ask_soon();
+}
+
+void ReceiverLink::on_arrived(LinkId, Incoming incoming) {
+    if (incoming.too_large) {
+        const std::string most = std::to_string(limits::message_bytes_max_max);
+        return refuse(incoming.id, condition::kMessageSize, "a message is larger than " + most + " bytes");
+    }
+    auto read = read_message(incoming.payload);
+    if (!read) return refuse(incoming.id, condition::kDecodeError, read.error().detail);
     Held held{std::move(*read), incoming.id};
     if (options_.delete_on_receive) {
         held.delivery.lock_token = Uuid();

@@ -85,6 +85,7 @@ class ReceiverLink final : public ClientLink {
         return std::static_pointer_cast<ReceiverLink>(shared_from_this());
     }
     void place(Held held);
+    void refuse(std::uint32_t delivery, const char* name, const std::string& why);
     static asio::awaitable<void> release_spare(std::shared_ptr<ReceiverLink> self);
     /// Brings the peer's credit to what the calls want, once all that has come is placed.
     void ask_soon();

@@ -12,7 +12,7 @@ namespace {
 constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadBytes = 64 * limits::kKiB;
 constexpr Duration kFlushTimeMax = std::chrono::seconds(2);
-constexpr Duration kBusyPause = std::chrono::seconds(10);  // facts: what SDKs wait after server-busy
+constexpr Duration kBusyPause = std::chrono::seconds(10);  // as the official clients wait
 
 std::int64_t steady_now() {
     return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()).count();

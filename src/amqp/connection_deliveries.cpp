@@ -10,6 +10,11 @@ bool is_plain(const DeliveryState& state) {
     return std::holds_alternative<Accepted>(state) || std::holds_alternative<Released>(state);
 }
 
+/// Received says how far a delivery has come; none of these end it.
+bool is_outcome(const DeliveryState& state) {
+    return !std::holds_alternative<std::monostate>(state) && !std::holds_alternative<Received>(state);
+}
+
 }  // namespace
 
 std::uint32_t Connection::credit(LinkId id) const {
@@ -240,6 +245,11 @@ void Connection::spread() {
             return;
         }
         Session::Unsettled& delivery = at->second;
+        if (!told.settled && told.receiver && is_outcome(told.state) && std::exchange(delivery.told, true)) {
+            next = at->first + 1;
+            ++at;
+            continue;
+        }
         events_.push_back(event::StateChanged{delivery.link->id, at->first,
                                               told.settled ? std::move(delivery.tag) : delivery.tag,
                                               told.state, told.settled});

@@ -51,6 +51,7 @@ struct Connection::Session {
     struct Unsettled {
         Link* link = nullptr;
         std::string tag;  ///< of one that went out
+        bool told = false;  ///< an outcome that is not settled: it is told once
     };
     std::map<std::uint32_t, Unsettled> sent;
     std::map<std::uint32_t, Unsettled> arrived;

@@ -63,7 +63,8 @@ ConnectionOptions protocol_of(const ConnectionString& target) {
         protocol.mechanisms = {"PLAIN"};
         protocol.sasl_response = std::string(1, '\0') + target.user + std::string(1, '\0') + target.secret;
     }
-    protocol.message_bytes_max = limits::amqp_partial_bytes_max - 1;
+    protocol.message_bytes_max = limits::message_bytes_max_max;
+    protocol.partial_bytes_max = 2 * limits::message_bytes_max_max;
     protocol.properties.set_symbol("product", std::string("Millrace"));
     protocol.properties.set_symbol("version", std::string(MILLRACE_VERSION));
     return protocol;

@@ -111,7 +111,7 @@ asio::awaitable<void> ServerConnection::read() {
         }
         const asio::mutable_buffer room(buffer.data(), buffer.size());
         const auto got = co_await transport_->read_some(room);
-        if (!got) co_return;
+        if (!got || over_) co_return;  // it may have been cut off before these bytes were seen
         engine_.receive(std::string_view(buffer.data(), *got), steady_now());
         handle_events();
         kick();

@@ -57,6 +57,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     void abort();
 
     // For its links.
+    std::size_t answer_bytes = 0;  ///< of answers to requests that wait for credit
     ServerContext& context() noexcept { return *context_; }
     Connection& engine() noexcept { return engine_; }
     const std::string& peer() const noexcept { return peer_; }

@@ -123,7 +123,7 @@ asio::awaitable<bool> ConsumerLink::lock_session() {
         session_lock_ = std::move(*locked);
         co_return true;
     }
-    std::string_view name = condition_for(locked.error(), "", TimePoint{}).name;
+    std::string name = condition_for(locked.error(), "", TimePoint{}).name;
     if (locked.error().code == Errc::over_limit) name = condition::kSessionCannotBeLocked;
     if (locked.error().code == Errc::unavailable) name = condition::kTimeout;
     connection_.engine().refuse(id_, condition(name, locked.error().detail));
@@ -164,7 +164,7 @@ asio::awaitable<void> ConsumerLink::watch_session(std::shared_ptr<ConsumerLink> 
 void ConsumerLink::on_credit() {
     if (waiting_ && session_lock_.has_value() == session_filter_.has_value()) {
         const Connection& engine = connection_.engine();
-        if (engine.draining(id_) || engine.credit(id_) == 0)
+        if (engine.draining(id_) || engine.credit(id_) < asked_for_)
             receiving_.emit(asio::cancellation_type::terminal);
     }
     changed_.notify();
@@ -180,6 +180,11 @@ asio::awaitable<void> ConsumerLink::hand_out() {
             connection_.kick();
         }
         co_await changed_.wait();
+        co_return;
+    }
+    while (!kept_.empty() && engine.credit(id_) > 0 && send(kept_.front())) kept_.pop_front();
+    if (engine.credit(id_) == 0) {
+        connection_.kick();
         co_return;
     }
     const bool drain = engine.draining(id_);
@@ -199,6 +204,8 @@ asio::awaitable<void> ConsumerLink::hand_out() {
     if (none && drain && engine.draining(id_)) engine.drained(id_);
     connection_.kick();
     if (!unsent.empty()) co_await give_back(std::move(unsent));
+    // Deliveries wait for the client's window: the engine answers the drain behind them.
+    if (none && drain && engine.draining(id_)) co_await changed_.wait();
 }
 
 bool ConsumerLink::send(broker::Delivery& delivery) {
@@ -216,6 +223,7 @@ asio::awaitable<Result<std::vector<broker::Delivery>>> ConsumerLink::receive(std
     ServerContext& context = connection_.context();
     broker::ReceiveOptions options;
     options.messages_max = std::min(credit, kMessagesAtOnce);
+    asked_for_ = static_cast<std::uint32_t>(options.messages_max);
     options.bytes_max = connection_.begin_receive();
     options.wait = drain ? Duration::zero() : kReceiveWait;
     options.mode =
@@ -240,7 +248,10 @@ asio::awaitable<Result<std::vector<broker::Delivery>>> ConsumerLink::receive(std
 
 /// Messages that the client cannot get any more; it was not their fault.
 asio::awaitable<void> ConsumerLink::give_back(std::vector<broker::Delivery> unsent) {
-    if (delete_on_receive_) co_return;  // at most once: they are gone
+    if (delete_on_receive_) {  // they are not in the queue any more: for when there is credit again
+        std::move(unsent.begin(), unsent.end(), std::back_inserter(kept_));
+        co_return;
+    }
     for (const broker::Delivery& delivery : unsent) {
         broker::LockRef lock{delivery.entity, delivery.lock_token};
         auto returning = connection_.context().broker.postpone(std::move(lock), Duration::zero(), false);

@@ -29,7 +29,9 @@ bool is_dead_letter_queue(std::string_view entity) {
 }  // namespace
 
 void ServerConnection::handle_events() {
-    while (auto next = engine_.poll()) {
+    while (!over_) {
+        auto next = engine_.poll();
+        if (!next) break;
         std::visit([this](auto& one) { on(one); }, *next);
     }
     const auto gathering = std::exchange(gathering_, {});
@@ -54,6 +56,7 @@ void ServerConnection::on(event::SaslAsked& asked) {
 void ServerConnection::on(event::Opened& opened) {
     const auto product = text_of(opened.open.properties.find("product")).value_or("");
     telemetry::log_debug("amqp connection", peer_, "opened by " + std::string(product.substr(0, 64)));
+    timer_.cancel();  // the watch learns when this client wants heartbeats
 }
 
 void ServerConnection::refuse(const event::LinkAsked& asked, const Address& address,
@@ -157,7 +160,9 @@ void ServerConnection::on(event::SessionEnded& ended) {
     if (found == links_of_.end()) return;
     const std::vector<LinkId> ids(found->second.begin(), found->second.end());
     for (const LinkId id : ids) {
-        const auto link = links_.find(id)->second;
+        const auto known = links_.find(id);
+        if (known == links_.end()) continue;  // the end of one may have ended the connection
+        const auto link = known->second;
         link->on_end(false);
     }
 }

@@ -12,7 +12,7 @@ namespace {
 constexpr std::uint32_t kProducerCredit = 1000;
 constexpr std::uint32_t kRequestCredit = 100;
 constexpr std::size_t kAnswersMax = 1000;  // that wait for a client to take them
-constexpr std::size_t kAnswerBytesMax = 64 * limits::kMiB;
+constexpr std::size_t kAnswerBytesMax = 8 * limits::kMiB;  // of one connection
 
 /// Work under way, for as long as this lives.
 class Work {
@@ -252,14 +252,21 @@ asio::awaitable<void> RequestLink::manage_entity(std::string sections) {
 
 void ReplyLink::open() { connection_.engine().accept(id_, echo()); }
 
+void ReplyLink::on_end(bool answer) {
+    connection_.answer_bytes -= std::exchange(waiting_bytes_, 0);
+    waiting_.clear();
+    ServerLink::on_end(answer);
+}
+
 bool ReplyLink::is_target(std::string_view reply_to) const {
     return asked_.target && asked_.target->address == reply_to;
 }
 
 void ReplyLink::send(std::string answer) {
     waiting_bytes_ += answer.size();
+    connection_.answer_bytes += answer.size();
     waiting_.push_back(std::move(answer));
-    const bool too_much = waiting_bytes_ > kAnswerBytesMax && waiting_.size() > 1;
+    const bool too_much = connection_.answer_bytes > kAnswerBytesMax && waiting_.size() > 1;
     if (too_much || waiting_.size() > kAnswersMax) {
         return connection_.detach(id_, condition(condition::kResourceLimit, "the answers are not taken"));
     }
@@ -271,6 +278,7 @@ void ReplyLink::on_credit() {
     const bool settled = asked_.settle_mode != SettleMode::unsettled;
     while (!waiting_.empty() && engine.credit(id_) > 0 && connection_.has_room()) {
         waiting_bytes_ -= waiting_.front().size();
+        connection_.answer_bytes -= waiting_.front().size();
         std::string tag = std::to_string(next_tag_++);
         engine.send(id_, std::move(tag), kPlainFormat, std::move(waiting_.front()), settled);
         waiting_.pop_front();

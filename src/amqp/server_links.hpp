@@ -107,6 +107,8 @@ class ConsumerLink final : public ServerLink {
     asio::cancellation_signal receiving_;
     asio::cancellation_signal watching_;
     bool waiting_ = false;  ///< for messages or a session
+    std::uint32_t asked_for_ = 0;  ///< messages, by the receive that waits
+    std::deque<broker::Delivery> kept_;  ///< deleted on receive, not sent for want of credit
     Signal changed_;  ///< credit, room or the end
     Signal settled_;
     std::size_t settling_ = 0;
@@ -133,6 +135,7 @@ class ReplyLink final : public ServerLink {
     using ServerLink::ServerLink;
     void open();
     void on_credit() override;
+    void on_end(bool answer) override;
     void send(std::string answer);
     /// True if answers for `reply_to` belong here by its target or its name.
     bool is_target(std::string_view reply_to) const;

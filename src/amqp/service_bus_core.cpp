@@ -22,7 +22,8 @@ ConnectionOptions protocol_of(const RemoteOptions& options) {
     protocol.container_id = "millrace-" + to_hex(random_uuid());
     protocol.hostname = options.target.endpoint.host;
     protocol.mechanisms = {"MSSBCBS", "ANONYMOUS"};
-    protocol.message_bytes_max = limits::amqp_partial_bytes_max - 1;
+    protocol.message_bytes_max = limits::message_bytes_max_max;
+    protocol.partial_bytes_max = 2 * limits::message_bytes_max_max;
     protocol.properties.set_symbol("product", std::string("Millrace"));
     protocol.properties.set_symbol("version", std::string(MILLRACE_VERSION));
     return protocol;

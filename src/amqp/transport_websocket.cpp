@@ -114,11 +114,23 @@ struct Refusal {
     std::string why;
 };
 
+/// Browsers name the page that asks; what it may read is not for every page of the web.
+bool is_same_site(const http::request<http::empty_body>& request) {
+    const std::string_view origin = view(request[http::field::origin]);
+    if (origin.empty()) return true;
+    const std::size_t scheme = origin.find("://");
+    return scheme != std::string_view::npos &&
+           beast::iequals(request[http::field::host],
+                          beast::string_view(origin.data() + scheme + 3, origin.size() - scheme - 3));
+}
+
 std::optional<Refusal> refusal_of(const http::request<http::empty_body>& request, bool more) {
     if (!is_our_path(view(request.target())))
         return Refusal{http::status::not_found, std::string("AMQP is at ") + kWebSocketPath};
     if (!websocket::is_upgrade(request) || more)
         return Refusal{http::status::bad_request, "only a WebSocket is served here"};
+    if (!is_same_site(request))
+        return Refusal{http::status::forbidden, "a page of another site may not connect"};
     if (!offers_our_protocol(view(request[http::field::sec_websocket_protocol])))
         return Refusal{http::status::bad_request,
                        std::string("the WebSocket's subprotocol must be ") + kWebSocketProtocol};

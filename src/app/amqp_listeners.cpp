@@ -22,6 +22,13 @@ Result<AmqpListeners> AmqpListeners::open(asio::any_io_executor io, broker::Brok
     const auto shared_keys = std::make_shared<const AccessKeys>(keys);
     for (const Place& place : places) {
         if (!place.wanted || place.where.empty()) continue;
+        if (keys.empty() && !settings.api_keys_file.empty() && place.where == place.standard) {
+            notices.push_back(
+                "server." + std::string(place.key) +
+                ": not served, since callers of HTTP need keys and server.access_keys_file names "
+                "none for AMQP");
+            continue;
+        }
         const auto address = parse_address(place.where);
         if (!address) return address.error();
         amqp::ServerOptions options;

@@ -74,6 +74,8 @@ awaitable<void> Engine::store_accesses(std::int64_t due) {
 bool Engine::is_in_use(const EntityState& entity) const {
     if (!entity.receivers.empty() || !entity.accepters.empty()) return true;
     if (entity.slots.count(Phase::locked) + entity.slots.count(Phase::busy) > 0) return true;
+    if (entity.arriving > 0 || entity.session_locks.size() > 0) return true;
+    if (entity.dead_letters && is_in_use(*entity.dead_letters)) return true;
     return std::any_of(entity.subscriptions.begin(), entity.subscriptions.end(),
                        [this](const Entity& subscription) { return is_in_use(*subscription); });
 }
@@ -88,7 +90,8 @@ awaitable<void> Engine::remove_idle() {
             idle.push_back(entity);
     }
     for (const Entity& entity : idle) {
-        if (entity->removed) continue;
+        // It may have been used while others were removed.
+        if (entity->removed || entity->idle_due() > now() || is_in_use(*entity)) continue;
         try {
             std::string name = entity->name;
             auto removed = co_await remove_entity(std::move(name));

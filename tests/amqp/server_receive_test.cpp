@@ -124,6 +124,17 @@ TEST_F(ReceivingTest, WhatIsReceivedAndDeletedIsGoneAndNeedsNoAnswer) {
     EXPECT_EQ(counts("q").locked + counts("q").active, 0U);
 }
 
+TEST_F(ReceivingTest, WhatIsDeletedOnReceiveIsNotLostWhereCreditIsTakenBack) {
+    receive(true);
+    one->grant(link, 10);
+    one->grant(link, 1);
+    for (const char* body : {"a", "b", "c"}) store("q", body);
+    EXPECT_EQ(Client::read(next()).message.body, "a");
+    one->grant(link, 10);
+    EXPECT_EQ(Client::read(next()).message.body, "b");
+    EXPECT_EQ(Client::read(next()).message.body, "c");
+}
+
 TEST_F(ReceivingTest, TheDeliveryTagIsTheLockTokenAsDotNetWritesIt) {
     receive();
     one->grant(link, 1);
@@ -294,6 +305,14 @@ TEST_F(SessionsTest, AWaitEndsWithTheSessionThatComes) {
     ASSERT_TRUE(one->until([&] { return server->stats().links == 1; }));
     store("s", "1", "late");
     EXPECT_EQ(session_in(one->answer_of(link)), "late");
+}
+
+TEST_F(SessionsTest, AWaitEndsWithItsEntity) {
+    auto one = client();
+    const LinkId link = one->ask(Client::session_of("s", Null{}, 60'000));
+    ASSERT_TRUE(one->until([&] { return server->stats().links == 1; }));
+    ASSERT_TRUE(loop.await(embedded.broker->remove_entity("s")));
+    EXPECT_EQ(refusal_of(one->answer_of(link)), "amqp:not-found");
 }
 
 TEST_F(SessionsTest, WhoGivesUpWaitingGetsNothingMoreAndHoldsNothing) {
