@@ -24,6 +24,15 @@ async function indexDocument(body) {
     return documentId;
 }
 
+// One settlement at a time: rhea, below the client, sends two outcomes of one turn of the event loop as one,
+// with the first one's state, whatever the second is (seen in rhea 3.0.5).
+let settled = Promise.resolve();
+function settle(call) {
+    const settling = settled.then(call);
+    settled = settling.catch(() => {});
+    return settling;
+}
+
 // The client renews the lock while this runs, so a slow or throttled model costs no delivery.
 async function processMessage(message) {
     let documentId;
@@ -33,16 +42,18 @@ async function processMessage(message) {
         const { retry, deadLetter } = outcomeOf(error);
         if (retry) {
             console.log(`again later: ${error.message}`);
-            return receiver.abandonMessage(message);
+            return settle(() => receiver.abandonMessage(message));
         }
         console.log(`${deadLetter}: ${error.message}`);
-        return receiver.deadLetterMessage(message, {
-            deadLetterReason: deadLetter,
-            deadLetterErrorDescription: error.message.slice(0, 4096),
-        });
+        return settle(() =>
+            receiver.deadLetterMessage(message, {
+                deadLetterReason: deadLetter,
+                deadLetterErrorDescription: error.message.slice(0, 4096),
+            }),
+        );
     }
     // Completed last: after a crash before this the message comes again and is indexed to the same effect.
-    await receiver.completeMessage(message);
+    await settle(() => receiver.completeMessage(message));
     console.log(`indexed ${documentId}`);
 }
 
