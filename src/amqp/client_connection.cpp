@@ -207,12 +207,15 @@ asio::awaitable<Result<void>> ClientConnection::await_open(std::shared_ptr<Clien
     co_return opened;
 }
 
-asio::awaitable<Result<std::shared_ptr<SenderLink>>> ClientConnection::sender(std::string address) {
+/// The link that all who ask for `name` share: made by `make` if there is none that lives.
+template <class L>
+asio::awaitable<Result<std::shared_ptr<L>>> ClientConnection::shared_link(
+    Links<L>& links, std::string name, std::string address, std::function<std::shared_ptr<L>()> make) {
     auto wire = co_await this->wire();
     if (!wire) co_return wire.error();
-    auto& shared = slot(senders_, lower(address));
+    auto& shared = slot(links, name);
     if (!shared) {
-        shared = std::make_shared<SenderLink>(io_, address);
+        shared = make();
         spawn(io_, begin(shared_from_this(), *wire, shared, address));
     }
     const auto link = shared;
@@ -220,37 +223,23 @@ asio::awaitable<Result<std::shared_ptr<SenderLink>>> ClientConnection::sender(st
     const auto opened = co_await std::move(opening);
     if (!opened) co_return opened.error();
     co_return link;
+}
+
+asio::awaitable<Result<std::shared_ptr<SenderLink>>> ClientConnection::sender(std::string address) {
+    auto make = [this, address] { return std::make_shared<SenderLink>(io_, address); };
+    return shared_link<SenderLink>(senders_, lower(address), address, std::move(make));
 }
 
 asio::awaitable<Result<std::shared_ptr<ReceiverLink>>> ClientConnection::receiver(ReceiverOptions options) {
-    auto wire = co_await this->wire();
-    if (!wire) co_return wire.error();
-    const std::string address = options.address;
-    auto& shared = slot(receivers_, (options.delete_on_receive ? "-" : "+") + lower(address));
-    if (!shared) {
-        shared = std::make_shared<ReceiverLink>(io_, std::move(options));
-        spawn(io_, begin(shared_from_this(), *wire, shared, address));
-    }
-    const auto link = shared;
-    auto opening = await_open(link, address, options_.operation_time);
-    const auto opened = co_await std::move(opening);
-    if (!opened) co_return opened.error();
-    co_return link;
+    std::string name = (options.delete_on_receive ? "-" : "+") + lower(options.address);
+    std::string address = options.address;
+    auto make = [this, options] { return std::make_shared<ReceiverLink>(io_, options); };
+    return shared_link<ReceiverLink>(receivers_, std::move(name), std::move(address), std::move(make));
 }
 
 asio::awaitable<Result<std::shared_ptr<RequestLinks>>> ClientConnection::requests(std::string node) {
-    auto wire = co_await this->wire();
-    if (!wire) co_return wire.error();
-    auto& shared = slot(requests_, lower(node));
-    if (!shared) {
-        shared = std::make_shared<RequestLinks>(io_, node);
-        spawn(io_, begin(shared_from_this(), *wire, shared, node));
-    }
-    const auto link = shared;
-    auto opening = await_open(link, node, options_.operation_time);
-    const auto opened = co_await std::move(opening);
-    if (!opened) co_return opened.error();
-    co_return link;
+    auto make = [this, node] { return std::make_shared<RequestLinks>(io_, node); };
+    return shared_link<RequestLinks>(requests_, lower(node), node, std::move(make));
 }
 
 asio::awaitable<Result<std::shared_ptr<ReceiverLink>>> ClientConnection::session(ReceiverOptions options) {

@@ -6,6 +6,7 @@
 #include "amqp/client_sender.hpp"
 #include "amqp/remote_queue.hpp"
 
+#include <functional>
 #include <random>
 
 namespace millrace::amqp {
@@ -39,6 +40,10 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
     template <class Link>
     using Links = std::unordered_map<std::string, std::shared_ptr<Link>>;
 
+    template <class Link>
+    asio::awaitable<Result<std::shared_ptr<Link>>> shared_link(Links<Link>& links, std::string name,
+                                                               std::string address,
+                                                               std::function<std::shared_ptr<Link>()> make);
     asio::awaitable<void> until_connected();
     asio::awaitable<void> until_quiet(std::chrono::steady_clock::time_point when);
     static asio::awaitable<void> connect(std::shared_ptr<ClientConnection> self);

@@ -2,11 +2,11 @@
 
 #include "amqp/server_connection.hpp"
 #include "amqp/server_links.hpp"
+#include "base/listen.hpp"
 #include "telemetry/log.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <unordered_map>
@@ -21,15 +21,6 @@ namespace {
 constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
 constexpr Duration kAcceptPause = std::chrono::milliseconds(50);
 
-Result<asio::ip::address> parse_ip(std::string_view text) {
-    if (text == "localhost") return asio::ip::address_v4::loopback();
-    if (text.size() > 2 && text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);
-    error_code error;
-    auto address = asio::ip::make_address(text, error);
-    if (error) return Error{Errc::invalid_input, "'" + std::string(text) + "' isn't an IP address"};
-    return address;
-}
-
 }  // namespace
 
 /// The accepting socket and the connections it gave.
@@ -39,21 +30,9 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
         : context_(std::move(context)), acceptor_(context_->io) {}
 
     Result<void> open() {
-        const ServerOptions& options = context_->options;
-        const auto address = parse_ip(options.address);
-        if (!address) return address.error();
-        const tcp::endpoint endpoint(*address, options.port);
-        error_code error;
-        acceptor_.open(endpoint.protocol(), error);
-        if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
-        if (!error && address->is_v6()) acceptor_.set_option(asio::ip::v6_only(false), error);
-        if (!error) acceptor_.bind(endpoint, error);
-        if (!error) acceptor_.listen(tcp::acceptor::max_listen_connections, error);
-        if (error) {
-            return Error{Errc::unavailable, "can't listen for AMQP on " + options.address + ":" +
-                                                std::to_string(options.port) + ": " + error.message()};
-        }
-        port_ = acceptor_.local_endpoint().port();
+        const auto port = listen_on(acceptor_, context_->options.address, context_->options.port);
+        if (!port) return port.error();
+        port_ = *port;
         return {};
     }
 

@@ -1,13 +1,13 @@
 #include "http/server.hpp"
 
 #include "base/async.hpp"
+#include "base/listen.hpp"
 #include "http/server_connection.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
@@ -24,15 +24,6 @@ constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
 constexpr Duration kSweepTimeMax = std::chrono::seconds(1);
 constexpr Duration kAcceptPause = std::chrono::milliseconds(50);
 constexpr Duration kAbortTimeMax = std::chrono::seconds(2);
-
-Result<asio::ip::address> parse_address(std::string_view text) {
-    if (text == "localhost") return asio::ip::address_v4::loopback();
-    if (text.size() > 2 && text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);
-    error_code error;
-    auto address = asio::ip::make_address(text, error);
-    if (error) return Error{Errc::invalid_input, "'" + std::string(text) + "' isn't an IP address"};
-    return address;
-}
 
 /// Times are checked often enough that one runs over by a quarter at most.
 Duration sweep_time(const ServerOptions& options) {
@@ -77,20 +68,9 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
 };
 
 Result<void> Server::Listener::open() {
-    const auto address = parse_address(service_->options.address);
-    if (!address) return address.error();
-    const tcp::endpoint endpoint(*address, service_->options.port);
-    error_code error;
-    acceptor_.open(endpoint.protocol(), error);
-    if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
-    if (!error && address->is_v6()) acceptor_.set_option(asio::ip::v6_only(false), error);
-    if (!error) acceptor_.bind(endpoint, error);
-    if (!error) acceptor_.listen(tcp::acceptor::max_listen_connections, error);
-    if (error) {
-        return Error{Errc::unavailable, "can't listen on " + service_->options.address + ":" +
-                                            std::to_string(service_->options.port) + ": " + error.message()};
-    }
-    port_ = acceptor_.local_endpoint().port();
+    const auto port = listen_on(acceptor_, service_->options.address, service_->options.port);
+    if (!port) return port.error();
+    port_ = *port;
     return {};
 }
 
