@@ -2,11 +2,8 @@
 #include "app/app_settings.hpp"
 #include "app/commands.hpp"
 #include "app/lifetime.hpp"
-#include "app/run_to_end.hpp"
 #include "app/worker.hpp"
 #include "telemetry/log.hpp"
-
-#include <boost/asio/io_context.hpp>
 
 #include <cstdio>
 #include <fstream>
@@ -16,17 +13,7 @@ namespace millrace::app {
 
 namespace {
 
-asio::awaitable<void> run_until_signal(asio::io_context& io, const Configuration& configuration,
-                                       int& exit_code) {
-    StopSignal stop(io.get_executor());
-    SystemClock clock;
-    Worker worker(io.get_executor(), clock, configuration);
-    auto started = co_await worker.start();
-    if (!started) {
-        exit_code = fail(started.error().detail);
-        co_return;
-    }
-    for (const std::string& notice : worker.notices()) telemetry::log(telemetry::Level::warning, notice);
+std::string announce(const Worker& worker, const Configuration& configuration) {
     std::string queues;
     for (const std::string& queue : worker.queues()) queues += (queues.empty() ? "" : ", ") + queue;
     std::printf("working on %s\n", queues.c_str());
@@ -37,12 +24,7 @@ asio::awaitable<void> run_until_signal(asio::io_context& io, const Configuration
                     {"queues", queues},
                     {"data", configuration.server.data_dir},
                     {"model", worker.model()}});
-    notify_manager("READY=1\nSTATUS=working");
-    (void)co_await stop.wait();
-    notify_manager("STOPPING=1");
-    telemetry::log_info("stopping: work under way may end first; a second signal ends it now", queues, "");
-    co_await worker.stop();
-    telemetry::log_info("stopped", queues, "");
+    return queues;
 }
 
 Result<std::string> read_text(const std::string& file) {
@@ -71,16 +53,9 @@ int work(const WorkOptions& options) {
         const auto applied = apply_app_settings(*text, environment, loaded.configuration, notices);
         if (!applied) return fail(applied.error().detail);
     }
-    const TelemetrySettings& telemetry = loaded.configuration.telemetry;
-    telemetry::configure_log(
-        {.level = *telemetry::level_named(telemetry.log_level),
-         .format = telemetry.log_format == "json" ? telemetry::Format::json : telemetry::Format::text});
+    configure_log(loaded.configuration.telemetry);
     for (const std::string& notice : notices) telemetry::log(telemetry::Level::warning, notice);
-    survive_file_size_limit();
-    asio::io_context io(1);
-    int exit_code = 0;
-    run_to_end(io, run_until_signal(io, loaded.configuration, exit_code));
-    return exit_code;
+    return run_service<Worker>(loaded.configuration, "working", announce);
 }
 
 }  // namespace millrace::app

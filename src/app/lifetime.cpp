@@ -38,4 +38,17 @@ void notify_manager(std::string_view state) {
     ::close(descriptor);
 }
 
+void configure_log(const TelemetrySettings& settings) {
+    telemetry::configure_log(
+        {.level = *telemetry::level_named(settings.log_level),
+         .format = settings.log_format == "json" ? telemetry::Format::json : telemetry::Format::text});
+}
+
+asio::awaitable<void> serve_until(StopSignal& stop, std::string_view status, const std::string& name) {
+    notify_manager("READY=1\nSTATUS=" + std::string(status));
+    (void)co_await stop.wait();
+    notify_manager("STOPPING=1");
+    telemetry::log_info("stopping: work under way may end first; a second signal ends it now", name, "");
+}
+
 }  // namespace millrace::app
