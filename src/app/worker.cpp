@@ -1,31 +1,17 @@
 #include "app/worker.hpp"
 
 #include "app/background.hpp"
-#include "app/deployment.hpp"
-#include "app/metered_provider.hpp"
-#include "app/places.hpp"
+#include "app/pipeline.hpp"
+#include "app/processors.hpp"
 #include "base/tls.hpp"
 #include "broker/broker.hpp"
 #include "handlers/stages.hpp"
-#include "index/embedded_index.hpp"
-#include "provider/circuit_breaker.hpp"
-#include "telemetry/log.hpp"
-#include "work/processor.hpp"
-
-#include <thread>
 
 namespace millrace::app {
 
 namespace {
 
-constexpr Duration kPruneInterval = std::chrono::hours(1);
 constexpr char kOnlyHandler[] = "embed-index";  // the others pass messages on within one database
-
-unsigned cpu_threads(const ServerSettings& settings) {
-    if (settings.cpu_threads > 0) return static_cast<unsigned>(settings.cpu_threads);
-    const unsigned cores = std::thread::hardware_concurrency();
-    return cores > 1 ? cores - 1 : 1;
-}
 
 /// Completes a message of a remote queue. Rows first: if the process dies in between, the message comes again
 /// and writes the same.
@@ -105,87 +91,55 @@ class Worker::Parts {
         queue_ = std::move(*queue);
         auto opened = co_await open_store();
         if (!opened) co_return opened;
-        opened = co_await open_model_and_index();
+        opened = co_await open_pipeline();
         if (!opened) co_return opened;
-        documents_ = std::make_unique<work::Documents>(*database_, *blobs_, *pool_, *broker_, clock_);
-        co_await documents_->start();
-        operations_ = std::make_unique<work::Operations>(io_, *database_, clock_);
-        services_ = std::make_unique<handlers::Services>(
-            handlers::Services{background_.tasks(), *database_, *blobs_, *pool_, clock_, *index_, *breaker_,
-                               *documents_, *operations_, token_counter(), handlers::Observer()});
         for (const WorkerEntry& worker : *workers) add_processor(worker);
-        for (const auto& processor : processors_) processor->start();
-        background_.start("pruning", [this] { return prune(); });
+        processors_.start();
+        background_.start("pruning", [this] { return prune_records(*pipeline_.documents, clock_); });
         co_return Result<void>();
     }
 
     asio::awaitable<void> stop() {
         const TimePoint deadline =
             clock_.now() + Duration(std::chrono::seconds(configuration_.server.drain_seconds));
-        for (const auto& processor : processors_) processor->close();
-        if (breaker_) breaker_->stop();
-        for (const auto& processor : processors_) {
-            const Duration left = std::max(deadline - clock_.now(), Duration::zero());
-            co_await processor->stop(left);
-        }
+        processors_.close();
+        if (models_) models_->stop_waiting();
+        co_await processors_.stop(deadline, clock_);
         co_await background_.stop();
         if (queue_) co_await queue_->stop();
-        if (pool_) pool_->stop();
+        if (state_.pool) state_.pool->stop();
         if (broker_) co_await broker_->stop();
-        if (http_client_) http_client_->stop();
-        if (database_) database_->stop();
+        if (models_) models_->stop();
+        if (state_.database) state_.database->stop();
     }
 
-    std::string model() const { return provider_ ? provider_->model().name : std::string(); }
+    std::string model() const { return models_ ? models_->in_use().provider->model().name : std::string(); }
+    const std::vector<std::string>& queues() const noexcept { return processors_.queues(); }
     std::vector<std::string> notices;
-    std::vector<std::string> queues;
 
   private:
     asio::awaitable<Result<void>> open_store() {
-        store::Database::Options options;
-        options.directory = configuration_.server.data_dir;
-        options.readers = static_cast<unsigned>(configuration_.store.readers);
-        auto database = store::Database::open(io_, options);
-        if (!database) co_return database.error();
-        database_ = std::move(*database);
-        blobs_ = std::make_unique<store::Blobs>(options.directory / "blobs");
-        pool_ = std::make_unique<CpuPool>(cpu_threads(configuration_.server));
-        const broker::Broker::Options broker_options;
-        auto broker = co_await broker::Broker::open(*database_, clock_, broker_options);
+        auto state = open_state(io_, configuration_);
+        if (!state) co_return state.error();
+        state_ = std::move(*state);
+        const broker::Broker::Options options;
+        auto broker = co_await broker::Broker::open(*state_.database, clock_, options);
         if (!broker) co_return broker.error();
         broker_ = std::move(*broker);
         co_return Result<void>();
     }
 
-    asio::awaitable<Result<void>> open_model_and_index() {
-        auto client = provider::HttpClient::make(io_);
-        if (!client) co_return client.error();
-        http_client_ = std::move(*client);
-        const DeploymentEntry deployment = deployment_in_use(configuration_);
-        auto made = make_provider(deployment, *pool_, *http_client_, clock_);
-        if (!made) co_return made.error();
-        provider_ = std::make_unique<MeteredProvider>(std::move(made->provider), deployment.name, metrics_);
-        local_ = made->local;
-        breaker_ = std::make_unique<provider::CircuitBreaker>(io_, *provider_, clock_);
-        if (!made->notice.empty()) notices.push_back(std::move(made->notice));
-        const index::EmbeddedIndexOptions options;
-        auto index = co_await index::make_embedded_index(*database_, *pool_, options);
-        if (!index) co_return index.error();
-        index_ = std::move(*index);
+    asio::awaitable<Result<void>> open_pipeline() {
+        auto models = Models::make(io_, configuration_, *state_.pool, clock_, metrics_);
+        if (!models) co_return models.error();
+        models_ = std::move(*models);
+        const Model& model = models_->in_use();
+        if (!model.notice.empty()) notices.push_back(model.notice);
+        const PipelineBase base{state_, *broker_, model, background_.tasks(), clock_, metrics_};
+        auto pipeline = co_await app::open_pipeline(io_, base, notices);
+        if (!pipeline) co_return pipeline.error();
+        pipeline_ = std::move(*pipeline);
         co_return Result<void>();
-    }
-
-    /// Counts tokens by the model's own ranks; without them they are estimated.
-    std::shared_ptr<const text::TokenCounter> token_counter() {
-        const std::string encoding = provider_->model().encoding;
-        const auto folder = find_asset(encoding + ".tiktoken");
-        if (folder) {
-            const auto counter = text::TokenCounter::load(encoding, *folder / (encoding + ".tiktoken"));
-            if (counter) return *counter;
-        }
-        if (!local_)
-            notices.push_back("the token ranks " + encoding + ".tiktoken are missing; tokens are estimated");
-        return nullptr;
     }
 
     void add_processor(const WorkerEntry& worker) {
@@ -196,42 +150,25 @@ class Worker::Parts {
             worker.concurrency > 0 ? static_cast<std::size_t>(worker.concurrency) : row->concurrency;
         for (const QueueEntry& entry : configuration_.queues)
             if (entry.name == worker.queue) options.sessions = entry.requires_session;
-        auto handler = handlers::make_stage_handler(*services_, std::string(row->stage), row->run,
+        auto handler = handlers::make_stage_handler(*pipeline_.services, std::string(row->stage), row->run,
                                                     handlers::Adoption::in_place);
         work::Complete complete = [this](broker::LockRef lock, work::Done done) {
-            return complete_remote(*database_, *queue_, std::move(lock), std::move(done));
+            return complete_remote(*state_.database, *queue_, std::move(lock), std::move(done));
         };
-        processors_.push_back(std::make_unique<work::Processor>(io_, *queue_, clock_, std::move(complete),
-                                                                std::move(options), std::move(handler)));
-        queues.push_back(worker.queue);
-    }
-
-    asio::awaitable<void> prune() {
-        while (true) {
-            auto pruned = co_await documents_->prune();
-            if (!pruned) telemetry::log_warning("prune", "database", pruned.error().detail);
-            co_await clock_.sleep_for(kPruneInterval);
-        }
+        processors_.add(std::make_unique<work::Processor>(io_, *queue_, clock_, std::move(complete),
+                                                          std::move(options), std::move(handler)));
     }
 
     asio::any_io_executor io_;
     Clock& clock_;
     Configuration configuration_;
     telemetry::Metrics metrics_;
-    bool local_ = true;
     std::unique_ptr<amqp::RemoteQueue> queue_;
-    std::unique_ptr<store::Database> database_;
-    std::unique_ptr<store::Blobs> blobs_;
-    std::unique_ptr<CpuPool> pool_;
+    State state_;
     std::unique_ptr<broker::Broker> broker_;  ///< holds nothing: documents need one to stand on
-    std::unique_ptr<provider::HttpClient> http_client_;
-    std::unique_ptr<provider::Provider> provider_;
-    std::unique_ptr<provider::CircuitBreaker> breaker_;
-    std::unique_ptr<index::Index> index_;
-    std::unique_ptr<work::Documents> documents_;
-    std::unique_ptr<work::Operations> operations_;
-    std::unique_ptr<handlers::Services> services_;
-    std::vector<std::unique_ptr<work::Processor>> processors_;
+    std::unique_ptr<Models> models_;
+    Pipeline pipeline_;
+    Processors processors_;
     Background background_;
 };
 
@@ -248,7 +185,7 @@ asio::awaitable<Result<void>> Worker::start() {
 
 asio::awaitable<void> Worker::stop() { return parts_->stop(); }
 std::string Worker::model() const { return parts_->model(); }
-const std::vector<std::string>& Worker::queues() const noexcept { return parts_->queues; }
+const std::vector<std::string>& Worker::queues() const noexcept { return parts_->queues(); }
 const std::vector<std::string>& Worker::notices() const noexcept { return parts_->notices; }
 
 }  // namespace millrace::app

@@ -1,0 +1,59 @@
+#include "app/pipeline.hpp"
+
+#include "index/embedded_index.hpp"
+#include "telemetry/log.hpp"
+
+namespace millrace::app {
+
+namespace {
+
+constexpr Duration kPruneInterval = std::chrono::hours(1);
+
+handlers::Observer observer(telemetry::Metrics& metrics) {
+    namespace metric = telemetry::metric;
+    handlers::Observer observer;
+    observer.document_processed = [&metrics](const std::string& category, Duration) {
+        metrics.add(metric::documents_processed, {category});
+    };
+    observer.document_failed = [&metrics](const std::string& reason, const std::string& status) {
+        metrics.add(metric::documents_failed, {reason, status});
+    };
+    observer.embedding_took = [&metrics](const std::string& category, double seconds) {
+        metrics.observe(metric::embedding_duration, {category}, seconds);
+    };
+    observer.stage_took = [&metrics](const std::string& stage, double seconds) {
+        metrics.observe(metric::stage_duration, {stage}, seconds);
+    };
+    return observer;
+}
+
+}  // namespace
+
+asio::awaitable<Result<Pipeline>> open_pipeline(asio::any_io_executor io, const PipelineBase& base,
+                                                std::vector<std::string>& notices) {
+    const State& state = base.state;
+    Pipeline pipeline;
+    const index::EmbeddedIndexOptions options;
+    auto index = co_await index::make_embedded_index(*state.database, *state.pool, options);
+    if (!index) co_return index.error();
+    pipeline.index = std::move(*index);
+    pipeline.documents = std::make_unique<work::Documents>(*state.database, *state.blobs, *state.pool,
+                                                           base.broker, base.clock);
+    co_await pipeline.documents->start();
+    pipeline.operations = std::make_unique<work::Operations>(std::move(io), *state.database, base.clock);
+    pipeline.services = std::make_unique<handlers::Services>(
+        handlers::Services{base.tasks, *state.database, *state.blobs, *state.pool, base.clock,
+                           *pipeline.index, *base.model.for_work, *pipeline.documents, *pipeline.operations,
+                           token_counter(base.model, notices), observer(base.metrics)});
+    co_return pipeline;
+}
+
+asio::awaitable<void> prune_records(work::Documents& documents, Clock& clock) {
+    while (true) {
+        auto pruned = co_await documents.prune();
+        if (!pruned) telemetry::log_warning("prune", "database", pruned.error().detail);
+        co_await clock.sleep_for(kPruneInterval);
+    }
+}
+
+}  // namespace millrace::app
