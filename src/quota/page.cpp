@@ -1,0 +1,309 @@
+#include "quota/page.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace millrace::quota {
+
+namespace {
+
+using Kind = Verdict::Kind;
+
+constexpr Duration kMinute{60'000};
+constexpr Duration kCallsPoll{200};     // another process tells nobody that its call has ended
+constexpr Duration kClaimKept{1'000};   // beyond the moment at which its holder was to ask again
+constexpr Duration kPauseFirst{1'000};
+constexpr Duration kComparison{10'000};  // time over which a foreign consumer's rate is taken
+constexpr Duration kLowPeriod{35'000};
+constexpr Duration kRegrowth{30'000};
+constexpr Duration kForeignLead{1'000};  // how old a provider's count is when it is used
+
+constexpr std::string_view kTokens = "tokens";
+
+/// The time in which a limit of `per_minute` earns `amount`.
+Duration time_of(std::int64_t amount, std::int64_t per_minute) {
+    return Duration(amount * kMinute.count() / std::max<std::int64_t>(per_minute, 1));
+}
+
+/// The lesser of two limits of which 0 is none.
+std::int64_t lesser(std::int64_t a, std::int64_t b) {
+    if (a == 0 || b == 0) return std::max(a, b);
+    return std::min(a, b);
+}
+
+Verdict wait(TimePoint again, std::string_view why) {
+    Verdict verdict;
+    verdict.again = again;
+    verdict.why = why;
+    return verdict;
+}
+
+/// Requests that the shortest window takes.
+std::int64_t requests_in(Duration window, std::int64_t per_minute) {
+    return std::max<std::int64_t>(1, per_minute * window.count() / kMinute.count());
+}
+
+}  // namespace
+
+void Page::advance(TimePoint now) {
+    now_ = std::max(now_, now);
+    window_.advance(now_);
+    std::erase_if(holders_, [&](const Holder& one) { return one.lease <= now_; });
+    if (now_ - compared_at_ > kMinute) foreign_per_second_ = 0;
+    if (now_ - low_since_ > 2 * kLowPeriod) low_now_ = low_before_ = 0;
+}
+
+std::int64_t Page::calls() const noexcept {
+    std::int64_t sum = 0;
+    for (const Holder& one : holders_) sum += one.calls;
+    return sum;
+}
+
+std::int64_t Page::reserved() const noexcept {
+    std::int64_t sum = 0;
+    for (const Holder& one : holders_) sum += one.tokens;
+    return sum;
+}
+
+std::int64_t Page::token_limit(const Limits& limits) const noexcept {
+    const std::int64_t base = lesser(limits.tokens_per_minute, told_tokens_);
+    if (base == 0) return learned_tokens_;
+    std::int64_t limit = lesser(base, learned_tokens_);
+    const auto noise = static_cast<std::int64_t>(static_cast<double>(base) * kNoise);
+    if (const std::int64_t low = lesser(low_now_, low_before_); low > 0)
+        limit = std::min(limit, std::max<std::int64_t>(1, low - noise));
+    const double seconds = static_cast<double>((kMinute + kForeignLead).count()) / 1000;
+    double foreign = foreign_per_second_ * seconds;
+    if (foreign < static_cast<double>(base) * kNoise) foreign = 0;
+    return std::max<std::int64_t>(1, std::min(limit, base - static_cast<std::int64_t>(foreign)));
+}
+
+std::int64_t Page::request_limit(const Limits& limits) const noexcept {
+    return lesser(limits.requests_per_minute, told_requests_);
+}
+
+Holder& Page::holder(std::string_view id, TimePoint now) {
+    auto found =
+        std::find_if(holders_.begin(), holders_.end(), [&](const Holder& one) { return one.id == id; });
+    if (found == holders_.end()) found = holders_.insert(holders_.end(), Holder{std::string(id)});
+    found->lease = std::max(found->lease, now + kLease);
+    return *found;
+}
+
+void Page::renew(TimePoint now, const Holder& waiting) {
+    advance(now);
+    Holder& mine = holder(waiting.id, now_);
+    mine.waiting_calls = waiting.waiting_calls;
+    mine.waiting_tokens = waiting.waiting_tokens;
+    if (waiting.waiting_calls == 0) mine.claim_until = {};
+}
+
+void Page::leave(std::string_view id) {
+    std::erase_if(holders_, [&](const Holder& one) { return one.id == id; });
+}
+
+Verdict Page::admit(const Limits& limits, TimePoint now, const Ask& ask, std::string_view id) {
+    advance(now);
+    const std::int64_t base = lesser(limits.tokens_per_minute, told_tokens_);
+    const std::int64_t first = ask.parts.front();
+    if (base > 0 && first > base) {
+        Verdict verdict;
+        verdict.kind = Kind::too_large;
+        return verdict;
+    }
+    Holder& mine = holder(id, now_);
+    std::optional<std::size_t> smaller;
+    auto must = must_wait(limits, now_, ask, id);
+    if (must && must->why == kTokens && ask.since + kAging > now_) smaller = fitting(limits, ask);
+    if (must && !smaller) {
+        mine.claim = ask.since;
+        mine.claim_urgency = ask.urgency;
+        mine.claim_until = must->again + kClaimKept;
+        return *must;
+    }
+    Verdict verdict;
+    verdict.kind = Kind::granted;
+    std::int64_t tokens = smaller ? ask.smaller[*smaller] : 0;
+    if (smaller) verdict.smaller = *smaller;
+    std::int64_t room = token_limit(limits) - window_.tokens();
+    if (base == 0) room = std::numeric_limits<std::int64_t>::max();
+    for (const std::int64_t part : ask.parts) {
+        if (smaller || (verdict.parts > 0 && tokens + part > room)) break;
+        tokens += part;
+        verdict.parts += 1;
+    }
+    charge(limits, now_, tokens);
+    mine.calls += 1;
+    mine.tokens += tokens;
+    if (!smaller) mine.claim_until = {};
+    verdict.reservation = {now_, tokens, charged_, window_.tokens()};
+    return verdict;
+}
+
+/// Tokens that the window may hold with a call of `tokens` in it.
+std::int64_t Page::allowed(const Limits& limits, Urgency urgency, std::int64_t tokens) const noexcept {
+    const std::int64_t limit = token_limit(limits);
+    if (urgency == Urgency::interactive) return limit;
+    const auto share = static_cast<std::int64_t>(static_cast<double>(limit) * kInteractiveShare);
+    return std::max(limit - share, std::min(limit, tokens));
+}
+
+/// The first of the smaller calls for which the window has room.
+std::optional<std::size_t> Page::fitting(const Limits& limits, const Ask& ask) const {
+    for (std::size_t i = 0; i < ask.smaller.size(); ++i)
+        if (window_.tokens() + ask.smaller[i] <= allowed(limits, ask.urgency, ask.smaller[i])) return i;
+    return std::nullopt;
+}
+
+std::optional<Verdict> Page::must_wait(const Limits& limits, TimePoint now, const Ask& ask,
+                                       std::string_view id) const {
+    if (frozen_until_ > now) return wait(frozen_until_, "throttled");
+    for (const Holder& other : holders_) {
+        if (other.id == id || other.claim_until <= now) continue;
+        const bool aged = other.claim + kAging <= now && other.claim < ask.since;
+        const bool equal = other.claim_urgency == ask.urgency;
+        if ((equal && aged) || other.claim_urgency < ask.urgency) return wait(now + kCallsPoll, "turn");
+    }
+    if (limits.calls_at_once > 0) {
+        // One call stays free for interactive work where there are some.
+        const bool spare = ask.urgency == Urgency::batch && limits.calls_at_once >= 4;
+        if (calls() >= limits.calls_at_once - (spare ? 1 : 0)) return wait(now + kCallsPoll, "calls");
+    }
+    const TimePoint when = when_requests_fit(limits, now);
+    if (when > now) return wait(when, "requests");
+    if (token_limit(limits) > 0 && window_.tokens() > 0) {
+        const Duration burst = ask.urgency == Urgency::batch ? kBatchBurst : kBurst;
+        if (tokens_paced_ > now + burst) return wait(tokens_paced_ - burst, "pacing");
+        const std::int64_t tokens = ask.parts.front();
+        const std::int64_t missing = window_.tokens() + tokens - allowed(limits, ask.urgency, tokens);
+        if (missing > 0) {
+            const TimePoint free = window_.when_free(std::min(missing, window_.tokens()), 0);
+            return wait(std::max(free, now + Duration(1)), kTokens);
+        }
+    }
+    return std::nullopt;
+}
+
+TimePoint Page::when_requests_fit(const Limits& limits, TimePoint now) const noexcept {
+    const std::int64_t limit = request_limit(limits);
+    if (limit == 0) return now;
+    const std::int64_t over = window_.requests() + 1 - limit;
+    const TimePoint minute = over > 0 ? window_.when_free(0, over) : now;
+    if (limits.request_window >= kMinute) return minute;
+    return std::max(minute, request_next_);
+}
+
+void Page::charge(const Limits& limits, TimePoint now, std::int64_t tokens) {
+    window_.charge(now, tokens, 1);
+    charged_ += tokens;
+    // A call of more than the burst holds others up for no longer than the burst.
+    if (const std::int64_t limit = token_limit(limits); limit > 0)
+        tokens_paced_ = std::min(std::max(tokens_paced_, now) + time_of(tokens, limit), now + 2 * kBurst);
+    if (const std::int64_t limit = request_limit(limits); limit > 0 && limits.request_window < kMinute) {
+        const std::int64_t at_once = requests_in(limits.request_window, limit);
+        request_next_ = std::max(request_next_, now) + (limits.request_window + kJitter) / at_once;
+    }
+}
+
+void Page::settle(const Limits& limits, TimePoint now, const Reservation& reservation, const Ending& ending,
+                  std::string_view id) {
+    advance(now);
+    Holder& mine = holder(id, now_);
+    mine.calls = std::max<std::int64_t>(0, mine.calls - 1);
+    mine.tokens = std::max<std::int64_t>(0, mine.tokens - reservation.tokens);
+    std::int64_t back = 0;
+    if (ending.kind == Ending::Kind::unsent) {
+        back = reservation.tokens;
+    } else if (limits.counting == Counting::usage && ending.used) {
+        back = reservation.tokens - *ending.used;
+    }
+    if (back > 0) {
+        window_.refund(reservation.at, back, ending.kind == Ending::Kind::unsent ? 1 : 0);
+        const std::int64_t limit = token_limit(limits);
+        if (limit > 0) tokens_paced_ = std::max(now_, tokens_paced_ - time_of(back, limit));
+    } else if (back < 0) {
+        window_.charge(now_, -back, 0);
+    }
+    charged_ -= back;
+    learn(limits, reservation, ending.report);
+}
+
+void Page::learn(const Limits& limits, const Reservation& reservation, const Report& report) {
+    if (report.limit_tokens && *report.limit_tokens > 0 && reservation.at >= told_at_) {
+        if (told_tokens_ != *report.limit_tokens) forget();
+        told_tokens_ = *report.limit_tokens;
+        told_at_ = reservation.at;
+    }
+    // Where requests are checked over short windows, the limit that is told may be that of such a window.
+    if (report.limit_requests && *report.limit_requests > 0 && limits.request_window >= kMinute)
+        told_requests_ = *report.limit_requests;
+    if (report.throttled) return freeze(limits, report);
+    throttles_ = 0;
+    const std::int64_t base = lesser(limits.tokens_per_minute, told_tokens_);
+    if (report.remaining_tokens && base > 0) compare(limits, reservation, *report.remaining_tokens);
+    if (learned_tokens_ > 0 && now_ - learned_at_ >= kRegrowth) {
+        const bool ample = report.remaining_tokens && *report.remaining_tokens > base * 3 / 10;
+        learned_tokens_ += std::max<std::int64_t>(1, learned_tokens_ / (ample ? 10 : 100));
+        learned_at_ = now_;
+        if (base > 0 && learned_tokens_ >= base) learned_tokens_ = 0;
+    }
+}
+
+/// A limit that changes makes what was learned about the old one worthless.
+void Page::forget() {
+    learned_tokens_ = low_now_ = low_before_ = 0;
+    anchor_ = last_ = {};
+    foreign_per_second_ = 0;
+}
+
+/// The provider's count beside ours: what is missing, somebody else has taken.
+void Page::compare(const Limits& limits, const Reservation& reservation, std::int64_t remaining) {
+    const std::int64_t base = lesser(limits.tokens_per_minute, told_tokens_);
+    if (now_ - low_since_ >= kLowPeriod) {
+        low_before_ = low_now_;
+        low_now_ = 0;
+        low_since_ = now_;
+    }
+    // Requests overtake each other on their way: those sent at the same time may be in the provider's count.
+    const std::int64_t beside = window_.tokens_around(reservation.at) - reservation.tokens;
+    const std::int64_t capacity = reservation.in_window + beside + remaining;
+    const auto noise = static_cast<std::int64_t>(static_cast<double>(base) * kNoise);
+    if (capacity < base - noise) low_now_ = lesser(low_now_, std::max<std::int64_t>(capacity, 1));
+
+    if (reservation.at <= last_.at) return;  // overtaken by a later one
+    const bool filled_up = remaining > last_.remaining + beside + last_.beside;
+    last_ = {reservation.at, reservation.charged, remaining, beside};
+    if (filled_up || reservation.at - anchor_.at > kMinute) {
+        anchor_ = last_;
+        return;
+    }
+    const Duration time = reservation.at - anchor_.at;
+    if (time < kComparison || now_ - compared_at_ < kComparison / 2) return;
+    compared_at_ = now_;
+    const std::int64_t missing = anchor_.remaining - remaining - (reservation.charged - anchor_.charged);
+    const bool certain = missing > beside + anchor_.beside;
+    const double rate =
+        static_cast<double>(std::max<std::int64_t>(missing, 0)) * 1000 / static_cast<double>(time.count());
+    if (certain || foreign_per_second_ > 0)
+        foreign_per_second_ += (rate - foreign_per_second_) * (rate > foreign_per_second_ ? 0.7 : 0.3);
+}
+
+void Page::freeze(const Limits& limits, const Report& report) {
+    throttled_total_ += 1;
+    const bool first = frozen_until_ <= now_;
+    const std::int64_t base = lesser(limits.tokens_per_minute, told_tokens_);
+    const bool for_tokens = !report.remaining_tokens || *report.remaining_tokens <= base / 10;
+    if (first && for_tokens && window_.tokens() > 0) {
+        const std::int64_t limit = token_limit(limits);
+        const auto seen = static_cast<std::int64_t>(static_cast<double>(window_.tokens()) * 0.98);
+        learned_tokens_ = std::max({seen, limit / 4, std::int64_t{1}});
+        if (limit > 0) learned_tokens_ = std::min(learned_tokens_, limit);
+        learned_at_ = now_;
+    }
+    if (first) throttles_ = std::min<std::int64_t>(throttles_ + 1, 7);
+    const Duration own = std::min<Duration>(kPauseFirst * (1 << (throttles_ - 1)), kMinute);
+    const Duration pause = report.retry_after.value_or(own);
+    frozen_until_ = std::max(frozen_until_, now_ + std::max(pause, Duration(1)));
+}
+
+}  // namespace millrace::quota
