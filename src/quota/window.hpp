@@ -16,6 +16,8 @@ class Window {
     static constexpr Duration kSlot{200};
     static constexpr Duration kLength{60'000};
     static constexpr Duration kSlack{200};
+    /// More than any limit.
+    static constexpr std::int64_t kTokensMax = std::int64_t{1} << 40;
 
     struct Slot {
         std::int64_t number = 0;  ///< time / kSlot
