@@ -48,8 +48,8 @@ class OpenAi final : public Provider {
 
   private:
     std::optional<Failure> refuse(const std::vector<std::string>& inputs) const;
-    asio::awaitable<Outcome<Embeddings>> embed_part(Texts inputs, std::optional<TraceContext> trace);
-    asio::awaitable<Try> try_once(const std::string& body, Texts inputs, std::optional<TraceContext> trace);
+    asio::awaitable<Outcome<Embeddings>> embed_part(Texts inputs, const CallContext& context);
+    asio::awaitable<Try> try_once(const std::string& body, Texts inputs, const CallContext& context);
     asio::awaitable<Outcome<Embeddings>> parse(std::string body, Texts inputs);
     std::optional<Duration> wait_after(const Try& tried, int tries_done);
     double random() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
@@ -82,7 +82,7 @@ asio::awaitable<Outcome<Embeddings>> OpenAi::embed(std::vector<std::string> inpu
     std::size_t piece = all.size();
     for (std::size_t begin = 0; begin < all.size();) {
         const Texts part = all.subspan(begin, std::min(piece, all.size() - begin));
-        auto result = co_await embed_part(part, context.trace);
+        auto result = co_await embed_part(part, context);
         if (!result && result.error().status == kTooLarge && part.size() > 1) {
             piece = (part.size() + 1) / 2;
             model_.inputs_per_request_max = std::min(model_.inputs_per_request_max, piece);
@@ -98,22 +98,21 @@ asio::awaitable<Outcome<Embeddings>> OpenAi::embed(std::vector<std::string> inpu
     co_return embeddings;
 }
 
-asio::awaitable<Outcome<Embeddings>> OpenAi::embed_part(Texts inputs, std::optional<TraceContext> trace) {
+asio::awaitable<Outcome<Embeddings>> OpenAi::embed_part(Texts inputs, const CallContext& context) {
     const std::string body = embeddings_body(options_.server, inputs, options_.dimensions);
     for (int tries = 1;; ++tries) {
-        Try tried = co_await try_once(body, inputs, trace);
+        Try tried = co_await try_once(body, inputs, context);
         const auto wait = wait_after(tried, tries);
         if (!wait) co_return std::move(tried.outcome);
         co_await clock_.sleep_for(*wait);
     }
 }
 
-asio::awaitable<Try> OpenAi::try_once(const std::string& body, Texts inputs,
-                                      std::optional<TraceContext> trace) {
+asio::awaitable<Try> OpenAi::try_once(const std::string& body, Texts inputs, const CallContext& context) {
     HttpRequest request;
     request.url = url_;
     request.headers = request_headers(options_.server);
-    if (trace) request.headers.emplace_back("traceparent", trace->traceparent());
+    if (context.trace) request.headers.emplace_back("traceparent", context.trace->traceparent());
     request.body = body;
     request.time_max = options_.try_time_max;
     request.repeatable = true;
@@ -123,7 +122,9 @@ asio::awaitable<Try> OpenAi::try_once(const std::string& body, Texts inputs,
         tried.outcome = failure_for(answer.error());
         co_return tried;
     }
-    if (options_.on_rate) options_.on_rate(parse_rate_headers(*answer, clock_.now()));
+    const RateHeaders rate = parse_rate_headers(*answer, clock_.now());
+    if (options_.on_rate) options_.on_rate(rate);
+    if (context.on_rate) context.on_rate(rate);
     if (answer->status < 200 || answer->status > 299) {
         Failure failure = failure_for(*answer, clock_.now());
         const std::string& key = options_.server.key;

@@ -68,18 +68,6 @@ std::optional<TimePoint> parse_http_date(std::string_view text);
 /// "6m0s", "1h2m3.5s", "250ms" as Go writes durations, or plain seconds "12", "0.5"; at most a day.
 std::optional<Duration> parse_reset(std::string_view text);
 
-/// What the answer's `x-ratelimit-*` headers say; the worse of the two where there is one for the project as
-/// well.
-struct RateHeaders {
-    std::optional<std::int64_t> limit_requests;
-    std::optional<std::int64_t> limit_tokens;
-    std::optional<std::int64_t> remaining_requests;
-    std::optional<std::int64_t> remaining_tokens;
-    std::optional<Duration> reset_requests;
-    std::optional<Duration> reset_tokens;
-    std::optional<Duration> retry_after;
-    int status = 0;
-};
 RateHeaders parse_rate_headers(const HttpAnswer& answer, TimePoint now);
 
 /// Whether a failed try is followed by another, and after which wait.

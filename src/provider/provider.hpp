@@ -8,6 +8,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -69,11 +70,25 @@ enum class Priority {
     batch,  ///< it may take its time
 };
 
+/// What the answer's `x-ratelimit-*` headers say; the worse of the two where there is one for the project as
+/// well.
+struct RateHeaders {
+    std::optional<std::int64_t> limit_requests;
+    std::optional<std::int64_t> limit_tokens;
+    std::optional<std::int64_t> remaining_requests;
+    std::optional<std::int64_t> remaining_tokens;
+    std::optional<Duration> reset_requests;
+    std::optional<Duration> reset_tokens;
+    std::optional<Duration> retry_after;
+    int status = 0;
+};
+
 /// On whose behalf a call is made.
 struct CallContext {
     std::string tenant;  ///< whose share of the quota it takes; "" is a tenant as any other
     Priority priority = Priority::interactive;
     std::optional<TraceContext> trace;  ///< of the work that needs it; a remote model is told
+    std::function<void(const RateHeaders&)> on_rate;  ///< told what the answer says about the quota; may be empty
 };
 
 /// A text to be answered by a model.

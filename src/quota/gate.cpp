@@ -16,14 +16,19 @@ constexpr Duration kStoreRetry{1'000};
 }  // namespace
 
 Gate::Gate(asio::any_io_executor io, Ledger& ledger, Clock& clock, GateOptions options)
-    : ledger_(ledger), clock_(clock), options_(std::move(options)), line_(options_.weights), changed_(io),
-      tasks_(io, [](const std::string& name, const char* what) { telemetry::log_error("quota", name, what); }) {}
+    : ledger_(ledger),
+      clock_(clock),
+      options_(std::move(options)),
+      line_(options_.weights),
+      changed_(io),
+      tasks_(io,
+             [](const std::string& name, const char* what) { telemetry::log_error("quota", name, what); }) {}
 
 Gate::~Gate() = default;
 
 void Gate::enter(std::shared_ptr<Applicant> applicant) {
     if (stopped_) return applicant->refuse({Refusal::Kind::stopped, "the process ends"});
-    applicant->since = clock_.now();
+    if (applicant->since == TimePoint{}) applicant->since = clock_.now();
     const bool wake = is_reason_to_ask(*applicant);
     line_.add(std::move(applicant));
     if (!running_) {
@@ -39,8 +44,8 @@ void Gate::enter(std::shared_ptr<Applicant> applicant) {
 bool Gate::is_reason_to_ask(const Waiter& fresh) const {
     if (line_.empty() || waits_for_.empty()) return true;
     if (waits_for_ == "throttled") return false;
-    const bool first = fresh.urgency == Urgency::interactive &&
-                       line_.first(1).front()->urgency == Urgency::batch;
+    const bool first =
+        fresh.urgency == Urgency::interactive && line_.first(1).front()->urgency == Urgency::batch;
     return first || (waits_for_ == "tokens" && fresh.part.tokens < smallest_asked_);
 }
 
@@ -95,8 +100,10 @@ asio::awaitable<bool> Gate::ask() {
         co_return true;
     }
     if (answer.verdict.kind == Verdict::Kind::too_large) {
-        refuse(parts.front(), {Refusal::Kind::too_large, "the call needs more tokens than the whole quota of "
-                                                         "deployment \"" + options_.deployment + "\""});
+        refuse(parts.front(), {Refusal::Kind::too_large,
+                               "the call needs more tokens than the whole quota of "
+                               "deployment \"" +
+                                   options_.deployment + "\""});
         co_return true;
     }
     if (answer.verdict.kind == Verdict::Kind::wait) {
@@ -116,17 +123,17 @@ void Gate::choose(std::vector<Line::Item>& parts, std::vector<Line::Item>& small
     const std::size_t look = std::max(options_.inputs_max, kSmallerMax + 1);
     const auto order = line_.first(look);
     parts.push_back(order.front());
-    std::size_t inputs = order.front()->inputs;
+    std::size_t inputs = order.front()->count;
     std::int64_t tokens = order.front()->part.tokens;
     for (std::size_t i = 1; i < order.size(); ++i) {
         const auto& one = order[i];
-        const bool mate = parts.front()->packs && one->packs && one->urgency == parts.front()->urgency &&
-                          inputs + one->inputs <= options_.inputs_max &&
-                          (options_.request_tokens_max == 0 ||
-                           tokens + one->part.tokens <= options_.request_tokens_max);
+        const bool mate =
+            parts.front()->packs && one->packs && one->pack == parts.front()->pack &&
+            one->urgency == parts.front()->urgency && inputs + one->count <= options_.inputs_max &&
+            (options_.request_tokens_max == 0 || tokens + one->part.tokens <= options_.request_tokens_max);
         if (mate) {
             parts.push_back(one);
-            inputs += one->inputs;
+            inputs += one->count;
             tokens += one->part.tokens;
         }
         if (one->part.tokens < parts.front()->part.tokens && smaller.size() < kSmallerMax)
@@ -163,8 +170,8 @@ asio::awaitable<void> Gate::keep_lease() {
         const bool nothing = line_.empty() && in_flight_ == 0;
         if (!nothing || !idle) {
             try {
-                auto renewing =
-                    ledger_.renew(options_.deployment, static_cast<std::int64_t>(line_.size()), line_.tokens());
+                auto renewing = ledger_.renew(options_.deployment, static_cast<std::int64_t>(line_.size()),
+                                              line_.tokens());
                 co_await std::move(renewing);
             } catch (const MachineError& broken) {
                 telemetry::log_error("quota", options_.deployment, broken.what());

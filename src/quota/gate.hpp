@@ -40,8 +40,8 @@ struct Pass {
     std::vector<Line::Item> group;
 };
 
-/// A piece of work and what becomes of it: one of the two functions is called, once, on the I/O thread, unless
-/// it leaves the line before. `go` is called for the first of a group.
+/// A piece of work and what becomes of it: one of the two functions is called, once, on the I/O thread,
+/// unless it leaves the line before. `go` is called for the first of a group.
 struct Applicant : Waiter {
     std::function<void(Pass)> go;
     std::function<void(Refusal)> refuse;

@@ -19,8 +19,9 @@ Page take(Connection& connection, const std::string& deployment) {
     };
     if (!lock()) {
         connection
-            .prepare("INSERT INTO quota_page (deployment, changes, page) VALUES (?, 0, '') "
-                     "ON CONFLICT (deployment) DO NOTHING")
+            .prepare(
+                "INSERT INTO quota_page (deployment, changes, page) VALUES (?, 0, '') "
+                "ON CONFLICT (deployment) DO NOTHING")
             .bind(deployment)
             .run();
         lock();
@@ -40,19 +41,21 @@ void put(Connection& connection, const std::string& deployment, const Page& page
 void spend(Connection& connection, const std::string& day, const std::string& deployment, const Bill& bill,
            std::int64_t micros, int calls) {
     connection
-        .prepare("INSERT INTO quota_spend (day, deployment, tenant, calls, prompt_tokens, "
-                 "completion_tokens, micros) VALUES (?, ?, ?, ?, ?, ?, ?) "
-                 "ON CONFLICT (day, deployment, tenant) DO UPDATE SET "
-                 "calls = quota_spend.calls + excluded.calls, "
-                 "prompt_tokens = quota_spend.prompt_tokens + excluded.prompt_tokens, "
-                 "completion_tokens = quota_spend.completion_tokens + excluded.completion_tokens, "
-                 "micros = quota_spend.micros + excluded.micros")
+        .prepare(
+            "INSERT INTO quota_spend (day, deployment, tenant, calls, prompt_tokens, "
+            "completion_tokens, micros) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (day, deployment, tenant) DO UPDATE SET "
+            "calls = quota_spend.calls + excluded.calls, "
+            "prompt_tokens = quota_spend.prompt_tokens + excluded.prompt_tokens, "
+            "completion_tokens = quota_spend.completion_tokens + excluded.completion_tokens, "
+            "micros = quota_spend.micros + excluded.micros")
         .bind(day, deployment, bill.tenant, calls, bill.prompt_tokens, bill.completion_tokens, micros)
         .run();
 }
 
 /// What was spent since `day` of what `cap` bounds, where `tenant` spends on `deployment`.
-std::int64_t spent(Connection& connection, const Cap& cap, const std::string& day, const std::string& tenant) {
+std::int64_t spent(Connection& connection, const Cap& cap, const std::string& day,
+                   const std::string& tenant) {
     std::string sql = "SELECT COALESCE(SUM(micros), 0) FROM quota_spend WHERE day >= ?";
     sql += cap.deployment.empty() ? " AND ? = ''" : " AND deployment = ?";
     sql += cap.tenant.empty() ? " AND ? = ''" : " AND tenant = ?";
@@ -110,8 +113,8 @@ std::optional<Duration> PageView::drain(TimePoint now) const noexcept {
     const auto minutes = [](std::int64_t amount, std::int64_t limit) {
         return limit > 0 ? Duration(amount * 60'000 / limit) : Duration::zero();
     };
-    const Duration work = std::max(minutes(waiting_tokens, tokens_per_minute),
-                                   minutes(waiting_calls, requests_per_minute));
+    const Duration work =
+        std::max(minutes(waiting_tokens, tokens_per_minute), minutes(waiting_calls, requests_per_minute));
     return work + std::max(frozen_until - now, Duration::zero());
 }
 
@@ -134,8 +137,8 @@ asio::awaitable<Answer> Ledger::reserve(std::string deployment, Limits limits, A
         if (answer.verdict.kind != Verdict::Kind::granted) return answer;
         const std::size_t count = std::max<std::size_t>(answer.verdict.parts, 1);
         for (std::size_t i = 0; i < count; ++i) {
-            const Part& part = answer.verdict.parts > 0 ? application.parts[i]
-                                                        : application.smaller[answer.verdict.smaller];
+            const Part& part =
+                answer.verdict.parts > 0 ? application.parts[i] : application.smaller[answer.verdict.smaller];
             if (part.micros > 0) spend(connection, day_of(now), deployment, {part.tenant}, part.micros, 0);
         }
         return answer;
@@ -213,9 +216,10 @@ asio::awaitable<PageView> Ledger::view(std::string deployment, Limits limits) {
         view.throttled_total = page.throttled_total();
         const std::string today = day_of(now);
         auto& sums = connection
-                         .prepare("SELECT COALESCE(SUM(micros), 0), "
-                                  "COALESCE(SUM(prompt_tokens + completion_tokens), 0) "
-                                  "FROM quota_spend WHERE day = ? AND deployment = ?")
+                         .prepare(
+                             "SELECT COALESCE(SUM(micros), 0), "
+                             "COALESCE(SUM(prompt_tokens + completion_tokens), 0) "
+                             "FROM quota_spend WHERE day = ? AND deployment = ?")
                          .bind(today, deployment);
         if (sums.step()) {
             view.micros_today = sums.integer(0);

@@ -16,9 +16,10 @@ namespace millrace::quota {
 struct Waiter {
     Part part;
     Urgency urgency = Urgency::interactive;
-    std::size_t inputs = 1;
-    bool packs = false;  ///< may share a request with others that do
-    TimePoint since{};
+    std::size_t count = 1;  ///< inputs of it in a request
+    bool packs = false;  ///< may share a request with others that do, and that have the same `pack`
+    std::uint64_t pack = 0;
+    TimePoint since{};  ///< since when it waits; the epoch: since it enters
 };
 
 /// Who waits. Interactive work goes first; then tenants take turns by what they have taken so far, divided by

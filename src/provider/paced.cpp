@@ -1,0 +1,364 @@
+#include "provider/paced.hpp"
+
+#include "telemetry/log.hpp"
+
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <iterator>
+
+namespace millrace::provider {
+
+namespace {
+
+using quota::Refusal;
+
+/// Statuses that say that something is wrong with an input, not with the caller.
+bool blames_an_input(const Failure& failure) {
+    if (failure.kind == FailureKind::content_filtered) return true;
+    return failure.kind == FailureKind::rejected &&
+           (failure.status == 400 || failure.status == 413 || failure.status == 422);
+}
+
+Failure failure_for_refusal(const Refusal& refusal, TimePoint now) {
+    switch (refusal.kind) {
+        case Refusal::Kind::too_large: return {FailureKind::rejected, 413, refusal.why};
+        case Refusal::Kind::capped:
+            return {FailureKind::throttled, 0, refusal.why, std::max(refusal.again - now, Duration(1))};
+        case Refusal::Kind::stopped: return {FailureKind::throttled, 0, refusal.why, Duration(1)};
+        case Refusal::Kind::unavailable: break;
+    }
+    return {FailureKind::unavailable, 0, refusal.why};
+}
+
+quota::Report report_of(const RateHeaders& headers) {
+    quota::Report report;
+    report.limit_tokens = headers.limit_tokens;
+    report.limit_requests = headers.limit_requests;
+    report.remaining_tokens = headers.remaining_tokens;
+    report.retry_after = headers.retry_after;
+    return report;
+}
+
+quota::Urgency urgency_of(Priority priority) {
+    return priority == Priority::batch ? quota::Urgency::batch : quota::Urgency::interactive;
+}
+
+template <class T>
+Usage usage_of(const Outcome<T>& outcome) {
+    if (outcome) return outcome->usage;
+    return outcome.error().usage;
+}
+
+/// The provider never saw the call: no connection was made.
+bool is_unsent(const std::optional<Failure>& failure) {
+    return failure && failure->status == 0 && failure->kind == FailureKind::rejected;
+}
+
+}  // namespace
+
+/// A caller's work, in the line until the gate calls it.
+struct Paced::Work : quota::Applicant {
+    explicit Work(const asio::any_io_executor& io) : ended(io) {}
+
+    Signal ended;
+    bool is_done = false;
+    bool abandoned = false;  ///< nobody waits for it any more
+    std::optional<Failure> failure;
+
+    void done() {
+        is_done = true;
+        ended.notify();
+    }
+};
+
+struct Paced::EmbedWork final : Work {
+    using Work::Work;
+    std::vector<std::string> inputs;
+    CallContext context;
+    Embeddings embeddings;
+};
+
+/// How a call ended, for the ledger.
+struct Paced::Called {
+    std::optional<Failure> failure;
+    Usage usage;
+    quota::Report report;
+};
+
+Paced::Paced(asio::any_io_executor io, Provider& inner, quota::Gate& gate, Clock& clock, PacedOptions options)
+    : io_(io),
+      inner_(inner),
+      gate_(gate),
+      clock_(clock),
+      options_(std::move(options)),
+      tasks_(io,
+             [](const std::string& name, const char* what) { telemetry::log_error("quota", name, what); }) {}
+
+Paced::~Paced() = default;
+
+asio::awaitable<void> Paced::stop() { co_await tasks_.stop(); }
+
+void Paced::enter(const std::shared_ptr<Work>& work) { gate_.enter(work); }
+
+std::int64_t Paced::count(std::string_view text) const {
+    constexpr std::size_t kCountBytesMax = 16 * 1024;  // a longer text would hold the I/O thread up
+    if (options_.count && text.size() <= kCountBytesMax) return options_.count(text);
+    return estimate_tokens(text);
+}
+
+/// What may come out: as asked, else the default; less where the whole quota is less.
+std::int64_t Paced::output_tokens(std::int64_t asked, std::int64_t prompt) const {
+    std::int64_t most = asked > 0 ? asked : options_.output_tokens_default;
+    const std::int64_t limit = options_.limits.tokens_per_minute;
+    if (asked == 0 && limit > prompt) most = std::min(most, limit - prompt);
+    return most;
+}
+
+/// Returns when the work is done; a caller that is cancelled leaves the line.
+asio::awaitable<void> Paced::await_end(std::shared_ptr<Work> work) {
+    struct Leave {
+        Paced& paced;
+        std::shared_ptr<Work> work;
+        ~Leave() {
+            if (work->is_done) return;
+            work->abandoned = true;
+            paced.gate_.withdraw(work);
+        }
+    } const leave{*this, work};
+    while (!work->is_done) co_await work->ended.wait();
+}
+
+std::optional<Duration> Paced::pause_before_retry(const Failure& failure, int tries_done) {
+    RetryInput input{failure.kind};
+    input.retry_after = failure.retry_after;
+    input.tries_done = tries_done;
+    input.tries_max = options_.tries_max;
+    input.random = static_cast<double>(random_() >> 11) * 0x1p-53;
+    if (failure.kind != FailureKind::transient || failure.status == 200) return std::nullopt;
+    return wait_before_retry(input);
+}
+
+asio::awaitable<void> Paced::settle(const quota::Pass& pass, const Called& called) {
+    quota::Ending ending;
+    ending.report = called.report;
+    const bool throttled = called.failure && called.failure->kind == FailureKind::throttled;
+    ending.report.throttled = throttled;
+    if (throttled && called.failure->retry_after) ending.report.retry_after = called.failure->retry_after;
+    if (is_unsent(called.failure)) ending.kind = quota::Ending::Kind::unsent;
+    ending.used = called.usage.prompt_tokens + called.usage.completion_tokens;
+    if (!throttled && *ending.used == 0) ending.used.reset();  // nobody knows
+    std::vector<quota::Bill> bills;
+    std::int64_t all = 0;
+    for (const auto& item : pass.group) all += std::max<std::int64_t>(item->part.tokens, 1);
+    for (const auto& item : pass.group) {
+        const double share =
+            static_cast<double>(std::max<std::int64_t>(item->part.tokens, 1)) / static_cast<double>(all);
+        const auto part = [&](std::int64_t tokens) {
+            return static_cast<std::int64_t>(static_cast<double>(tokens) * share + 0.5);
+        };
+        quota::Bill bill{item->part.tenant, item->part.micros};
+        bill.prompt_tokens = part(called.usage.prompt_tokens);
+        bill.completion_tokens = part(called.usage.completion_tokens);
+        bill.micros = options_.price.micros(bill.prompt_tokens, bill.completion_tokens,
+                                            part(called.usage.cached_tokens));
+        bills.push_back(std::move(bill));
+    }
+    try {
+        co_await gate_.settle(pass, std::move(ending), std::move(bills));
+    } catch (const MachineError& broken) {
+        telemetry::log_error("quota", gate_.options().deployment, broken.what());
+    }
+}
+
+asio::awaitable<void> Paced::settle_later(quota::Pass pass, Called called) { co_await settle(pass, called); }
+
+asio::awaitable<Outcome<Embeddings>> Paced::embed(std::vector<std::string> inputs, CallContext context) {
+    std::int64_t tokens = 0;
+    for (const auto& input : inputs) tokens += count(input);
+    auto work = std::make_shared<EmbedWork>(io_);
+    work->part = {tokens, context.tenant, options_.price.micros(tokens, 0)};
+    work->urgency = urgency_of(context.priority);
+    work->inputs = std::move(inputs);
+    work->packs = true;
+    work->context = std::move(context);
+    work->count = work->inputs.size();
+    work->go = [this](quota::Pass pass) { tasks_.start("embed", carry_embeds(std::move(pass))); };
+    work->refuse = [this, raw = work.get()](const Refusal& refusal) {
+        raw->failure = failure_for_refusal(refusal, clock_.now());
+        raw->done();
+    };
+    for (int tries = 1;; ++tries) {
+        work->is_done = false;
+        work->failure.reset();
+        enter(work);
+        co_await await_end(work);
+        if (!work->failure) co_return std::move(work->embeddings);
+        const auto pause = pause_before_retry(*work->failure, tries);
+        if (!pause) co_return *work->failure;
+        co_await clock_.sleep_for(*pause);
+    }
+}
+
+/// One request for all that share it.
+asio::awaitable<void> Paced::carry_embeds(quota::Pass pass) {
+    std::vector<std::shared_ptr<EmbedWork>> works;
+    std::vector<std::string> inputs;
+    for (const auto& item : pass.group) {
+        auto work = std::static_pointer_cast<EmbedWork>(item);
+        if (work->abandoned) continue;
+        inputs.insert(inputs.end(), work->inputs.begin(), work->inputs.end());
+        works.push_back(std::move(work));
+    }
+    Called called;
+    if (works.empty()) {
+        called.failure = Failure{FailureKind::rejected, 0, "nobody waits for it"};
+        co_await settle(pass, called);
+        co_return;
+    }
+    CallContext context = works.front()->context;
+    auto rate = std::make_shared<RateHeaders>();
+    context.on_rate = [rate](const RateHeaders& headers) { *rate = headers; };
+    auto asked = inner_.embed(std::move(inputs), std::move(context));
+    auto outcome = co_await std::move(asked);
+    called = {failure_of(outcome), usage_of(outcome), report_of(*rate)};
+    co_await settle(pass, called);
+    const bool halves = called.failure && blames_an_input(*called.failure) && works.size() > 1;
+    if (halves)
+        halve(works);
+    else if (called.failure && called.failure->kind == FailureKind::throttled)
+        for (const auto& work : works) work->abandoned ? void() : enter(work);
+    else
+        share_out(works, std::move(outcome));
+}
+
+/// One of them is to blame: each half is asked for alone.
+void Paced::halve(const std::vector<std::shared_ptr<EmbedWork>>& works) {
+    const std::uint64_t first = next_pack_++;
+    const std::uint64_t second = next_pack_++;
+    for (std::size_t i = 0; i < works.size(); ++i) {
+        if (works[i]->abandoned) continue;
+        works[i]->pack = i < works.size() / 2 ? first : second;
+        enter(works[i]);
+    }
+}
+
+/// Each gets its vectors, or the failure. Of fewer vectors than inputs, those behind them failed.
+void Paced::share_out(const std::vector<std::shared_ptr<EmbedWork>>& works, Outcome<Embeddings> outcome) {
+    std::int64_t all = 0;
+    for (const auto& work : works) all += std::max<std::int64_t>(work->part.tokens, 1);
+    std::size_t next = 0;
+    for (const auto& work : works) {
+        if (!outcome) {
+            work->failure = outcome.error();
+            work->failure->usage = {};
+            work->done();
+            continue;
+        }
+        work->embeddings = {};
+        const std::size_t end = std::min(next + work->inputs.size(), outcome->vectors.size());
+        for (; next < end; ++next) work->embeddings.vectors.push_back(std::move(outcome->vectors[next]));
+        if (work->embeddings.vectors.empty()) {
+            if (!work->abandoned) enter(work);  // its turn had not come
+            continue;
+        }
+        const double share =
+            static_cast<double>(std::max<std::int64_t>(work->part.tokens, 1)) / static_cast<double>(all);
+        work->embeddings.usage.prompt_tokens =
+            static_cast<std::int64_t>(static_cast<double>(outcome->usage.prompt_tokens) * share + 0.5);
+        work->done();
+    }
+}
+
+/// A call that shares its request with nobody. `ask` makes it, once for each try.
+template <class T, class F>
+asio::awaitable<Outcome<T>> Paced::alone(std::int64_t prompt, std::int64_t output, CallContext context,
+                                         F ask) {
+    auto work = std::make_shared<Work>(io_);
+    work->part = {prompt + output, context.tenant, options_.price.micros(prompt, output)};
+    work->urgency = urgency_of(context.priority);
+    auto pass = std::make_shared<std::optional<quota::Pass>>();
+    std::weak_ptr<Work> weak = work;
+    work->go = [this, weak, pass](quota::Pass granted) {
+        const auto alive = weak.lock();
+        if (alive && !alive->abandoned) {
+            *pass = std::move(granted);
+            return alive->done();
+        }
+        Called never;
+        never.failure = Failure{FailureKind::rejected, 0, "nobody waits for it"};
+        tasks_.start("give back", settle_later(std::move(granted), std::move(never)));
+    };
+    work->refuse = [this, raw = work.get()](const Refusal& refusal) {
+        raw->failure = failure_for_refusal(refusal, clock_.now());
+        raw->done();
+    };
+    for (int tries = 1;;) {
+        work->is_done = false;
+        work->failure.reset();
+        enter(work);
+        co_await await_end(work);
+        if (work->failure) co_return *work->failure;
+        auto granted = std::make_shared<quota::Pass>(std::move(**pass));
+        // A caller that is cancelled while the provider works: nobody knows what it cost.
+        std::shared_ptr<void> settling(nullptr, [this, granted](void*) {
+            if (granted->group.empty()) return;
+            tasks_.start("settle", settle_later(std::move(*granted), Called()));
+        });
+        auto rate = std::make_shared<RateHeaders>();
+        CallContext of_call = context;
+        of_call.on_rate = [rate](const RateHeaders& headers) { *rate = headers; };
+        auto asked = ask(std::move(of_call));
+        Outcome<T> outcome = co_await std::move(asked);
+        const Called called{failure_of(outcome), usage_of(outcome), report_of(*rate)};
+        const quota::Pass ended = std::exchange(*granted, {});
+        co_await settle(ended, called);
+        if (outcome) co_return outcome;
+        if (outcome.error().kind == FailureKind::throttled) continue;  // the gate has learned of it
+        const auto pause = pause_before_retry(outcome.error(), tries++);
+        if (!pause) co_return outcome;
+        co_await clock_.sleep_for(*pause);
+    }
+}
+
+asio::awaitable<Outcome<Completion>> Paced::complete(CompletionRequest request, CallContext context) {
+    const std::int64_t prompt =
+        count(request.instructions) + count(request.input) + count(request.schema) + 16;
+    request.output_tokens_max = output_tokens(request.output_tokens_max, prompt);
+    const std::int64_t output = request.output_tokens_max;
+    auto ask = [this, request = std::move(request)](CallContext of_call) {
+        return inner_.complete(request, std::move(of_call));
+    };
+    auto asked = alone<Completion>(prompt, output, std::move(context), std::move(ask));
+    co_return co_await std::move(asked);
+}
+
+namespace {
+
+/// The answer's maximum that an OpenAI request names; 0: none.
+std::int64_t output_asked(const boost::json::object& body) {
+    for (const char* name : {"max_completion_tokens", "max_tokens", "max_output_tokens"}) {
+        const auto* value = body.if_contains(name);
+        if (value != nullptr && value->is_int64()) return std::max<std::int64_t>(0, value->get_int64());
+    }
+    return 0;
+}
+
+}  // namespace
+
+asio::awaitable<Outcome<RawAnswer>> Paced::call(RawRequest request, CallContext context) {
+    boost::system::error_code bad;
+    const auto parsed = boost::json::parse(request.body, bad);
+    const bool object = !bad && parsed.is_object();
+    const std::int64_t prompt = count(request.body);
+    std::int64_t output = 0;
+    if (object && request.endpoint != "/v1/embeddings")
+        output = output_tokens(output_asked(parsed.get_object()), prompt);
+    auto ask = [this, request = std::move(request)](CallContext of_call) {
+        return inner_.call(request, std::move(of_call));
+    };
+    auto asked = alone<RawAnswer>(prompt, output, std::move(context), std::move(ask));
+    co_return co_await std::move(asked);
+}
+
+}  // namespace millrace::provider

@@ -1,0 +1,235 @@
+#include "provider/paced.hpp"
+
+#include "store/database.hpp"
+#include "tests/support/run.hpp"
+#include "tests/support/temporary_directory.hpp"
+
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/detached.hpp>
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace millrace::provider {
+namespace {
+
+/// Answers when the test lets it; rejects texts with "poison" in them.
+class HeldProvider final : public Provider {
+  public:
+    explicit HeldProvider(const asio::any_io_executor& io) : open(io) {
+        info.name = "held";
+        info.completes = true;
+        info.inputs_per_request_max = 100;
+    }
+    const ModelInfo& model() const noexcept override { return info; }
+
+    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs,
+                                               CallContext context) override {
+        requests.push_back(inputs);
+        while (held) co_await open.wait();
+        if (rate && context.on_rate) context.on_rate(*rate);
+        if (!failures.empty()) {
+            Failure failure = failures.front();
+            failures.erase(failures.begin());
+            co_return failure;
+        }
+        Embeddings embeddings;
+        for (const auto& input : inputs) {
+            if (input.find("poison") != std::string::npos)
+                co_return Failure{FailureKind::rejected, 400, "poison"};
+            embeddings.vectors.push_back({static_cast<float>(input.size())});
+            embeddings.usage.prompt_tokens += 10;
+        }
+        co_return embeddings;
+    }
+
+    asio::awaitable<Outcome<Completion>> complete(CompletionRequest request, CallContext) override {
+        completions.push_back(std::move(request));
+        while (held) co_await open.wait();
+        co_return Completion{"{}", {5, 5}, "held"};
+    }
+
+    ModelInfo info;
+    Signal open;
+    bool held = false;
+    std::optional<RateHeaders> rate;
+    std::vector<Failure> failures;
+    std::vector<std::vector<std::string>> requests;
+    std::vector<CompletionRequest> completions;
+};
+
+class PacedTest : public testing::Test {
+  protected:
+    PacedTest() : inner(io.get_executor()) {
+        store::Database::Options options;
+        options.directory = directory.path();
+        auto opened = store::Database::open(io.get_executor(), options);
+        database = std::move(opened.value());
+    }
+    ~PacedTest() override {
+        if (gate) test::run(io, gate->stop());
+        if (paced) test::run(io, paced->stop());
+        database->stop();
+    }
+
+    void make(quota::Limits limits, std::vector<quota::Cap> caps = {}, quota::Price price = {}) {
+        ledger = std::make_unique<quota::Ledger>(*database, clock, "p", std::move(caps));
+        quota::GateOptions options;
+        options.deployment = "d";
+        options.limits = limits;
+        options.inputs_max = 100;
+        gate = std::make_unique<quota::Gate>(io.get_executor(), *ledger, clock, std::move(options));
+        PacedOptions paced_options;
+        paced_options.limits = limits;
+        paced_options.price = price;
+        paced_options.count = [](std::string_view) { return 10; };
+        paced = std::make_unique<Paced>(io.get_executor(), inner, *gate, clock, paced_options);
+    }
+
+    /// Starts an embedding whose outcome is put under `name`.
+    void start(std::string name, std::vector<std::string> inputs, CallContext context = {}) {
+        auto task = [](PacedTest& test, std::string who, std::vector<std::string> texts,
+                       CallContext whose) -> asio::awaitable<void> {
+            auto outcome = co_await test.paced->embed(std::move(texts), std::move(whose));
+            test.outcomes.emplace(std::move(who), std::move(outcome));
+        };
+        asio::co_spawn(io, task(*this, std::move(name), std::move(inputs), std::move(context)),
+                       asio::detached);
+    }
+
+    void until_done(std::size_t count) {
+        test::run_until(io, [&] { return outcomes.size() >= count; });
+    }
+
+    test::TemporaryDirectory directory;
+    asio::io_context io;
+    HeldProvider inner;
+    std::unique_ptr<store::Database> database;
+    ManualClock clock;
+    std::unique_ptr<quota::Ledger> ledger;
+    std::unique_ptr<quota::Gate> gate;
+    std::unique_ptr<Paced> paced;
+    std::map<std::string, Outcome<Embeddings>> outcomes;
+};
+
+TEST_F(PacedTest, CallsThatWaitAtOneMomentShareARequest) {
+    make({.calls_at_once = 1});
+    inner.held = true;
+    start("first", {"a"});
+    test::run_until(io, [&] { return inner.requests.size() == 1; });
+    start("second", {"bb", "ccc"});
+    start("third", {"dddd"}, {.tenant = "other"});
+    test::run_until(io, [&] { return gate->waiting() == 2; });
+    inner.held = false;
+    inner.open.notify();
+    until_done(3);
+    ASSERT_EQ(inner.requests.size(), 2u);
+    EXPECT_EQ(inner.requests[1].size(), 3u);
+    EXPECT_EQ(outcomes.at("second")->vectors, (std::vector<std::vector<float>>{{2}, {3}}));
+    EXPECT_EQ(outcomes.at("second")->usage.prompt_tokens, 20);
+    EXPECT_EQ(outcomes.at("third")->vectors, (std::vector<std::vector<float>>{{4}}));
+    EXPECT_EQ(outcomes.at("third")->usage.prompt_tokens, 10);
+}
+
+TEST_F(PacedTest, APoisonInputIsFoundByHalvingAndOnlyItsCallerFails) {
+    make({.calls_at_once = 1});
+    inner.held = true;
+    start("first", {"x"});
+    test::run_until(io, [&] { return inner.requests.size() == 1; });
+    for (int i = 0; i < 16; ++i) start(std::to_string(i), {i == 5 ? "poison" : "text " + std::to_string(i)});
+    test::run_until(io, [&] { return gate->waiting() == 16; });
+    inner.held = false;
+    inner.open.notify();
+    until_done(17);
+    for (int i = 0; i < 16; ++i) {
+        const auto& outcome = outcomes.at(std::to_string(i));
+        EXPECT_EQ(outcome.has_value(), i != 5) << i;
+    }
+    EXPECT_EQ(outcomes.at("5").error().kind, FailureKind::rejected);
+    EXPECT_LE(inner.requests.size(), 1u + 1 + 2 * 4);  // not one by one
+}
+
+TEST_F(PacedTest, AThrottledCallIsAskedForAgainWhenItsProviderSaidAndNoCallerFails) {
+    make({.tokens_per_minute = 100'000});
+    inner.failures.push_back({FailureKind::throttled, 429, "slow down", Duration(20'000)});
+    inner.rate = RateHeaders{};
+    start("a", {"a"});
+    test::run_until(io, [&] { return inner.requests.size() == 1 && gate->waits_for() == "throttled"; });
+    EXPECT_TRUE(outcomes.empty());
+    clock.advance(Duration(20'000));
+    until_done(1);
+    EXPECT_TRUE(outcomes.at("a").has_value());
+    EXPECT_EQ(inner.requests.size(), 2u);
+}
+
+TEST_F(PacedTest, ACallLargerThanTheWholeQuotaIsRefusedWithTheReason) {
+    make({.tokens_per_minute = 9});
+    start("a", {"a"});
+    until_done(1);
+    EXPECT_EQ(outcomes.at("a").error().kind, FailureKind::rejected);
+    EXPECT_EQ(outcomes.at("a").error().status, 413);
+    EXPECT_NE(outcomes.at("a").error().detail.find("whole quota"), std::string::npos);
+    EXPECT_TRUE(inner.requests.empty());
+}
+
+TEST_F(PacedTest, AQuotaSmallerThanTheUsualAnswerLetsTheFirstCallPass) {
+    make({.tokens_per_minute = 100});
+    CompletionRequest request;
+    request.input = "short";
+    auto outcome = test::run(io, paced->complete(std::move(request), {}));
+    ASSERT_TRUE(outcome.has_value());
+    EXPECT_GT(inner.completions[0].output_tokens_max, 0);
+    EXPECT_LE(inner.completions[0].output_tokens_max, 100);
+}
+
+TEST_F(PacedTest, ACallerThatIsCancelledLeavesTheLineAndTheLedger) {
+    make({.calls_at_once = 1});
+    inner.held = true;
+    start("first", {"a"});
+    test::run_until(io, [&] { return inner.requests.size() == 1; });
+    asio::cancellation_signal cancel;
+    bool ended = false;
+    asio::co_spawn(
+        io, paced->embed({"b"}, {}),
+        asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr, auto) { ended = true; }));
+    test::run_until(io, [&] { return gate->waiting() == 1; });
+    cancel.emit(asio::cancellation_type::terminal);
+    test::run_until(io, [&] { return ended; });
+    EXPECT_EQ(gate->waiting(), 0u);
+    inner.held = false;
+    inner.open.notify();
+    until_done(1);
+    EXPECT_EQ(inner.requests.size(), 1u);
+    EXPECT_EQ(test::run(io, gate->view()).reserved, 0);
+}
+
+TEST_F(PacedTest, ASpendingCapHoldsACallBackUntilTheNextPeriod) {
+    make({}, {{"", "", quota::Cap::Period::day, 15}}, {1, 1, 1});
+    start("a", {"a"});
+    until_done(1);
+    EXPECT_TRUE(outcomes.at("a").has_value());
+    start("b", {"b"});
+    until_done(2);
+    EXPECT_EQ(outcomes.at("b").error().kind, FailureKind::throttled);
+    EXPECT_GT(*outcomes.at("b").error().retry_after, Duration(0));
+    EXPECT_EQ(inner.requests.size(), 1u);
+}
+
+TEST_F(PacedTest, EveryTryHasAReservationOfItsOwn) {
+    make({.requests_per_minute = 2});
+    inner.failures.push_back({FailureKind::transient, 503, "down"});
+    inner.failures.push_back({FailureKind::transient, 503, "down"});
+    start("a", {"a"});
+    test::run_until(io, [&] { return inner.requests.size() == 1 && clock.sleepers() == 3; });
+    clock.advance(Duration(8'000));
+    test::run_until(io, [&] { return inner.requests.size() == 2 && clock.sleepers() == 3; });
+    clock.advance(Duration(8'000));
+    test::run_until(io, [&] { return gate->waits_for() == "requests"; });
+    EXPECT_EQ(inner.requests.size(), 2u);
+    clock.advance(Duration(61'000));
+    until_done(1);
+    EXPECT_TRUE(outcomes.at("a").has_value());
+}
+
+}  // namespace
+}  // namespace millrace::provider
