@@ -41,6 +41,8 @@ struct ClientOptions {
     bool json = false;
 };
 
+int quota(const ClientOptions& client);
+
 struct IngestOptions {
     std::vector<std::string> paths;
     std::string category;

@@ -98,6 +98,28 @@ struct DeploymentEntry {
     std::int64_t dimensions = 0;
     std::int64_t timeout_seconds = 60;
     std::int64_t concurrency = 0;
+    std::int64_t tokens_per_minute = 0;
+    std::int64_t requests_per_minute = 0;
+    std::int64_t request_window_seconds = 0;
+    std::string counts = "auto";
+    std::int64_t output_tokens = 1024;
+    double price_prompt = 0;
+    double price_cached = 0;
+    double price_completion = 0;
+};
+
+/// How much may be spent.
+struct CapEntry {
+    double amount = 0;
+    std::string per = "day";
+    std::string deployment;
+    std::string tenant;
+};
+
+/// A tenant's share where work waits.
+struct TenantEntry {
+    std::string name;
+    double weight = 1;
 };
 
 struct WorkerEntry {
@@ -130,6 +152,8 @@ struct Configuration {
     StoreSettings store;
     IndexSettings index;
     std::vector<DeploymentEntry> deployments;
+    std::vector<CapEntry> caps;
+    std::vector<TenantEntry> tenants;
     std::vector<WorkerEntry> workers;
     std::vector<WatchEntry> watch;
     TelemetrySettings telemetry;

@@ -65,6 +65,28 @@ void check_pipeline_queues(const Configuration& configuration, std::vector<std::
     }
 }
 
+void check_spending(const Configuration& configuration, std::vector<std::string>& problems) {
+    for (std::size_t i = 0; i < configuration.caps.size(); ++i) {
+        const CapEntry& cap = configuration.caps[i];
+        const std::string place = "caps[" + std::to_string(i) + "]: ";
+        if (cap.amount <= 0) problems.push_back(place + "amount is to be above 0");
+        const auto named = [&](const DeploymentEntry& one) { return one.name == cap.deployment; };
+        const auto& deployments = configuration.deployments;
+        if (!cap.deployment.empty() && std::none_of(deployments.begin(), deployments.end(), named))
+            problems.push_back(place + "there is no deployment \"" + cap.deployment + "\"");
+        const auto priced = [&](const DeploymentEntry& one) {
+            return (cap.deployment.empty() || one.name == cap.deployment) &&
+                   (one.price_prompt > 0 || one.price_completion > 0);
+        };
+        if (std::none_of(deployments.begin(), deployments.end(), priced))
+            problems.push_back(place +
+                               "no deployment that it holds for has a price; set price_prompt and "
+                               "price_completion");
+    }
+    for (const TenantEntry& tenant : configuration.tenants)
+        if (tenant.weight <= 0) problems.push_back("tenants." + tenant.name + ": weight is to be above 0");
+}
+
 void check_deployments(const Configuration& configuration, std::vector<std::string>& problems) {
     std::set<std::string> names;
     for (const DeploymentEntry& deployment : configuration.deployments) {
@@ -189,6 +211,7 @@ void check_configuration(const Configuration& configuration, std::vector<std::st
     check_entities(configuration, problems);
     check_pipeline_queues(configuration, problems);
     check_deployments(configuration, problems);
+    check_spending(configuration, problems);
 }
 
 Result<Address> parse_address(std::string_view text) {

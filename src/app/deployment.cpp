@@ -31,6 +31,7 @@ Result<MadeProvider> make_remote(const DeploymentEntry& deployment, CpuPool& poo
     options.server.azure = deployment.provider == "azure-openai";
     options.server.api_version = deployment.api_version;
     options.dimensions = static_cast<std::size_t>(deployment.dimensions);
+    options.tries_max = 1;  // every try has a reservation of its own
     options.try_time_max = std::chrono::seconds(deployment.timeout_seconds);
     const bool keyless = options.server.key.empty() && (options.server.azure || deployment.endpoint.empty());
     if (keyless)

@@ -156,6 +156,12 @@ void add_queues(CLI::App& app, CommandLine& line) {
     }
 }
 
+void add_quota(CLI::App& app, CommandLine& line) {
+    CLI::App* command = add_command(app, "quota", "what each deployment allows, and how much of it is used",
+                                    line, [&line] { return quota(line.client); });
+    add_client_options(command, line);
+}
+
 void add_config(CLI::App& app, CommandLine& line) {
     CLI::App* config = app.add_subcommand("config", "the configuration")->require_subcommand(1);
     struct Row {
@@ -204,6 +210,7 @@ int run(int argc, char** argv) {
     add_servers(app, line);
     add_documents(app, line);
     add_queues(app, line);
+    add_quota(app, line);
     add_config(app, line);
     try {
         app.parse(argc, argv);

@@ -13,6 +13,7 @@ std::string_view outcome_name(const std::optional<provider::Failure>& failure) {
         case provider::FailureKind::transient: return "transient";
         case provider::FailureKind::rejected: return "rejected";
         case provider::FailureKind::unavailable: return "unavailable";
+        case provider::FailureKind::held: return "held";
         case provider::FailureKind::refused: return "refused";
         case provider::FailureKind::cut_off: return "cut_off";
         case provider::FailureKind::content_filtered: break;

@@ -3,46 +3,99 @@
 #include "app/deployment.hpp"
 #include "app/metered_provider.hpp"
 #include "app/places.hpp"
+#include "base/ids.hpp"
 
 namespace millrace::app {
 
 namespace {
 
+constexpr std::int64_t kRemoteCallsAtOnce = 64;
 constexpr Duration kCallersWaitMax = std::chrono::seconds(10);  // for a query's vector; then words alone
+
+quota::Limits limits_of(const DeploymentEntry& deployment) {
+    const bool azure = deployment.provider == "azure-openai";
+    quota::Limits limits;
+    limits.tokens_per_minute = deployment.tokens_per_minute;
+    limits.requests_per_minute = deployment.requests_per_minute;
+    limits.calls_at_once = deployment.concurrency > 0 ? deployment.concurrency : kRemoteCallsAtOnce;
+    const std::int64_t window = deployment.request_window_seconds;
+    limits.request_window = std::chrono::seconds(window > 0 ? window : azure ? 1 : 60);
+    const bool estimates = azure || deployment.endpoint.empty();
+    const bool by_estimate = deployment.counts == "estimate" || (deployment.counts == "auto" && estimates);
+    limits.counting = by_estimate ? quota::Counting::estimate : quota::Counting::usage;
+    return limits;
+}
+
+quota::Price price_of(const DeploymentEntry& deployment) {
+    return {deployment.price_prompt, deployment.price_cached, deployment.price_completion};
+}
+
+std::vector<quota::Cap> caps_of(const Configuration& configuration) {
+    std::vector<quota::Cap> caps;
+    for (const CapEntry& entry : configuration.caps) {
+        const auto period = entry.per == "month" ? quota::Cap::Period::month : quota::Cap::Period::day;
+        caps.push_back(
+            {entry.deployment, entry.tenant, period, static_cast<std::int64_t>(entry.amount * 1'000'000)});
+    }
+    return caps;
+}
 
 }  // namespace
 
 /// What every deployment is made with.
 struct Models::Making {
     asio::any_io_executor io;
-    CpuPool& pool;
+    const ModelsBase& base;
     provider::HttpClient& http;
-    Clock& clock;
-    telemetry::Metrics& metrics;
+    quota::Ledger& ledger;
+    std::map<std::string, double> weights;
 
     Result<std::unique_ptr<Model>> make(const DeploymentEntry& deployment) const {
-        auto made = make_provider(deployment, pool, http, clock);
+        auto made = make_provider(deployment, base.pool, http, base.clock);
         if (!made) return made.error();
         auto model = std::make_unique<Model>();
         model->deployment = deployment;
         model->local = made->local;
         model->notice = std::move(made->notice);
         model->provider =
-            std::make_unique<MeteredProvider>(std::move(made->provider), deployment.name, metrics);
-        model->for_work = std::make_unique<provider::CircuitBreaker>(io, *model->provider, clock);
-        model->for_callers =
-            std::make_unique<provider::FailFast>(*model->for_work, *model->provider, kCallersWaitMax);
+            std::make_unique<MeteredProvider>(std::move(made->provider), deployment.name, base.metrics);
+        if (!model->local) pace(*model);
+        provider::Provider& inner =
+            model->paced ? static_cast<provider::Provider&>(*model->paced) : *model->provider;
+        model->for_work = std::make_unique<provider::CircuitBreaker>(io, inner, base.clock);
+        model->for_callers = std::make_unique<provider::FailFast>(*model->for_work, inner, kCallersWaitMax);
         return model;
+    }
+
+    void pace(Model& model) const {
+        const DeploymentEntry& deployment = model.deployment;
+        const provider::ModelInfo& info = model.provider->model();
+        quota::GateOptions options;
+        options.deployment = deployment.name;
+        options.limits = limits_of(deployment);
+        options.inputs_max = info.inputs_per_request_max;
+        options.request_tokens_max = static_cast<std::int64_t>(info.tokens_per_request_max);
+        options.weights = weights;
+        provider::PacedOptions paced;
+        paced.limits = options.limits;
+        paced.price = price_of(deployment);
+        paced.output_tokens_default = deployment.output_tokens;
+        model.gate = std::make_unique<quota::Gate>(io, ledger, base.clock, std::move(options));
+        model.paced =
+            std::make_unique<provider::Paced>(io, *model.provider, *model.gate, base.clock, std::move(paced));
     }
 };
 
 Result<std::unique_ptr<Models>> Models::make(asio::any_io_executor io, const Configuration& configuration,
-                                             CpuPool& pool, Clock& clock, telemetry::Metrics& metrics) {
+                                             const ModelsBase& base) {
     auto http = provider::HttpClient::make(io);
     if (!http) return http.error();
     std::unique_ptr<Models> models(new Models);
     models->http_ = std::move(*http);
-    const Making making{std::move(io), pool, *models->http_, clock, metrics};
+    models->ledger_ = std::make_unique<quota::Ledger>(base.database, base.clock, to_hex(random_uuid()),
+                                                      caps_of(configuration));
+    Making making{std::move(io), base, *models->http_, *models->ledger_, {}};
+    for (const TenantEntry& tenant : configuration.tenants) making.weights[tenant.name] = tenant.weight;
 
     const DeploymentEntry in_use = deployment_in_use(configuration);
     auto used = making.make(in_use);
@@ -63,12 +116,33 @@ Result<const Model*> Models::find(std::string_view name) const {
     return found->second->get();
 }
 
-void Models::stop_waiting() {
+std::vector<quota::Gate*> Models::gates() const {
+    std::vector<quota::Gate*> gates;
     for (const auto& [name, model] : models_)
-        if (model) (*model)->for_work->stop();
+        if (model && (*model)->gate) gates.push_back((*model)->gate.get());
+    return gates;
 }
 
-void Models::stop() { http_->stop(); }
+asio::awaitable<std::vector<quota::PageView>> Models::quota() {
+    std::vector<quota::PageView> views;
+    for (quota::Gate* gate : gates()) {
+        auto view = co_await gate->view();
+        views.push_back(std::move(view));
+    }
+    co_return views;
+}
+
+asio::awaitable<void> Models::stop_waiting() {
+    for (const auto& [name, model] : models_)
+        if (model) (*model)->for_work->stop();
+    for (quota::Gate* gate : gates()) co_await gate->stop();
+}
+
+asio::awaitable<void> Models::stop() {
+    for (const auto& [name, model] : models_)
+        if (model && (*model)->paced) co_await (*model)->paced->stop();
+    http_->stop();
+}
 
 std::shared_ptr<const text::TokenCounter> token_counter(const Model& model,
                                                         std::vector<std::string>& notices) {

@@ -5,7 +5,10 @@
 #include "base/async.hpp"
 #include "provider/circuit_breaker.hpp"
 #include "provider/http_client.hpp"
+#include "provider/paced.hpp"
 #include "provider/provider.hpp"
+#include "quota/gate.hpp"
+#include "store/database.hpp"
 #include "telemetry/metrics.hpp"
 #include "text/tokens.hpp"
 
@@ -25,6 +28,8 @@ struct Model {
     bool local = true;   ///< computes on this machine
     std::string notice;  ///< one line for the operator where it is not what was asked for; usually empty
     std::unique_ptr<provider::Provider> provider;  ///< calls it at once; every call through it is counted
+    std::unique_ptr<quota::Gate> gate;       ///< of a remote one
+    std::unique_ptr<provider::Paced> paced;  ///< of a remote one: its calls keep to its quota
     std::unique_ptr<provider::CircuitBreaker> for_work;    ///< calls wait while it is down
     std::unique_ptr<provider::FailFast> for_callers;       ///< calls fail at once while it is down
 
@@ -34,30 +39,43 @@ struct Model {
     }
 };
 
+/// What deployments are made with; all of it outlives them. `database` holds the quota's ledger.
+struct ModelsBase {
+    store::Database& database;
+    CpuPool& pool;
+    Clock& clock;
+    telemetry::Metrics& metrics;
+};
+
 /// Every deployment of a configuration, by name. All calls on the I/O thread.
 class Models {
   public:
     /// Makes them all. The error is that of the deployment in use (`deployment_in_use`); another that can't
-    /// be made prevents nothing: `find` tells why. `configuration` is read during the call; `pool`, `clock`
-    /// and `metrics` outlive this.
+    /// be made prevents nothing: `find` tells why. `configuration` is read during the call.
     static Result<std::unique_ptr<Models>> make(asio::any_io_executor io, const Configuration& configuration,
-                                                CpuPool& pool, Clock& clock, telemetry::Metrics& metrics);
+                                                const ModelsBase& base);
 
     /// The deployment that the pipeline uses and that embeds queries.
     const Model& in_use() const noexcept { return *in_use_; }
     /// The deployment called `name`, owned by this. not_found: none is; else why it could not be made.
     Result<const Model*> find(std::string_view name) const;
 
-    /// Calls that wait for a deployment to come back fail, as `CircuitBreaker::stop`; others go on.
-    void stop_waiting();
-    /// Ends what is under way to remote ones. A second stop is harmless.
-    void stop();
+    /// How much of each remote deployment is used, by all processes that share the store.
+    asio::awaitable<std::vector<quota::PageView>> quota();
+    /// Every gate, in the order of the deployments' names.
+    std::vector<quota::Gate*> gates() const;
+
+    /// Calls that wait for a deployment to come back, or for its quota, fail as throttled; others go on.
+    asio::awaitable<void> stop_waiting();
+    /// Ends what is under way to remote ones. The database is stopped after it. A second stop is harmless.
+    asio::awaitable<void> stop();
 
   private:
     struct Making;
 
     Models() = default;
 
+    std::unique_ptr<quota::Ledger> ledger_;
     std::unique_ptr<provider::HttpClient> http_;  ///< shared by all: connections are kept by origin
     std::map<std::string, Result<std::unique_ptr<Model>>, std::less<>> models_;
     const Model* in_use_ = nullptr;

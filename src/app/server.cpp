@@ -53,7 +53,7 @@ class Server::Parts {
         // All are told first, so that their drain times run side by side.
         processors_.close();
         co_await stop_listeners(std::min<Duration>(drain, kRequestsDrain));
-        if (models_) models_->stop_waiting();
+        if (models_) co_await models_->stop_waiting();
         co_await processors_.stop(deadline, clock_);
         co_await background_.stop();
         if (api_) api_->stop();
@@ -61,7 +61,7 @@ class Server::Parts {
         if (state_.pool) state_.pool->stop();
         co_await stop_listeners(Duration::zero());
         if (broker_) co_await broker_->stop();
-        if (models_) models_->stop();
+        if (models_) co_await models_->stop();
         if (state_.database) state_.database->stop();
         // Requests whose last read has just ended.
         co_await stop_listeners(Duration::zero());
@@ -115,13 +115,14 @@ class Server::Parts {
     }
 
     asio::awaitable<Result<void>> open_pipeline() {
-        auto models = Models::make(io_, configuration_, *state_.pool, clock_, metrics);
+        const ModelsBase base{*state_.database, *state_.pool, clock_, metrics};
+        auto models = Models::make(io_, configuration_, base);
         if (!models) co_return models.error();
         models_ = std::move(*models);
         const Model& model = models_->in_use();
         if (!model.notice.empty()) notices.push_back(model.notice);
-        const PipelineBase base{state_, *broker_, model, background_.tasks(), clock_, metrics};
-        auto pipeline = co_await app::open_pipeline(io_, base, notices);
+        const PipelineBase pipeline_base{state_, *broker_, model, background_.tasks(), clock_, metrics};
+        auto pipeline = co_await app::open_pipeline(io_, pipeline_base, notices);
         if (!pipeline) co_return pipeline.error();
         pipeline_ = std::move(*pipeline);
         co_return Result<void>();
@@ -167,6 +168,7 @@ class Server::Parts {
         options.access_keys = access_keys_;
         options.worked_queues = processors_.queues();
         options.work_is_held = [&model] { return model.for_work->open(); };
+        options.quota = [models = models_.get()] { return models->quota(); };
         const std::string& fusion = configuration_.index.fusion;
         options.fusion = fusion == "rank" || (fusion == "auto" && !model.local) ? index::Fusion::rank
                                                                                 : index::Fusion::score;

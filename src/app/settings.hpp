@@ -46,8 +46,6 @@ inline constexpr std::array kLaterKeys = {
     LaterKey{"index", "endpoint"},
     LaterKey{"index", "key"},
     LaterKey{"index", "name"},
-    LaterKey{"deployments", "tokens_per_minute"},
-    LaterKey{"deployments", "requests_per_minute"},
     LaterKey{"telemetry", "otlp_endpoint"},
     LaterKey{"telemetry", "service_name"},
     LaterKey{"tasks", ""},
@@ -262,6 +260,53 @@ inline constexpr std::array kSettings<DeploymentEntry> = {
                              "calls",
                              "calls at once; 0: 64, or 8 for local models",
                              {.min = 0, .max = 1024}},
+    Setting<DeploymentEntry>{
+        "tokens_per_minute", &DeploymentEntry::tokens_per_minute, "tokens",
+        "quota of all processes that share the store; 0: as the provider tells, or none"},
+    Setting<DeploymentEntry>{"requests_per_minute", &DeploymentEntry::requests_per_minute, "requests",
+                             "likewise"},
+    Setting<DeploymentEntry>{
+        "request_window_seconds",
+        &DeploymentEntry::request_window_seconds,
+        "seconds",
+        "shortest window over which the provider checks its requests per minute; 0: 1 for "
+        "azure-openai, else 60",
+        {.min = 0, .max = 60}},
+    Setting<DeploymentEntry>{"counts",
+                             &DeploymentEntry::counts,
+                             "",
+                             "what a call counts against the tokens per minute: its `estimate` (prompt and "
+                             "maximum answer) for good, or its `usage`; auto: estimate at OpenAI and Azure",
+                             {.choices = "auto|estimate|usage"}},
+    Setting<DeploymentEntry>{"output_tokens",
+                             &DeploymentEntry::output_tokens,
+                             "tokens",
+                             "longest answer of a completion that names none itself",
+                             {.min = 1, .max = 1'000'000}},
+    Setting<DeploymentEntry>{"price_prompt", &DeploymentEntry::price_prompt, "",
+                             "price of a million prompt tokens, in the currency of all prices and caps"},
+    Setting<DeploymentEntry>{"price_cached", &DeploymentEntry::price_cached, "",
+                             "of those that the provider had in its cache; 0: as `price_prompt`"},
+    Setting<DeploymentEntry>{"price_completion", &DeploymentEntry::price_completion, "",
+                             "price of a million tokens of answers"},
+};
+
+template <>
+inline constexpr std::array kSettings<CapEntry> = {
+    Setting<CapEntry>{"amount", &CapEntry::amount, "", "what may be spent, in the currency of the prices",
+                      kRequired},
+    Setting<CapEntry>{"per", &CapEntry::per, "", "UTC day or calendar month", {.choices = "day|month"}},
+    Setting<CapEntry>{"deployment", &CapEntry::deployment, "", "on this deployment; empty: on all together"},
+    Setting<CapEntry>{"tenant", &CapEntry::tenant, "",
+                      "by this tenant; `*`: by each of them; empty: by all together"},
+};
+
+template <>
+inline constexpr std::array kSettings<TenantEntry> = {
+    Setting<TenantEntry>{"name", &TenantEntry::name, "", "as the property `tenant` of messages has it",
+                         kRequired},
+    Setting<TenantEntry>{"weight", &TenantEntry::weight, "",
+                         "share of a deployment beside other tenants whose work waits"},
 };
 
 template <>
@@ -317,6 +362,9 @@ void for_each_section(C& configuration, F&& visit) {
     visit("index", configuration.index, "search");
     visit("deployments", configuration.deployments,
           "models; without one a deployment `default` with provider `local` serves");
+    visit("caps", configuration.caps,
+          "how much may be spent: work beyond that waits for the next day or month");
+    visit("tenants", configuration.tenants, "shares of tenants; one that is not named here has weight 1");
     visit("workers", configuration.workers, "who works on which queue, beside the document pipeline");
     visit("watch", configuration.watch, "folders whose files are ingested as they appear or change");
     visit("telemetry", configuration.telemetry, "logs");

@@ -103,13 +103,13 @@ class Worker::Parts {
         const TimePoint deadline =
             clock_.now() + Duration(std::chrono::seconds(configuration_.server.drain_seconds));
         processors_.close();
-        if (models_) models_->stop_waiting();
+        if (models_) co_await models_->stop_waiting();
         co_await processors_.stop(deadline, clock_);
         co_await background_.stop();
         if (queue_) co_await queue_->stop();
         if (state_.pool) state_.pool->stop();
         if (broker_) co_await broker_->stop();
-        if (models_) models_->stop();
+        if (models_) co_await models_->stop();
         if (state_.database) state_.database->stop();
     }
 
@@ -130,13 +130,14 @@ class Worker::Parts {
     }
 
     asio::awaitable<Result<void>> open_pipeline() {
-        auto models = Models::make(io_, configuration_, *state_.pool, clock_, metrics_);
+        const ModelsBase base{*state_.database, *state_.pool, clock_, metrics_};
+        auto models = Models::make(io_, configuration_, base);
         if (!models) co_return models.error();
         models_ = std::move(*models);
         const Model& model = models_->in_use();
         if (!model.notice.empty()) notices.push_back(model.notice);
-        const PipelineBase base{state_, *broker_, model, background_.tasks(), clock_, metrics_};
-        auto pipeline = co_await app::open_pipeline(io_, base, notices);
+        const PipelineBase pipeline_base{state_, *broker_, model, background_.tasks(), clock_, metrics_};
+        auto pipeline = co_await app::open_pipeline(io_, pipeline_base, notices);
         if (!pipeline) co_return pipeline.error();
         pipeline_ = std::move(*pipeline);
         co_return Result<void>();

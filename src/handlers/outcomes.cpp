@@ -16,11 +16,13 @@ constexpr int kUncountedAttempt = 4;
 
 Outcome outcome_for(const provider::Failure& failure, int delivery_count, Duration age, double random) {
     const bool outage = failure.kind == provider::FailureKind::unavailable && age < kOutageAgeMax;
-    const bool counted = failure.kind != provider::FailureKind::throttled && !outage;
+    const bool counted = failure.kind != provider::FailureKind::throttled &&
+                         failure.kind != provider::FailureKind::held && !outage;
     const int attempt = counted ? delivery_count + 1 : kUncountedAttempt;
     const Duration asked = failure.retry_after.value_or(Duration(0));
     const Duration pause = asked > Duration(0) ? asked : work::backoff(attempt, random);
     switch (failure.kind) {
+        case provider::FailureKind::held:
         case provider::FailureKind::throttled: return RetryAfter{pause, failure.detail, false};
         case provider::FailureKind::transient:
         case provider::FailureKind::unavailable: return RetryAfter{pause, failure.detail, counted};

@@ -38,6 +38,7 @@ constexpr std::array kRoutes = {
     Route{{"GET", "/v1/queues/{queue}/messages"}, list_messages},
     Route{{"POST", "/v1/queues/{queue}/dead-letters:redrive"}, redrive_dead_letters},
     Route{{"POST", "/v1/queues/{queue}/dead-letters:drop"}, drop_dead_letters},
+    Route{{"GET", "/v1/quota"}, get_quota},
     Route{{"GET", "/metrics"}, get_metrics},
     Route{{"GET", "/healthz"}, get_health, Access::open},
     Route{{"GET", "/readyz"}, get_readiness, Access::open},

@@ -8,6 +8,7 @@
 #include "http/server.hpp"
 #include "index/index.hpp"
 #include "provider/provider.hpp"
+#include "quota/ledger.hpp"
 #include "store/database.hpp"
 #include "telemetry/metrics.hpp"
 #include "work/documents.hpp"
@@ -38,6 +39,8 @@ struct ApiOptions {
     std::vector<std::string> worked_queues;  ///< queues with a worker: health watches these
     /// True while work waits for a model that is down: then it is not stuck. Empty: never.
     std::function<bool()> work_is_held;
+    /// What GET /v1/quota shows; empty: no deployment has a quota.
+    std::function<asio::awaitable<std::vector<quota::PageView>>()> quota;
     index::Fusion fusion = index::Fusion::score;
     double keyword_weight = 0.7;
     Duration stuck_after = std::chrono::minutes(5);

@@ -52,6 +52,8 @@ asio::awaitable<Response> get_queue(Context context, Call call);
 asio::awaitable<Response> list_messages(Context context, Call call);
 asio::awaitable<Response> redrive_dead_letters(Context context, Call call);
 asio::awaitable<Response> drop_dead_letters(Context context, Call call);
+// api_quota.cpp
+asio::awaitable<Response> get_quota(Context context, Call call);
 // api_health.cpp
 asio::awaitable<Response> get_metrics(Context context, Call call);
 asio::awaitable<Response> get_health(Context context, Call call);

@@ -99,6 +99,7 @@ asio::awaitable<Outcome<T>> CircuitBreaker::guard(std::function<asio::awaitable<
 }
 
 void CircuitBreaker::note(const std::optional<Failure>& failure, bool probe) {
+    if (failure && failure->kind == FailureKind::held) return;  // the provider was not asked
     const bool throttled = failure && failure->kind == FailureKind::throttled;
     const bool transient = failure && failure->kind == FailureKind::transient;
     if (!throttled && !transient) {

@@ -24,8 +24,8 @@ Failure failure_for_refusal(const Refusal& refusal, TimePoint now) {
     switch (refusal.kind) {
         case Refusal::Kind::too_large: return {FailureKind::rejected, 413, refusal.why};
         case Refusal::Kind::capped:
-            return {FailureKind::throttled, 0, refusal.why, std::max(refusal.again - now, Duration(1))};
-        case Refusal::Kind::stopped: return {FailureKind::throttled, 0, refusal.why, Duration(1)};
+            return {FailureKind::held, 0, refusal.why, std::max(refusal.again - now, Duration(1))};
+        case Refusal::Kind::stopped: return {FailureKind::held, 0, refusal.why, Duration(1)};
         case Refusal::Kind::unavailable: break;
     }
     return {FailureKind::unavailable, 0, refusal.why};

@@ -24,6 +24,7 @@ enum class FailureKind {
     content_filtered,  ///< the provider's content policy refused the text, or the answer to it
     unavailable,       ///< transient, and no other call succeeds either: the input is not to blame
     refused,           ///< the model itself declined to answer
+    held,              ///< not made: a spending cap, or the process ends; again after `retry_after`
     cut_off,           ///< the answer reached the most tokens it may have before it was whole
 };
 
@@ -88,7 +89,8 @@ struct CallContext {
     std::string tenant;  ///< whose share of the quota it takes; "" is a tenant as any other
     Priority priority = Priority::interactive;
     std::optional<TraceContext> trace;  ///< of the work that needs it; a remote model is told
-    std::function<void(const RateHeaders&)> on_rate;  ///< told what the answer says about the quota; may be empty
+    /// Told what the answer says about the quota; may be empty.
+    std::function<void(const RateHeaders&)> on_rate;
 };
 
 /// A text to be answered by a model.

@@ -1,5 +1,7 @@
 #include "app/model.hpp"
 
+#include "tests/support/temporary_directory.hpp"
+
 #include <gtest/gtest.h>
 #include <boost/asio/io_context.hpp>
 
@@ -24,11 +26,21 @@ DeploymentEntry broken(const std::string& name) {
 
 class ModelsTest : public testing::Test {
   protected:
+    ModelsTest() {
+        store::Database::Options options;
+        options.directory = directory_.path();
+        database_ = std::move(store::Database::open(io_.get_executor(), options).value());
+    }
+    ~ModelsTest() override { database_->stop(); }
+
     Result<std::unique_ptr<Models>> make() {
-        return Models::make(io_.get_executor(), configuration_, pool_, clock_, metrics_);
+        const ModelsBase base{*database_, pool_, clock_, metrics_};
+        return Models::make(io_.get_executor(), configuration_, base);
     }
 
+    test::TemporaryDirectory directory_;
     boost::asio::io_context io_;
+    std::unique_ptr<store::Database> database_;
     CpuPool pool_{1};
     SystemClock clock_;
     telemetry::Metrics metrics_;

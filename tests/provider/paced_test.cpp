@@ -210,7 +210,7 @@ TEST_F(PacedTest, ASpendingCapHoldsACallBackUntilTheNextPeriod) {
     EXPECT_TRUE(outcomes.at("a").has_value());
     start("b", {"b"});
     until_done(2);
-    EXPECT_EQ(outcomes.at("b").error().kind, FailureKind::throttled);
+    EXPECT_EQ(outcomes.at("b").error().kind, FailureKind::held);
     EXPECT_GT(*outcomes.at("b").error().retry_after, Duration(0));
     EXPECT_EQ(inner.requests.size(), 1u);
 }

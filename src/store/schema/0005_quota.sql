@@ -11,6 +11,6 @@ CREATE TABLE quota_spend (
     calls      INTEGER NOT NULL,
     prompt_tokens     INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL,
-    micros     INTEGER NOT NULL,   -- millionths of the price table's currency; of running calls, what they may cost
+    micros     INTEGER NOT NULL,   -- millionths of the prices' currency; of running calls, what they may cost
     PRIMARY KEY (day, deployment, tenant)
 ) WITHOUT ROWID;
