@@ -52,6 +52,7 @@ struct QueueEntry {
     std::int64_t ttl_seconds = 0;
     bool dead_letter_on_expiration = false;
     std::int64_t max_bytes = 0;
+    bool fair = false;
     std::string forward_to;
     std::string forward_dead_letters_to;
 };

@@ -172,6 +172,7 @@ broker::EntityOptions entity_options(const QueueEntry& entry) {
     options.time_to_live = optional_seconds(entry.ttl_seconds);
     options.dead_letter_on_expiration = entry.dead_letter_on_expiration;
     options.bytes_max = static_cast<std::uint64_t>(entry.max_bytes);
+    options.fair = entry.fair;
     options.forward_to = entry.forward_to;
     options.forward_dead_letters_to = entry.forward_dead_letters_to;
     return options;

@@ -154,6 +154,8 @@ inline constexpr std::array kSettings<QueueEntry> = {
     Setting<QueueEntry>{"dead_letter_on_expiration", &QueueEntry::dead_letter_on_expiration, "",
                         "expired messages go to the dead-letter queue instead of being dropped"},
     Setting<QueueEntry>{"max_bytes", &QueueEntry::max_bytes, "bytes", "size quota over all states; 0: none"},
+    Setting<QueueEntry>{"fair", &QueueEntry::fair, "",
+                        "tenants (a message's session id, else its property `tenant`) take turns"},
     Setting<QueueEntry>{"forward_to", &QueueEntry::forward_to, "", "queue or topic that gets the messages"},
     Setting<QueueEntry>{"forward_dead_letters_to", &QueueEntry::forward_dead_letters_to, "",
                         "queue or topic that gets the dead letters"},

@@ -85,6 +85,7 @@ Entity Engine::add(std::int64_t id, const std::string& name, const EntityOptions
     entity->id = id;
     entity->name = name;
     entity->options = options;
+    entity->apply_fairness();
     const std::size_t suffix = name.size() - std::min(name.size(), kDeadLetterSuffix.size());
     entity->is_dead_letter_queue = NameEqual{}(std::string_view(name).substr(suffix), kDeadLetterSuffix);
     if (entity->is_dead_letter_queue) entity->owner = name.substr(0, suffix);
@@ -189,6 +190,7 @@ awaitable<Result<void>> Engine::change(Entity entity, EntityOptions options) {
     auto stored = co_await database_.write(std::move(work));
     if (!stored) co_return stored;
     entity->options = options;
+    entity->apply_fairness();
     entity->updated = time;
     entity->forward_at = 0;
     if (entity->dead_letters) entity->dead_letters->options = dead_letter_options(options);

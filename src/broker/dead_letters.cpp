@@ -105,6 +105,7 @@ Slot& Engine::move_slot(EntityState& from, std::int64_t sequence, EntityState& t
     slot.due = 0;
     if (&from != &to) slot.session = 0;
     if (slot.session != 0) to.sessions[slot.session].messages += 1;
+    if (to.lanes) to.lanes->add(new_sequence, "");
     to.account->bytes += slot.bytes;
     from.erase(sequence);
     return slot;

@@ -173,7 +173,7 @@ class Engine {
     static std::optional<rows::NextSequence> reserve_numbers(const EntityState& entity, std::int64_t last);
 
     // send.cpp
-    static Result<void> check_target(const EntityState& entity, const Message& message);
+    static Result<void> check_target(const EntityState& entity, Message& message);
     asio::awaitable<Result<std::vector<Message>>> store(Plan& plan, With with);
 
     // queueing.cpp

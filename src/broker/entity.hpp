@@ -41,6 +41,8 @@ struct EntityOptions {
     /// Removed when nobody has sent to it, received from it or changed it for this time; none: never; from 5
     /// minutes.
     std::optional<Duration> delete_on_idle;
+    /// Of a queue without sessions: tenants (session id, else the property `tenant`) take turns.
+    bool fair = false;
     std::string user_metadata;  ///< the owner's notes, at most 1,024 characters
     /// Of a subscription: a message whose rules cannot be evaluated is dead-lettered, not passed over.
     bool dead_letter_on_filter_error = true;

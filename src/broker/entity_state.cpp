@@ -56,7 +56,26 @@ void EntityState::set_phase(std::int64_t sequence, Slot& slot, Phase phase) {
         if (auto* after = session.numbers_in(phase)) after->insert(sequence);
         sessions.update(slot.session);
     }
+    if (lanes && (slot.phase == Phase::ready) != (phase == Phase::ready))
+        lanes->set_ready(sequence, phase == Phase::ready);
     slots.set_phase(sequence, slot, phase);
+}
+
+void EntityState::apply_fairness() {
+    const bool fair = options.fair && !is_dead_letter_queue;
+    if (fair == (lanes != nullptr)) return;
+    lanes.reset();
+    if (!fair) return;
+    lanes = std::make_unique<Lanes>();
+    slots.each(0, [&](std::int64_t sequence, Slot& slot) {
+        lanes->add(sequence, "");
+        lanes->set_ready(sequence, slot.phase == Phase::ready);
+        return true;
+    });
+}
+
+std::optional<std::int64_t> EntityState::first_ready() const {
+    return lanes ? lanes->first_ready() : slots.first_ready();
 }
 
 void EntityState::erase(std::int64_t sequence) {
@@ -68,6 +87,7 @@ void EntityState::erase(std::int64_t sequence) {
         sessions[session].messages -= 1;
         sessions.update(session);
     }
+    if (lanes) lanes->remove(sequence);
     slots.erase(sequence);
 }
 

@@ -6,6 +6,7 @@
 #include "broker/due_heap.hpp"
 #include "broker/duplicates.hpp"
 #include "broker/entity.hpp"
+#include "broker/lanes.hpp"
 #include "broker/message_source.hpp"
 #include "broker/rate.hpp"
 #include "broker/sessions.hpp"
@@ -50,6 +51,7 @@ struct EntityState {
     std::int64_t reserved = 1;  ///< the stored number after which a restart goes on
     Slots slots;
     Sessions sessions;
+    std::unique_ptr<Lanes> lanes;  ///< of a fair queue
     Duplicates duplicates;
 
     DueHeap locks;  ///< ends of message locks, by sequence number
@@ -79,6 +81,11 @@ struct EntityState {
     void set_phase(std::int64_t sequence, Slot& slot, Phase phase);
     /// Forgets the message and gives its bytes back.
     void erase(std::int64_t sequence);
+    /// Makes or drops the lanes as the option says. A queue that turns fair knows no tenants of what it
+    /// holds.
+    void apply_fairness();
+    /// The message that is handed out next, whatever its session.
+    std::optional<std::int64_t> first_ready() const;
     /// Counts a delivery that ended without a settlement: false if the message has used up its deliveries.
     bool may_be_delivered_again(const Slot& slot) const noexcept;
     /// When a message enqueued now expires, its own wish being `wish`.

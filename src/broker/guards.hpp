@@ -132,6 +132,7 @@ class Engine::Plan {
         bool scheduled;
         std::size_t message;  ///< which of the messages
         Origin origin;
+        std::string lane = {};  ///< of a fair queue
     };
     struct Step {
         const Message& message;

@@ -147,6 +147,7 @@ void Engine::restore(EntityState& entity, const Scanned& row) {
         slot.session = entity.sessions.intern(*row.session_id);
         entity.sessions[slot.session].messages += 1;
     }
+    if (entity.lanes) entity.lanes->add(row.sequence, row.session_id.value_or(""));
     Phase phase = Phase::ready;
     if (row.state == State::deferred) phase = Phase::deferred;
     if (row.state == State::scheduled) phase = Phase::scheduled;

@@ -53,6 +53,7 @@ EntityOptions from_object(const json::object& object) {
         if (kStatuses[i] == status) options.status = static_cast<EntityStatus>(i);
     }
     options.delete_on_idle = time_of(object, "delete_on_idle_ms");
+    options.fair = flag_of(object, "fair");
     options.user_metadata = text_of(object, "user_metadata");
     options.dead_letter_on_filter_error = !flag_of(object, "drop_on_filter_error");
     return options;
@@ -76,6 +77,7 @@ std::string options_to_json(const EntityOptions& options) {
     if (options.status != EntityStatus::active)
         object["status"] = kStatuses[static_cast<std::size_t>(options.status)];
     put_time(object, "delete_on_idle_ms", options.delete_on_idle);
+    if (options.fair) object["fair"] = true;
     if (!options.user_metadata.empty()) object["user_metadata"] = options.user_metadata;
     if (!options.dead_letter_on_filter_error) object["drop_on_filter_error"] = true;
     return json::serialize(object);

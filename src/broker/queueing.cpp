@@ -16,7 +16,7 @@ std::vector<std::int64_t> Engine::take(EntityState& entity, std::uint32_t sessio
     const std::int64_t time = now();
     std::size_t bytes = 0;
     while (taken.size() < messages_max && bytes < kReceiveBytesMax) {
-        const auto first = session == 0 ? entity.slots.first_ready() : entity.sessions[session].first_ready();
+        const auto first = session == 0 ? entity.first_ready() : entity.sessions[session].first_ready();
         if (!first) break;
         Slot& slot = *entity.slots.find(*first);
         if (slot.expires <= time) {
@@ -27,6 +27,7 @@ std::vector<std::int64_t> Engine::take(EntityState& entity, std::uint32_t sessio
         }
         if (!taken.empty() && bytes + slot.bytes > bytes_max) break;
         entity.set_phase(*first, slot, Phase::busy);
+        if (entity.lanes) entity.lanes->took(*first);
         bytes += slot.bytes;
         taken.push_back(*first);
     }

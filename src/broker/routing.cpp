@@ -186,6 +186,7 @@ void Engine::Plan::place(const Entity& entity, std::int64_t sequence, const Step
         slot.session = entity->sessions.intern(*step.message.session_id);
         entity->sessions[slot.session].messages += 1;
     }
+    if (entity->lanes) arrival.lane = step.message.session_id.value_or("");
     entity->account->bytes += slot.bytes;
     entity->arriving += arrival.scheduled ? 0 : 1;
 
@@ -300,7 +301,7 @@ void Engine::Plan::remember_contents(std::vector<Message> messages) {
 void Engine::arrive(Plan& plan) {
     const std::int64_t time = now();
     std::vector<std::int64_t> homeless;
-    for (const auto& [entity, sequence, filled, scheduled, message, origin] : plan.arrivals_) {
+    for (const auto& [entity, sequence, filled, scheduled, message, origin, lane] : plan.arrivals_) {
         if (entity->removed) {
             homeless.push_back(filled.id);
             continue;
@@ -308,6 +309,7 @@ void Engine::arrive(Plan& plan) {
         Slot& slot = entity->slots.insert(sequence);
         slot = filled;
         slot.phase = Phase::busy;
+        if (entity->lanes) entity->lanes->add(sequence, lane);
         if (scheduled) {
             entity->set_phase(sequence, slot, Phase::scheduled);
             entity->add_timer(sequence, slot.due);

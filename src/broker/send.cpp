@@ -12,7 +12,7 @@ Error session_missing(const std::string& name) {
 
 }  // namespace
 
-Result<void> Engine::check_target(const EntityState& entity, const Message& message) {
+Result<void> Engine::check_target(const EntityState& entity, Message& message) {
     if (entity.is_dead_letter_queue || entity.options.kind == EntityKind::subscription) {
         return Error{Errc::invalid_input, "\"" + entity.name +
                                               "\" takes no messages from senders; send to its " +
@@ -21,6 +21,14 @@ Result<void> Engine::check_target(const EntityState& entity, const Message& mess
     if (!may_send(entity.options.status))
         return Error{Errc::invalid_input, "\"" + entity.name + "\" is disabled for sending"};
     if (entity.options.requires_session && !message.session_id) return session_missing(entity.name);
+    // Stored with the message, so that its tenant is known after a restart without reading the properties.
+    if (entity.options.fair && !message.session_id) {
+        const auto tenant = message.properties.find("tenant");
+        const auto* name =
+            tenant == message.properties.end() ? nullptr : std::get_if<std::string>(&tenant->second);
+        if (name != nullptr && !name->empty() && name->size() <= limits::session_id_chars_max)
+            message.session_id = *name;
+    }
     return {};
 }
 

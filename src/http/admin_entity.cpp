@@ -243,6 +243,7 @@ void finish(Draft& draft, const EntityOptions* existing) {
     EntityOptions& options = draft.options;
     options.requires_session =
         draft.requires_session.value_or(existing != nullptr && existing->requires_session);
+    options.fair = existing != nullptr && existing->fair;  // the protocol has no word for it
     const bool detected = existing != nullptr && existing->duplicate_window.has_value();
     if (draft.detects_duplicates.value_or(detected))
         options.duplicate_window = draft.duplicate_window ? *draft.duplicate_window

@@ -1,0 +1,49 @@
+// Queues whose tenants take turns.
+#include "tests/broker/engine_fixture.hpp"
+
+namespace millrace::broker::test {
+namespace {
+
+using Engine = EmbeddedTest;
+
+Message of_tenant(const std::string& tenant, const std::string& text) {
+    Message message = text_message(text);
+    message.properties["tenant"] = tenant;
+    return message;
+}
+
+TEST_F(Engine, TenantsOfAFairQueueTakeTurnsHoweverManyMessagesOneOfThemHas) {
+    EntityOptions options;
+    options.fair = true;
+    under_test.put("q", options);
+    std::vector<Message> messages;
+    for (int i = 0; i < 1000; ++i) messages.push_back(of_tenant("a", "a" + std::to_string(i)));
+    ASSERT_TRUE(loop.await(broker().send("q", std::move(messages))));
+    EXPECT_EQ(std::string(receive_one("q").message.body), "a0");
+    ASSERT_TRUE(loop.await(broker().send("q", {of_tenant("b", "b0"), of_tenant("b", "b1")})));
+    std::vector<std::string> order;
+    for (int i = 0; i < 6; ++i) order.push_back(std::string(receive_one("q").message.body));
+    EXPECT_THAT(order, ElementsAre("a1", "b0", "a2", "b1", "a3", "a4"));
+    under_test.restart();
+    order.clear();
+    for (int i = 0; i < 4; ++i) order.push_back(std::string(receive_one("q").message.body));
+    EXPECT_EQ(std::ranges::count_if(order, [](const auto& text) { return text[0] == 'b'; }), 2);
+}
+
+TEST_F(Engine, AQueueMayTurnFairAndBack) {
+    under_test.put("q");
+    ASSERT_TRUE(loop.await(broker().send("q", {of_tenant("a", "a0"), of_tenant("a", "a1")})));
+    EntityOptions options;
+    options.fair = true;
+    under_test.put("q", options);
+    ASSERT_TRUE(loop.await(broker().send("q", {of_tenant("b", "b0")})));
+    EXPECT_EQ(std::string(receive_one("q").message.body), "a0");
+    EXPECT_EQ(std::string(receive_one("q").message.body), "b0");
+    options.fair = false;
+    under_test.put("q", options);
+    EXPECT_EQ(std::string(receive_one("q").message.body), "a1");
+    EXPECT_EQ(broker().counts("q")->active, 0u);
+}
+
+}  // namespace
+}  // namespace millrace::broker::test
