@@ -82,6 +82,7 @@ TEST_F(ClientLinkTest, ALinkThatDoesNotAnswerIsReplacedByAnother) {
     EXPECT_TRUE(live.loop.await(client->complete(lock_of(receive().at(0)))));
     line.swallows = true;
     EXPECT_TRUE(receive().empty()) << "nobody has heard the question";
+    live.settle();
     line.swallows = false;
     ASSERT_TRUE(send());
     EXPECT_EQ(receive().size(), 1u);
