@@ -16,6 +16,7 @@ using test::LiveServer;
 struct Line {
     bool swallows = false;  ///< what is written goes nowhere, and nobody is told
     bool stuck = false;     ///< what is written is not taken
+    std::string garbles;    ///< text whose type, the two bytes before it, is nonsense when it is read
     int connections = 0;
 };
 
@@ -27,7 +28,13 @@ class LineTransport final : public Transport {
     }
 
     asio::awaitable<Result<std::size_t>> read_some(asio::mutable_buffer room) override {
-        return inner_->read_some(room);
+        auto reading = inner_->read_some(room);
+        auto got = co_await std::move(reading);
+        if (!got || line_.garbles.empty()) co_return got;
+        char* const begin = static_cast<char*>(room.data());
+        const auto at = std::string_view(begin, *got).find(line_.garbles);
+        if (at != std::string_view::npos) begin[at - 2] = '\xff';
+        co_return got;
     }
     asio::awaitable<Result<void>> write(std::string_view bytes) override {
         if (line_.swallows) co_return Result<void>();
@@ -98,6 +105,28 @@ TEST_F(ClientLinkTest, APeerThatTakesNothingIsGivenUp) {
     line.stuck = false;
     EXPECT_TRUE(send());
     EXPECT_EQ(line.connections, 2);
+}
+
+TEST_F(ClientLinkTest, AnUnreadableDeferredMessageCostsItsNeighboursNothing) {
+    connect();
+    broker::Message bad = text_message("bad");
+    bad.properties["kind"] = std::string("garbled");
+    ASSERT_TRUE(live.loop.await(client->send("q", {bad, text_message("good")})));
+    std::vector<std::int64_t> numbers;
+    for (int i = 0; i < 2; ++i) {
+        const auto one = receive().at(0);
+        numbers.push_back(one.sequence);
+        ASSERT_TRUE(live.loop.await(client->defer(lock_of(one), {})));
+    }
+    line.garbles = "garbled";
+    const auto both = live.loop.await(client->receive_deferred("q", numbers, broker::ReceiveOptions()));
+    ASSERT_TRUE(both) << both.error().detail;
+    ASSERT_EQ(both->size(), 1u);
+    EXPECT_EQ(both->at(0).message.body, "good");
+    live.pass(std::chrono::minutes(2));
+    const auto alone = live.loop.await(client->receive_deferred("q", {numbers[0]}, broker::ReceiveOptions()));
+    ASSERT_TRUE(alone.has_error());
+    EXPECT_EQ(alone.error().code, Errc::corrupt);
 }
 
 TEST_F(ClientLinkTest, APeerThatDropsAFreshConnectionIsLeftAloneForAWhile) {
