@@ -62,7 +62,8 @@ asio::awaitable<std::vector<Held>> receive_on(std::shared_ptr<ClientConnection> 
     if (!call.is_done()) {
         auto done = call.until_done();
         const bool answered = co_await with_deadline(std::move(done), connection->options().operation_time);
-        if (!answered) link->close();  // it does not say what it has sent
+        // It does not say what it has sent; the next receive takes another link.
+        if (!answered) link->drop(Error{Errc::unavailable, "the queue does not answer"});
     }
     co_return call.take();
 }

@@ -12,6 +12,7 @@ namespace {
 
 constexpr Duration kDialTimeMax = std::chrono::seconds(30);
 constexpr Duration kGoodbyeTimeMax = std::chrono::seconds(2);
+constexpr Duration kLastingTime = std::chrono::seconds(10);  // after which a connection was a good one
 constexpr Duration kTokenTime = std::chrono::hours(1);
 constexpr Duration kTokenTimeUsed = std::chrono::minutes(45);  // then a new one is put
 constexpr Duration kTokenRetry = std::chrono::seconds(30);
@@ -68,6 +69,7 @@ ClientConnection::ClientConnection(asio::any_io_executor io, Clock& clock, Remot
       options_(std::move(options)),
       protocol_(std::move(protocol)),
       tokens_needed_(tokens),
+      backoff_(options_.backoff_first),
       changed_(io) {}
 
 asio::awaitable<Result<std::shared_ptr<Wire>>> ClientConnection::wire() {
@@ -99,8 +101,9 @@ asio::awaitable<void> ClientConnection::until_quiet(std::chrono::steady_clock::t
 
 /// Tries until it has a connection or nobody wants one.
 asio::awaitable<void> ClientConnection::connect(std::shared_ptr<ClientConnection> self) {
-    Duration backoff = self->options_.backoff_first;
     const std::string& host = self->options_.target.endpoint.host;
+    if (self->has_lasted()) self->backoff_ = self->options_.backoff_first;
+    if (!self->has_lasted()) co_await self->pause_longer();
     while (!self->stopped_) {
         auto dialled = co_await self->dial();
         if (dialled && self->stopped_) {
@@ -109,6 +112,7 @@ asio::awaitable<void> ClientConnection::connect(std::shared_ptr<ClientConnection
         }
         if (dialled) {
             self->wire_ = std::move(*dialled);
+            self->connected_at_ = std::chrono::steady_clock::now();
             self->tokens_.clear();
             self->token_links_.reset();
             const Map& peer = self->wire_->peer().properties;
@@ -123,9 +127,7 @@ asio::awaitable<void> ClientConnection::connect(std::shared_ptr<ClientConnection
             break;
         }
         if (self->waiting_ == 0) break;
-        const double share = std::uniform_real_distribution<double>(0.5, 1)(self->random_);
-        co_await self->pause(std::chrono::duration_cast<Duration>(backoff * share));
-        backoff = std::min(backoff * 2, self->options_.backoff_max);
+        co_await self->pause_longer();
     }
     self->connecting_ = false;
     self->changed_.notify();
@@ -139,7 +141,8 @@ asio::awaitable<Result<std::shared_ptr<Wire>>> ClientConnection::dial() {
     auto over = [weak = weak_from_this()](const Error& why) {
         if (const auto self = weak.lock()) self->on_over(why);
     };
-    const auto wire = std::make_shared<Wire>(io_, std::move(*opened), protocol_, std::move(over));
+    const auto wire =
+        std::make_shared<Wire>(io_, std::move(*opened), protocol_, std::move(over), options_.operation_time);
     auto greeting = wire->open(kDialTimeMax);
     const auto greeted = co_await std::move(greeting);
     if (!greeted) co_return greeted.error();
@@ -153,7 +156,21 @@ asio::awaitable<void> ClientConnection::open_transport(Result<std::unique_ptr<Tr
     opened = std::move(answered);
 }
 
-/// Ends early when it is stopped.
+/// False after a connection that broke as soon as it was there: a peer that takes and drops connections is
+/// left alone for longer and longer, too.
+bool ClientConnection::has_lasted() const noexcept {
+    const auto now = std::chrono::steady_clock::now();
+    return !connected_at_ || now - *connected_at_ >= std::min(options_.backoff_max, kLastingTime);
+}
+
+/// Each pause is up to twice as long as the one before. Ends early when it is stopped.
+asio::awaitable<void> ClientConnection::pause_longer() {
+    const double share = std::uniform_real_distribution<double>(0.5, 1)(random_);
+    const auto time = std::chrono::duration_cast<Duration>(backoff_ * share);
+    backoff_ = std::min(backoff_ * 2, options_.backoff_max);
+    co_await pause(time);
+}
+
 asio::awaitable<void> ClientConnection::pause(Duration time) {
     using namespace asio::experimental::awaitable_operators;
     asio::steady_timer timer(io_, time);
@@ -164,6 +181,7 @@ asio::awaitable<void> ClientConnection::pause(Duration time) {
 }
 
 void ClientConnection::on_over(const Error& why) {
+    last_error_ = why;
     if (!stopped_) telemetry::log_warning("disconnected", options_.target.endpoint.host, why.detail);
     changed_.notify();
 }
@@ -237,8 +255,9 @@ asio::awaitable<Result<std::shared_ptr<ReceiverLink>>> ClientConnection::receive
     return shared_link<ReceiverLink>(receivers_, std::move(name), std::move(address), std::move(make));
 }
 
-asio::awaitable<Result<std::shared_ptr<RequestLinks>>> ClientConnection::requests(std::string node) {
-    auto make = [this, node] { return std::make_shared<RequestLinks>(io_, node); };
+asio::awaitable<Result<std::shared_ptr<RequestLinks>>> ClientConnection::requests(std::string node,
+                                                                                  Pairing pairing) {
+    auto make = [this, node, pairing] { return std::make_shared<RequestLinks>(io_, node, pairing); };
     return shared_link<RequestLinks>(requests_, lower(node), node, std::move(make));
 }
 
@@ -269,7 +288,7 @@ asio::awaitable<Result<void>> ClientConnection::put_token(std::shared_ptr<Wire> 
     if (wire != wire_) co_return Error{Errc::unavailable, "the connection is over"};
     if (tokens_.contains(address)) co_return Result<void>();
     if (!token_links_ || token_links_->is_gone()) {
-        token_links_ = std::make_shared<RequestLinks>(io_, "$cbs");
+        token_links_ = std::make_shared<RequestLinks>(io_, "$cbs", Pairing::by_address);
         token_links_->attach(wire);
     }
     const auto links = token_links_;

@@ -27,7 +27,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
     /// The open link to `address`, made when there is none. Errors also as the peer refuses it.
     asio::awaitable<Result<std::shared_ptr<SenderLink>>> sender(std::string address);
     asio::awaitable<Result<std::shared_ptr<ReceiverLink>>> receiver(ReceiverOptions options);
-    asio::awaitable<Result<std::shared_ptr<RequestLinks>>> requests(std::string node);
+    asio::awaitable<Result<std::shared_ptr<RequestLinks>>> requests(std::string node,
+                                                                    Pairing pairing = Pairing::by_address);
     /// A link of one's own, which holds a session as long as it is open. Closed when the caller is cancelled.
     asio::awaitable<Result<std::shared_ptr<ReceiverLink>>> session(ReceiverOptions options);
 
@@ -49,6 +50,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
     static asio::awaitable<void> connect(std::shared_ptr<ClientConnection> self);
     asio::awaitable<Result<std::shared_ptr<Wire>>> dial();
     asio::awaitable<void> open_transport(Result<std::unique_ptr<Transport>>& opened);
+    bool has_lasted() const noexcept;
+    asio::awaitable<void> pause_longer();
     asio::awaitable<void> pause(Duration time);
     void on_over(const Error& why);
 
@@ -68,6 +71,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
     RemoteOptions options_;
     ConnectionOptions protocol_;
     bool tokens_needed_;
+    Duration backoff_;  ///< the next pause
+    std::optional<std::chrono::steady_clock::time_point> connected_at_;
     std::minstd_rand random_{std::random_device{}()};
 
     std::shared_ptr<Wire> wire_;

@@ -26,8 +26,8 @@ asio::awaitable<Result<void>> ClientLink::opened(Duration time_max) {
     }
     if (stage_ == Stage::open) co_return Result<void>();
     if (stage_ == Stage::gone) co_return error_;
-    close();
-    co_return Error{Errc::unavailable, "the link was not answered in time"};
+    drop(Error{Errc::unavailable, "the link was not answered in time"});
+    co_return error_;
 }
 
 void ClientLink::close() {
@@ -36,6 +36,12 @@ void ClientLink::close() {
         wire_->close_channel(channel_);
     else
         on_gone(Error{Errc::unavailable, "the link was closed"});
+}
+
+void ClientLink::drop(Error why) {
+    if (is_gone()) return;
+    if (wire_) wire_->close_channel(channel_);
+    on_gone(why);
 }
 
 asio::awaitable<void> ClientLink::closed(Duration time_max) {

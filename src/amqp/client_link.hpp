@@ -42,6 +42,9 @@ class ClientLink : public ChannelListener, public std::enable_shared_from_this<C
     asio::awaitable<Result<void>> opened(Duration time_max);
     /// Asks for its end.
     void close();
+    /// As `close`, for a link whose peer does not answer: it counts as gone at once, so that nobody waits on
+    /// it.
+    void drop(Error why);
     /// Waits until it is gone.
     asio::awaitable<void> closed(Duration time_max);
 

@@ -112,7 +112,8 @@ void ReceiverLink::on_link(LinkId, const Attach& answer) {
     if (id != nullptr && id->as<Described>() != nullptr) id = id->as<Described>()->value.get();
     session_id_ = std::string(text_of(id).value_or(""));
     const auto ticks = integer_of(answer.properties.find(kSessionLockedUntil));
-    if (ticks) locked_until_ = from_millis((*ticks - kTicksOfUnixEpoch) / kTicksPerMs);
+    if (ticks)
+        locked_until_ = from_millis((std::max(*ticks, kTicksOfUnixEpoch) - kTicksOfUnixEpoch) / kTicksPerMs);
 }
 
 /// A message that cannot be handed out. Service Bus keeps it as a dead letter; elsewhere a rejection could
@@ -231,6 +232,7 @@ asio::awaitable<Result<DeliveryState>> ReceiverLink::settle(std::uint32_t delive
     co_await wait_for(outcome, time_max);
     if (outcome->value) co_return *outcome->value;
     pending_.erase(delivery);
+    late_.insert(delivery);
     co_return Error{Errc::unavailable, "the queue does not answer"};
 }
 
@@ -240,10 +242,11 @@ void ReceiverLink::settle_at_once(std::uint32_t delivery, DeliveryState state) {
 
 void ReceiverLink::on_state(LinkId, event::StateChanged& changed) {
     const auto found = pending_.find(changed.delivery);
+    const bool asked = found != pending_.end() || late_.erase(changed.delivery) > 0;
+    if (asked && !changed.settled) wire_->tell(link_, changed.delivery, changed.state, true);
     if (found == pending_.end()) return;
     const auto outcome = found->second;
     pending_.erase(found);
-    if (!changed.settled) wire_->tell(link_, changed.delivery, changed.state, true);
     outcome->set(std::move(changed.state));
 }
 

@@ -4,6 +4,8 @@
 #include "amqp/client_link.hpp"
 #include "broker/message_source.hpp"
 
+#include <unordered_set>
+
 namespace millrace::amqp {
 
 /// What a receiver asks its peer for.
@@ -105,6 +107,7 @@ class ReceiverLink final : public ClientLink {
     std::deque<Call*> calls_;
     std::deque<Held> spare_;
     std::unordered_map<std::uint32_t, std::shared_ptr<Outcome>> pending_;
+    std::unordered_set<std::uint32_t> late_;  ///< settlements whose answer nobody waits for any more
 };
 
 }  // namespace millrace::amqp

@@ -19,10 +19,17 @@ std::size_t RequestLinks::attach_links(SessionId channel) {
     out.source->address = reply_to_;
     out.target = Target{};
     out.target->address = node_;
-    sender_ = wire_->attach(channel, std::move(out));
     Attach in;
     in.name = reply_to_;
     in.receiver = true;
+    if (pairing_ == Pairing::by_name) {
+        out.name = in.name;
+        for (Attach* half : {&out, &in}) {
+            half->settle_mode = SettleMode::settled;
+            half->properties.set_symbol("paired", true);
+        }
+    }
+    sender_ = wire_->attach(channel, std::move(out));
     in.source = Source{};
     in.source->address = node_;
     in.target = Target{};
@@ -58,7 +65,7 @@ asio::awaitable<Result<Answer>> RequestLinks::ask(Request request, Duration time
     const std::string tag = std::to_string(next_id_++);
     const std::string id = reply_to_ + "-" + tag;
     request.message_id = id;
-    request.reply_to = reply_to_;
+    request.reply_to = pairing_ == Pairing::by_name ? "$me" : reply_to_;
     std::string payload = write_request(request);
     if (bytes_max_ > 0 && payload.size() > bytes_max_) {
         co_return Error{Errc::invalid_input, "a request of " + std::to_string(payload.size()) +
@@ -66,7 +73,7 @@ asio::awaitable<Result<Answer>> RequestLinks::ask(Request request, Duration time
     }
     const auto reply = std::make_shared<Reply>(io_);
     pending_.emplace(id, reply);
-    if (!wire_->send(sender_, tag, 0, std::move(payload))) {
+    if (!wire_->send(sender_, tag, 0, std::move(payload), pairing_ == Pairing::by_name)) {
         pending_.erase(id);
         co_return Error{Errc::unavailable, node_ + " takes no requests at the moment"};
     }

@@ -6,10 +6,16 @@
 
 namespace millrace::amqp {
 
+/// How a node knows which link its answers go over.
+enum class Pairing {
+    by_address,  ///< the one that its requests ask to be answered to: Service Bus
+    by_name,     ///< the one with the name of the link the request came over: "management" of RabbitMQ 4
+};
+
 class RequestLinks final : public ClientLink {
   public:
-    RequestLinks(asio::any_io_executor io, std::string node)
-        : ClientLink(io), node_(std::move(node)), credit_(io) {}
+    RequestLinks(asio::any_io_executor io, std::string node, Pairing pairing)
+        : ClientLink(io), node_(std::move(node)), pairing_(pairing), credit_(io) {}
 
     /// Sends `request`, whose id and reply-to are filled in, and waits for its answer. invalid_input: it is
     /// larger than the peer takes. unavailable: no answer came within `time_max`, or the links have ended:
@@ -29,6 +35,7 @@ class RequestLinks final : public ClientLink {
     asio::awaitable<void> until_credit();
 
     std::string node_;
+    Pairing pairing_;
     std::string reply_to_;
     LinkId sender_ = 0;
     LinkId receiver_ = 0;

@@ -11,6 +11,7 @@ namespace {
 
 constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadBytes = 64 * limits::kKiB;
+constexpr std::size_t kWriteBytesPerMs = 16;  // of the slowest line that counts as one
 constexpr Duration kFlushTimeMax = std::chrono::seconds(2);
 constexpr Duration kBusyPause = std::chrono::seconds(10);  // as the official clients wait
 
@@ -21,9 +22,10 @@ std::int64_t steady_now() {
 }  // namespace
 
 Wire::Wire(asio::any_io_executor io, std::unique_ptr<Transport> transport, ConnectionOptions options,
-           OnOver on_over)
+           OnOver on_over, Duration write_time_max)
     : io_(io),
       on_over_(std::move(on_over)),
+      write_time_max_(write_time_max),
       transport_(std::move(transport)),
       engine_(std::move(options)),
       output_(io),
@@ -105,7 +107,10 @@ asio::awaitable<void> Wire::write(std::shared_ptr<Wire> self) {
             co_await self->output_.wait();
             continue;
         }
-        const auto written = co_await self->transport_->write(bytes);
+        Result<void> written = Error{Errc::unavailable, "the peer does not take what is sent to it"};
+        auto writing = self->write_some(bytes, written);
+        const Duration more(static_cast<std::int64_t>(bytes.size() / kWriteBytesPerMs));
+        co_await with_deadline(std::move(writing), self->write_time_max_ + more);
         self->written_.notify();
         if (written) continue;
         self->end(written.error());
@@ -113,6 +118,12 @@ asio::awaitable<void> Wire::write(std::shared_ptr<Wire> self) {
     }
     self->written_all_ = true;
     self->timer_.cancel();
+}
+
+asio::awaitable<void> Wire::write_some(std::string_view bytes, Result<void>& written) {
+    auto writing = transport_->write(bytes);
+    const auto answer = co_await std::move(writing);
+    written = answer;
 }
 
 /// Heartbeats while it is open; afterwards the end of the transport.
@@ -176,8 +187,8 @@ void Wire::close_channel(SessionId id) {
 }
 
 std::optional<std::uint32_t> Wire::send(LinkId link, std::string tag, std::uint32_t format,
-                                        std::string payload) {
-    auto sent = engine_.send(link, std::move(tag), format, std::move(payload), false);
+                                        std::string payload, bool settled) {
+    auto sent = engine_.send(link, std::move(tag), format, std::move(payload), settled);
     kick();
     return sent;
 }

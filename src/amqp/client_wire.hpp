@@ -29,10 +29,11 @@ class ChannelListener {
 /// On the I/O thread. Lives until its coroutines have ended.
 class Wire : public std::enable_shared_from_this<Wire> {
   public:
-    /// `on_over` is told once why it ended, unless it was never open.
+    /// `on_over` is told once why it ended, unless it was never open. A peer that does not take what is
+    /// written for `write_time_max`, and for longer where it is much, has gone.
     using OnOver = std::function<void(const Error& why)>;
     Wire(asio::any_io_executor io, std::unique_ptr<Transport> transport, ConnectionOptions options,
-         OnOver on_over);
+         OnOver on_over, Duration write_time_max);
 
     /// Greets the peer and returns when it has answered. unavailable: it broke off or was silent for
     /// `time_max`; invalid_input: it does not let us in. Called once.
@@ -63,8 +64,8 @@ class Wire : public std::enable_shared_from_this<Wire> {
     /// False while the peer does not read what is sent.
     bool has_room() const noexcept { return engine_.backlog_bytes() < limits::amqp_output_bytes_max; }
     Signal& written() noexcept { return written_; }
-    std::optional<std::uint32_t> send(LinkId link, std::string tag, std::uint32_t format,
-                                      std::string payload);
+    std::optional<std::uint32_t> send(LinkId link, std::string tag, std::uint32_t format, std::string payload,
+                                      bool settled = false);
     void grant(LinkId link, std::uint32_t credit, bool drain);
     void tell(LinkId link, std::uint32_t delivery, DeliveryState state, bool settled);
 
@@ -78,6 +79,7 @@ class Wire : public std::enable_shared_from_this<Wire> {
     static asio::awaitable<void> read(std::shared_ptr<Wire> self);
     static asio::awaitable<void> write(std::shared_ptr<Wire> self);
     static asio::awaitable<void> watch(std::shared_ptr<Wire> self);
+    asio::awaitable<void> write_some(std::string_view bytes, Result<void>& written);
     asio::awaitable<void> until_open();
     asio::awaitable<void> until_over();
 
@@ -104,6 +106,7 @@ class Wire : public std::enable_shared_from_this<Wire> {
 
     asio::any_io_executor io_;
     OnOver on_over_;
+    Duration write_time_max_;
     std::unique_ptr<Transport> transport_;
     Connection engine_;
     Signal output_;    ///< the writer has something to do

@@ -16,6 +16,13 @@ std::uint32_t Connection::Numbers::take() {
     return number;
 }
 
+std::uint32_t Connection::Numbers::take_rested(std::uint32_t most) {
+    if (next_ <= most || free_.empty()) return next_++;
+    const std::uint32_t number = free_.front();
+    free_.pop_front();
+    return number;
+}
+
 Connection::Connection(ConnectionOptions options) : options_(std::move(options)) {}
 Connection::~Connection() = default;
 

@@ -6,6 +6,7 @@
 #include "base/limits.hpp"
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -201,14 +202,18 @@ class Connection {
     struct Outgoing;
     enum class Stage { header, sasl, amqp_header, open, running };
 
-    /// Numbers that one side gives to its sessions and links: those given back first, then the next.
+    /// Numbers that one side gives to its sessions and links.
     class Numbers {
       public:
+        /// One that was given back, else the next.
         std::uint32_t take();
+        /// One that nobody had, up to `most`; when there are no more, the one that was given back longest
+        /// ago.
+        std::uint32_t take_rested(std::uint32_t most);
         void give_back(std::uint32_t number) { free_.push_back(number); }
 
       private:
-        std::vector<std::uint32_t> free_;
+        std::deque<std::uint32_t> free_;
         std::uint32_t next_ = 0;
     };
     /// A disposition whose deliveries are not all told as events yet.

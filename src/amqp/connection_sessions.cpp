@@ -19,7 +19,8 @@ SessionId Connection::begin() {
 
 /// Null if the peer knows no channel for another.
 Connection::Session* Connection::new_session() {
-    const std::uint32_t channel = channels_.take();
+    // RabbitMQ 4 loses what comes over a channel again right after its session has ended.
+    const std::uint32_t channel = channels_.take_rested(remote_channel_max_);
     if (channel > remote_channel_max_) {
         channels_.give_back(channel);
         return nullptr;

@@ -2,9 +2,17 @@
 #include "amqp/message_sections.hpp"
 #include "base/limits.hpp"
 
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+
 namespace millrace::amqp {
 
 namespace {
+
+/// Annotations that say where a message was, not what it is: those of Service Bus, and of RabbitMQ 4.
+constexpr std::string_view kOfBrokers[] = {annotation::kPartitionId, annotation::kLockToken, "x-exchange",
+                                           "x-routing-key"};
 
 Error broken(const char* why) { return Error{Errc::corrupt, std::string("not an AMQP message: ") + why}; }
 
@@ -120,6 +128,8 @@ class MessageReader {
 
     /// True if the annotation has a field, or is one that only the queue engine may write.
     bool take_annotation(std::string_view name, const Value& value) {
+        if (std::find(std::begin(kOfBrokers), std::end(kOfBrokers), name) != std::end(kOfBrokers))
+            return true;
         if (!name.starts_with("x-opt-")) return false;
         broker::Message& message = delivery_.message;
         if (name == annotation::kScheduledTime) {
@@ -140,7 +150,7 @@ class MessageReader {
         } else if (name == annotation::kDeadLetterSource) {
             delivery_.dead_letter_source = std::string(text_of(&value).value_or(""));
         } else {
-            return name == annotation::kPartitionId || name == annotation::kLockToken;
+            return false;
         }
         return true;
     }

@@ -22,6 +22,7 @@ using broker::SessionLock;
 constexpr Duration kLockTime = std::chrono::hours(1);  // shown only: a lock lives as long as its link
 constexpr Duration kReattachPause = std::chrono::milliseconds(100);
 constexpr Duration kStopTimeMax = std::chrono::seconds(5);
+constexpr char kManagementNode[] = "/management";
 constexpr std::string_view kDeadLetterSuffix = "/$DeadLetterQueue";
 
 Error not_there(const char* what) {
@@ -70,7 +71,7 @@ ConnectionOptions protocol_of(const ConnectionString& target) {
     return protocol;
 }
 
-/// From version 4 on queues have other addresses, and are not declared by being attached to.
+/// From version 4 on queues have other addresses, and are not declared by being attached to: see `declare`.
 bool is_version_4(const Wire& wire) {
     const auto version = text_of(wire.peer().properties.find("version")).value_or("");
     int major = 0;
@@ -97,15 +98,8 @@ class RabbitMq : public std::enable_shared_from_this<RabbitMq> {
         co_return (is_version_4(**wire) ? "/queues/" : "/queue/") + queue;
     }
 
-    asio::awaitable<Result<void>> send_one(std::string entity, Message message) {
-        auto addressing = address_of(entity);
-        const auto address = co_await std::move(addressing);
-        if (!address) co_return address.error();
-        std::string payload = write_message(message, true);
-        auto sending = send_delivery(connection, *address, std::move(payload), kPlainFormat);
-        co_return co_await std::move(sending);
-    }
-
+    asio::awaitable<Result<void>> send_one(std::string entity, Message message);
+    asio::awaitable<Result<void>> declare(std::string address);
     asio::awaitable<Result<std::vector<Delivery>>> receive(std::string entity,
                                                            broker::ReceiveOptions options);
     asio::awaitable<Result<void>> settle(LockRef lock, DeliveryState state);
@@ -128,10 +122,52 @@ class RabbitMq : public std::enable_shared_from_this<RabbitMq> {
     Signal changed;  ///< stopping, or a hold has ended
 };
 
+asio::awaitable<Result<void>> RabbitMq::send_one(std::string entity, Message message) {
+    const auto self = shared_from_this();
+    auto addressing = address_of(std::move(entity));
+    const auto address = co_await std::move(addressing);
+    if (!address) co_return address.error();
+    const std::string payload = write_message(message, true);
+    auto sending = send_delivery(connection, *address, payload, kPlainFormat);
+    const auto sent = co_await std::move(sending);
+    if (sent || sent.error().code != Errc::not_found) co_return sent;
+    auto declaring = declare(*address);
+    const auto declared = co_await std::move(declaring);
+    if (!declared) co_return declared;
+    auto again = send_delivery(connection, *address, payload, kPlainFormat);
+    co_return co_await std::move(again);
+}
+
+/// Makes a queue that is not there, as RabbitMQ before version 4 does by itself for whoever attaches to it.
+asio::awaitable<Result<void>> RabbitMq::declare(std::string address) {
+    const auto self = shared_from_this();
+    auto opening = connection->requests(kManagementNode, Pairing::by_name);
+    const auto links = co_await std::move(opening);
+    if (!links) co_return links.error();
+    Request request;
+    request.to = address;
+    request.subject = "PUT";
+    Map queue;
+    queue.set("durable", true);
+    request.body = std::move(queue);
+    auto asking = (*links)->ask(std::move(request), connection->options().operation_time);
+    const auto answer = co_await std::move(asking);
+    if (!answer) co_return answer.error();
+    if (answer->subject.starts_with("2")) {
+        telemetry::log_info("declared", address, "the queue was not there");
+        co_return Result<void>();
+    }
+    const auto said = text_of(&answer->body).value_or("");
+    co_return Error{Errc::not_found, "there is no queue at \"" + address +
+                                         "\", and RabbitMQ declares none: " + answer->subject + " " +
+                                         std::string(said)};
+}
+
 asio::awaitable<Result<std::vector<Delivery>>> RabbitMq::receive(std::string entity,
                                                                  broker::ReceiveOptions options) {
     const auto self = shared_from_this();
     const TimePoint deadline = clock.now() + options.wait;
+    bool declared = false;
     for (;;) {
         auto addressing = address_of(entity);
         const auto address = co_await std::move(addressing);
@@ -142,10 +178,18 @@ asio::awaitable<Result<std::vector<Delivery>>> RabbitMq::receive(std::string ent
         wanted.neutral = true;
         auto opening = connection->receiver(std::move(wanted));
         auto link = co_await std::move(opening);
+        if (!link && link.error().code == Errc::not_found && !declared) {
+            auto declaring = declare(*address);
+            const auto done = co_await std::move(declaring);
+            if (!done) co_return done.error();
+            declared = true;
+            continue;
+        }
         if (!link) co_return link.error();
         auto receiving = receive_on(connection, clock, *link, options, deadline);
         auto held = co_await std::move(receiving);
-        if (!(*link)->is_gone()) {
+        // What came over a link that has ended comes again, unless it was deleted with being sent.
+        if (!(*link)->is_gone() || ((*link)->options().delete_on_receive && !held.empty())) {
             std::vector<Delivery> deliveries;
             for (Held& one : held) {
                 one.delivery.entity = entity;
@@ -162,11 +206,17 @@ asio::awaitable<Result<std::vector<Delivery>>> RabbitMq::receive(std::string ent
             }
             co_return deliveries;
         }
-        // What came over the link that has ended comes again.
         if (!may_pass((*link)->error()) || clock.now() >= deadline) co_return (*link)->error();
         asio::steady_timer timer(io, kReattachPause);
         co_await timer.async_wait(asio::use_awaitable);
     }
+}
+
+/// `state` in the words of the peer: before version 4 RabbitMQ knows no "modified" and ends the session over
+/// it, and with it every delivery of the link.
+DeliveryState in_words_of(const Wire& peer, DeliveryState state) {
+    if (!std::holds_alternative<Modified>(state) || is_version_4(peer)) return state;
+    return Released{};
 }
 
 /// The peer does not confirm a settlement: after a cut connection the message may come again.
@@ -177,7 +227,7 @@ asio::awaitable<Result<void>> RabbitMq::settle(LockRef ref, DeliveryState state)
     const std::uint32_t delivery = lock->delivery;
     locks.erase(ref.token);
     if (!link || !link->is_open()) co_return lock_lost();
-    link->settle_at_once(delivery, std::move(state));
+    link->settle_at_once(delivery, in_words_of(*link->wire(), std::move(state)));
     co_return Result<void>();
 }
 
@@ -202,9 +252,6 @@ asio::awaitable<Result<void>> RabbitMq::dead_letter(LockRef ref, std::string rea
         const BusyLock busy(locks, ref.token);
         auto sending = send_one(queue, std::move(copy));
         const auto sent = co_await std::move(sending);
-        if (!sent && sent.error().code == Errc::not_found)
-            co_return Error{Errc::not_found, "there is no queue \"" + queue_of(queue) +
-                                                 "\" for dead letters; declare it: " + sent.error().detail};
         if (!sent) co_return sent.error();
     }
     auto settling = settle(ref, Accepted{});

@@ -48,8 +48,8 @@ std::unique_ptr<RemoteQueue> make_service_bus_queue(asio::any_io_executor io, Cl
 
 /// RabbitMQ from 3.10 (with its plugin for AMQP 1.0) on. It knows neither sessions, deferring, scheduling nor
 /// peeking: these answer invalid_input. Dead letters of queue "q" go to queue "q.dead-letter", which is also
-/// what "q/$DeadLetterQueue" names. Messages of one send are stored one by one. Deliveries are not counted by
-/// every kind of queue there. `clock` outlives the queue.
+/// what "q/$DeadLetterQueue" names; a queue that is not there is declared, durable. Messages of one send are
+/// stored one by one. Deliveries are not counted by every kind of queue there. `clock` outlives the queue.
 std::unique_ptr<RemoteQueue> make_rabbitmq_queue(asio::any_io_executor io, Clock& clock,
                                                  RemoteOptions options);
 

@@ -10,6 +10,7 @@ namespace {
 struct Parts {
     Value message_id;
     Value correlation_id;
+    std::string subject;
     std::string reply_to;
     Map properties;
     Value body;
@@ -20,6 +21,8 @@ void read_ids(Reader& reader, Parts& parts) {
     for (std::uint32_t i = 0; i < items.count && !reader.failed(); ++i) {
         if (i == 0)
             parts.message_id = reader.value();
+        else if (i == 3)
+            parts.subject = std::string(reader.text().value_or(""));
         else if (i == 4)
             parts.reply_to = std::string(reader.text().value_or(""));
         else if (i == 5)
@@ -62,14 +65,19 @@ void write_rest(Writer& writer, const Map& properties, const Value& body) {
 Result<Request> read_request(std::string_view sections) {
     auto parts = read_parts(sections);
     if (!parts) return parts.error();
-    return Request{std::move(parts->message_id), std::move(parts->reply_to), std::move(parts->properties),
-                   std::move(parts->body)};
+    Request request;
+    request.message_id = std::move(parts->message_id);
+    request.reply_to = std::move(parts->reply_to);
+    request.properties = std::move(parts->properties);
+    request.body = std::move(parts->body);
+    return request;
 }
 
 Result<Answer> read_answer(std::string_view sections) {
     auto parts = read_parts(sections);
     if (!parts) return parts.error();
-    return Answer{std::move(parts->correlation_id), std::move(parts->properties), std::move(parts->body)};
+    return Answer{std::move(parts->correlation_id), std::move(parts->subject), std::move(parts->properties),
+                  std::move(parts->body)};
 }
 
 std::string write_request(const Request& request) {
@@ -78,7 +86,13 @@ std::string write_request(const Request& request) {
     writer.descriptor(kProperties);
     const std::size_t mark = writer.begin_list(5);
     writer.value(request.message_id);
-    for (int i = 0; i < 3; ++i) writer.null();  // user-id, to, subject
+    writer.null();  // user-id
+    for (const std::string* text : {&request.to, &request.subject}) {
+        if (text->empty())
+            writer.null();
+        else
+            writer.text(*text);
+    }
     writer.text(request.reply_to);
     writer.end(mark);
     write_rest(writer, request.properties, request.body);

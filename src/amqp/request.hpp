@@ -12,6 +12,8 @@ namespace millrace::amqp {
 struct Request {
     Value message_id;      ///< goes back byte for byte, with its type
     std::string reply_to;  ///< "" if the request names none
+    std::string to;        ///< "" and `subject` too: not written. Neither is read.
+    std::string subject;
     Map properties;        ///< application properties
     Value body;            ///< of an amqp-value section; Binary for a data section
 };
@@ -25,6 +27,7 @@ std::string write_request(const Request& request);
 std::string write_answer(const Value& correlation_id, const Map& properties, const Value& body);
 struct Answer {
     Value correlation_id;
+    std::string subject;
     Map properties;
     Value body;
 };

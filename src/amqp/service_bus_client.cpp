@@ -164,8 +164,12 @@ asio::awaitable<Result<std::vector<broker::Delivery>>> ServiceBusClient::receive
         auto receiving = receive_on(core->connection, core->clock, link, options, deadline);
         auto held = co_await std::move(receiving);
         if (link->is_gone() && of_session) co_return session_lost();
-        if (!held.empty() || !link->is_gone())
-            co_return core->hand_out(entity, link, options.session, std::move(held));
+        if (!held.empty() || !link->is_gone()) {
+            auto deliveries = core->hand_out(entity, link, options.session, std::move(held));
+            if (!of_session || !wanted.delete_on_receive) co_return deliveries;
+            auto deleting = core->complete_all(std::move(deliveries));
+            co_return co_await std::move(deleting);
+        }
         if (!may_pass(link->error()) || core->clock.now() >= deadline) co_return link->error();
         // Idle links are detached by the service; another one takes its place.
         asio::steady_timer timer(core->io, kReattachPause);
@@ -192,13 +196,17 @@ asio::awaitable<Result<std::vector<broker::Delivery>>> ServiceBusClient::receive
     const auto answer = co_await std::move(asking);
     if (!answer) co_return answer.error();
     std::vector<broker::Delivery> deliveries;
+    std::optional<Error> unreadable;
     for (const Value& item : items_of(answer->body.find("messages"))) {
         const auto* one = item.as<Map>();
         const Value* message = one != nullptr ? one->find("message") : nullptr;
         const auto* bytes = message != nullptr ? message->as<Binary>() : nullptr;
         if (bytes == nullptr) continue;
         auto read = read_message(bytes->bytes);
-        if (!read) co_return read.error();
+        if (!read) {
+            unreadable = read.error();
+            continue;  // it stays deferred when its lock has run out
+        }
         const Value* token = one->find("lock-token");
         const auto* uuid = token != nullptr ? token->as<Uuid>() : nullptr;
         read->lock_token = uuid != nullptr && locked ? *uuid : Uuid();
@@ -213,6 +221,8 @@ asio::awaitable<Result<std::vector<broker::Delivery>>> ServiceBusClient::receive
         }
         deliveries.push_back(std::move(*read));
     }
+    if (unreadable && deliveries.empty()) co_return *unreadable;
+    if (unreadable) telemetry::log_warning("receive deferred", entity, unreadable->detail);
     co_return deliveries;
 }
 
@@ -239,10 +249,11 @@ asio::awaitable<Result<std::vector<broker::Delivery>>> ServiceBusClient::peek(st
             if (!read) co_return read.error();
             read->entity = entity;
             read->lock_token = Uuid();
-            from = read->sequence + 1;
+            from = std::max(from, read->sequence);
             peeked.push_back(std::move(*read));
         }
-        if (peeked.size() == before) break;
+        if (peeked.size() == before || from == INT64_MAX) break;
+        from += 1;
     }
     co_return peeked;
 }

@@ -161,6 +161,24 @@ asio::awaitable<Result<void>> ServiceBusClient::Core::settle(broker::LockRef ref
     co_return settled;
 }
 
+/// A session is received from over the link that locks it, which locks each message as well: what is received
+/// and deleted is completed before it is handed out.
+asio::awaitable<Result<std::vector<broker::Delivery>>> ServiceBusClient::Core::complete_all(
+    std::vector<broker::Delivery> deliveries) {
+    const auto self = shared_from_this();
+    std::vector<broker::Delivery> completed;
+    for (broker::Delivery& one : deliveries) {
+        Settlement how{Accepted{}, "completed", {}, {}, {}};
+        auto settling = settle({one.entity, one.lock_token}, std::move(how));
+        const auto settled = co_await std::move(settling);
+        if (!settled && completed.empty() && &one == &deliveries.back()) co_return settled.error();
+        if (!settled) continue;
+        one.lock_token = Uuid();
+        completed.push_back(std::move(one));
+    }
+    co_return completed;
+}
+
 /// The lock belongs to the entity: it can be settled by its token alone, also after a new connection.
 asio::awaitable<Result<void>> ServiceBusClient::Core::settle_by_management(broker::LockRef ref,
                                                                            Settlement how) {

@@ -40,6 +40,9 @@ class ServiceBusClient::Core : public std::enable_shared_from_this<ServiceBusCli
     asio::awaitable<Result<std::vector<std::int64_t>>> schedule(std::string entity,
                                                                 std::vector<broker::Message> messages);
     asio::awaitable<Result<void>> settle(broker::LockRef lock, Settlement how);
+    /// Completes `deliveries` and answers those that it could: the others come again.
+    asio::awaitable<Result<std::vector<broker::Delivery>>> complete_all(
+        std::vector<broker::Delivery> deliveries);
     asio::awaitable<Result<void>> settle_by_management(broker::LockRef lock, Settlement how);
     asio::awaitable<Result<TimePoint>> renew(broker::LockRef lock);
     asio::awaitable<Result<void>> postpone(broker::LockRef lock, Duration delay);

@@ -147,6 +147,7 @@ class Worker::Parts {
         const handlers::HandlerRow* const row = handlers::find_handler(kOnlyHandler);
         work::ProcessorOptions options;
         options.queue = worker.queue;
+        options.holds_postponed = true;
         options.concurrency =
             worker.concurrency > 0 ? static_cast<std::size_t>(worker.concurrency) : row->concurrency;
         for (const QueueEntry& entry : configuration_.queues)

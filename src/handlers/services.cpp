@@ -5,6 +5,8 @@
 #include "handlers/payload.hpp"
 #include "work/trace.hpp"
 
+#include <variant>
+
 namespace millrace::handlers {
 
 namespace {
@@ -15,6 +17,8 @@ using work::Outcome;
 using work::RetryAfter;
 using work::VersionRef;
 namespace records = work::records;
+
+constexpr Duration kAdoptRetry = std::chrono::seconds(5);
 
 /// Shared by the coroutines of one handler.
 struct StageHandler {
@@ -75,12 +79,14 @@ Outcome adopt(Services& services, broker::Delivery delivery) {
 }
 
 /// As `adopt`, but the message stays as and where it is: delivered again it finds the same rows by the moment
-/// it was enqueued, if its queue tells that, or by the version that another Millrace has given it.
-asio::awaitable<Result<VersionRef>> adopt_in_place(Services& services, const broker::Delivery& delivery) {
+/// it was enqueued, if its queue tells that, or by the version that another Millrace has given it. Its
+/// version, or what becomes of the message.
+asio::awaitable<std::variant<VersionRef, Outcome>> adopt_in_place(Services& services,
+                                                                  const broker::Delivery& delivery) {
     const auto body = broker::plain_body(delivery.message);
-    if (!body) co_return body.error();
+    if (!body) co_return Outcome(dead_letter_for_payload(body.error()));
     auto payload = parse_ingest(*body);
-    if (!payload) co_return payload.error();
+    if (!payload) co_return Outcome(dead_letter_for_payload(payload.error()));
     const TimePoint enqueued =
         delivery.enqueued_at == TimePoint{} ? services.clock.now() : delivery.enqueued_at;
     VersionRef version{payload->document_id, to_millis(enqueued) * 1000 + delivery.sequence % 1000};
@@ -91,7 +97,8 @@ asio::awaitable<Result<VersionRef>> adopt_in_place(Services& services, const bro
         return {};
     };
     auto adopted = co_await services.database.write(std::move(work));
-    if (!adopted) co_return adopted.error();
+    // The store's trouble is not the message's.
+    if (!adopted) co_return Outcome(RetryAfter{kAdoptRetry, adopted.error().detail, false});
     co_return version;
 }
 
@@ -150,8 +157,8 @@ asio::awaitable<Outcome> handle(std::shared_ptr<StageHandler> self, broker::Deli
         co_return adopt(self->services, std::move(delivery));
     if (self->adoption == Adoption::in_place) {
         const auto adopted = co_await adopt_in_place(self->services, delivery);
-        if (!adopted) co_return dead_letter_for_payload(adopted.error());
-        version = *adopted;
+        if (const auto* outcome = std::get_if<Outcome>(&adopted)) co_return *outcome;
+        version = std::get<VersionRef>(adopted);
     }
     const auto trace = work::trace_of(delivery.message);
     Job job{std::move(delivery), *version};

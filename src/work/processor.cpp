@@ -20,6 +20,16 @@ using broker::LockRef;
 
 constexpr Duration kMachineRetry = std::chrono::seconds(5);
 constexpr Duration kReceiveRetry = std::chrono::seconds(1);
+constexpr Duration kSettleRetry = std::chrono::seconds(30);
+constexpr Duration kRenewRetryFirst = std::chrono::milliseconds(100);
+constexpr Duration kRenewRetryMax = std::chrono::seconds(5);
+constexpr int kHoldDoublingsMax = 8;
+
+/// How long a message is held that a queue counts a delivery for: at least 1, 2, 4 … 256 s.
+Duration hold_time(Duration asked, int delivery_count) {
+    const int doublings = std::clamp(delivery_count, 0, kHoldDoublingsMax);
+    return std::max<Duration>(asked, Duration(std::chrono::seconds(1)) * (1 << doublings));
+}
 
 /// `text` without line breaks and not too long, for a dead letter's description.
 std::string one_line(std::string text) {
@@ -110,12 +120,12 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
   private:
     static asio::awaitable<void> receive(std::shared_ptr<Loop> self) {
         while (!self->stopping_) {
-            while (self->stats_.running >= self->options_.concurrency && !self->stopping_) {
+            while (self->places_taken() >= self->options_.concurrency && !self->stopping_) {
                 co_await self->slot_free_.wait();
             }
             if (self->stopping_) break;
             broker::ReceiveOptions options;
-            options.messages_max = self->options_.concurrency - self->stats_.running;
+            options.messages_max = self->options_.concurrency - self->places_taken();
             options.wait = self->options_.receive_wait;
             auto received = co_await self->receive_or_stop(options);
             for (auto& delivery : received) {
@@ -195,6 +205,7 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
     asio::awaitable<std::optional<broker::SessionLock>> accept_or_stop() {
         using namespace asio::experimental::awaitable_operators;
         const std::optional<std::string> next;
+        const TimePoint asked = clock_.now();
         auto accepting = source_.accept_session(options_.queue, next, options_.receive_wait);
         auto answered = unbroken(std::move(accepting));
         auto stopping = stopped_.wait();
@@ -203,8 +214,10 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         if (winner.index() == 1) co_return std::nullopt;
         Result<broker::SessionLock> accepted = std::move(std::get<0>(winner));
         if (accepted) co_return std::move(*accepted);
-        if (accepted.error().code != Errc::unavailable) {
-            telemetry::log_warning("accept session", options_.queue, accepted.error().detail);
+        // That none was free after the wait is no trouble; an answer that comes early is.
+        const bool early = clock_.now() - asked < options_.receive_wait / 2;
+        if (early || accepted.error().code != Errc::unavailable) {
+            if (!stopping_) telemetry::log_warning("accept session", options_.queue, accepted.error().detail);
             co_await pause();
         }
         co_return std::nullopt;
@@ -228,6 +241,7 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         using namespace asio::experimental::awaitable_operators;
         const LockRef lock{delivery.entity, delivery.lock_token};
         const Subject subject = subject_of(self->options_.queue, delivery.message);
+        const int count = delivery.delivery_count;
         const TimePoint locked_until = delivery.locked_until;
         std::optional<Outcome> outcome;
         auto work = self->call_handler(std::move(delivery), subject, outcome);
@@ -239,7 +253,32 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         const bool counts = outcome && (!self->cancelling_ || std::holds_alternative<Done>(*outcome));
         if (!counts) outcome.emplace(RetryAfter{Duration::zero(), "the server was stopped", false});
         log_failure(*outcome, subject);
-        co_await self->settle(lock, std::move(*outcome), subject);
+        auto* const retry = std::get_if<RetryAfter>(&*outcome);
+        if (retry != nullptr && self->options_.holds_postponed && retry->delay > Duration::zero())
+            retry->delay = hold_time(retry->delay, count);
+        const Duration held = retry != nullptr ? retry->delay : Duration::zero();
+        const bool settled = co_await self->settle(lock, std::move(*outcome), subject);
+        if (settled && self->options_.holds_postponed && held > Duration::zero()) self->hold_place(held);
+    }
+
+    std::size_t places_taken() const noexcept { return stats_.running + held_; }
+
+    /// A place stays taken for `time`.
+    void hold_place(Duration time) {
+        held_ += 1;
+        spawn(io_, give_place_back(shared_from_this(), clock_.now() + time));
+    }
+
+    static asio::awaitable<void> give_place_back(std::shared_ptr<Loop> self, TimePoint when) {
+        using namespace asio::experimental::awaitable_operators;
+        if (!self->stopping_) {
+            auto sleep = self->clock_.sleep_until(when);
+            auto stopping = self->stopped_.wait();
+            auto first = std::move(sleep) || std::move(stopping);
+            co_await std::move(first);
+        }
+        self->held_ -= 1;
+        self->slot_free_.notify();
     }
 
     asio::awaitable<void> call_handler(Delivery delivery, const Subject& subject,
@@ -269,8 +308,9 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
 
     /// Renews at half of what is left, for ever; ends by cancellation, or when the lock is lost.
     asio::awaitable<void> keep_lock(LockRef lock, TimePoint locked_until) {
+        int failures = 0;
         while (true) {
-            co_await sleep_to_half(locked_until);
+            co_await sleep_to_half(locked_until, failures);
             auto renewal = source_.renew(lock);
             auto renewed = co_await unbroken(std::move(renewal));
             if (renewed) {
@@ -278,13 +318,15 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
             } else if (renewed.error().code == Errc::conflict) {
                 break;
             }
+            note_renewal(renewed, failures);
         }
         co_await clock_.sleep_until(kNever);
     }
 
     asio::awaitable<void> keep_session(broker::SessionLock session, bool& lost) {
+        int failures = 0;
         while (true) {
-            co_await sleep_to_half(session.locked_until);
+            co_await sleep_to_half(session.locked_until, failures);
             auto renewal = source_.renew_session(session);
             auto renewed = co_await unbroken(std::move(renewal));
             if (renewed) {
@@ -293,28 +335,53 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
                 lost = true;
                 break;
             }
+            note_renewal(renewed, failures);
         }
         co_await clock_.sleep_until(kNever);
     }
 
-    asio::awaitable<void> sleep_to_half(TimePoint end) {
-        const TimePoint now = clock_.now();
-        const Duration half = end > now ? (end - now) / 2 : Duration(0);
-        co_await clock_.sleep_for(std::max(half, Duration(100)));
+    /// The first of several failures is logged.
+    void note_renewal(const Result<TimePoint>& renewed, int& failures) {
+        if (!renewed && failures == 0)
+            telemetry::log_warning("renew", options_.queue, renewed.error().detail);
+        failures = renewed ? 0 : failures + 1;
     }
 
-    asio::awaitable<void> settle(LockRef lock, Outcome outcome, const Subject& subject) {
+    /// Half of the time to `end`; after `failures`, no less than a pause that grows with them.
+    asio::awaitable<void> sleep_to_half(TimePoint end, int failures) {
+        const TimePoint now = clock_.now();
+        const Duration half = end > now ? (end - now) / 2 : Duration(0);
+        const Duration pause =
+            std::min<Duration>(kRenewRetryFirst * (1 << std::min(failures, 10)), kRenewRetryMax);
+        co_await clock_.sleep_for(std::max(half, pause));
+    }
+
+    /// True if it was done.
+    asio::awaitable<bool> settle(LockRef lock, Outcome outcome, const Subject& subject) {
         Result<void> settled;
+        bool broke = false;
         try {
             settled = co_await settle_as(lock, std::move(outcome), subject);
         } catch (const std::exception& broken) {
-            // The lock runs out and the message comes again.
             log_about(telemetry::Level::error, "settle", subject, broken.what());
-            co_return;
+            settled = Error{Errc::unavailable, broken.what()};
+            broke = true;
         }
-        if (settled) co_return;
-        if (settled.error().code == Errc::conflict) stats_.locks_lost += 1;
-        log_about(telemetry::Level::warning, "settle", subject, settled.error().detail);
+        if (settled) co_return true;
+        if (!broke) log_about(telemetry::Level::warning, "settle", subject, settled.error().detail);
+        if (settled.error().code == Errc::conflict)
+            stats_.locks_lost += 1;
+        else
+            co_await give_back(lock);
+        co_return false;
+    }
+
+    /// Nobody else settles the message: where a lock does not run out, it would stay with its link for ever.
+    /// If this fails too, the lock runs out or the link ends, and the message comes again.
+    asio::awaitable<void> give_back(LockRef lock) {
+        auto postponing = source_.postpone(std::move(lock), kSettleRetry, true);
+        const auto postponed = co_await unbroken(std::move(postponing));
+        if (!postponed) telemetry::log_debug("give back", options_.queue, postponed.error().detail);
     }
 
     asio::awaitable<Result<void>> settle_as(LockRef lock, Outcome outcome, const Subject& subject) {
@@ -373,6 +440,7 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
     Signal cancelled_;
     std::mt19937 random_;
     ProcessorStats stats_;
+    std::size_t held_ = 0;  ///< places of postponed messages
     std::size_t loops_ = 0;
     bool stopping_ = false;
     bool cancelling_ = false;

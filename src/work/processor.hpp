@@ -19,6 +19,10 @@ struct ProcessorOptions {
     Duration receive_wait = std::chrono::seconds(20);
     /// A session without messages is given back after this time.
     Duration session_idle = std::chrono::seconds(5);
+    /// A postponed message stays with this process until its time has come and then costs a delivery, as on a
+    /// remote queue. So it takes one of the `concurrency` places meanwhile, and waits longer with each
+    /// delivery: while this machine is broken, few messages come near their last delivery.
+    bool holds_postponed = false;
 };
 
 /// What a processor has done since its start.
@@ -27,7 +31,7 @@ struct ProcessorStats {
     std::uint64_t done = 0;
     std::uint64_t retried = 0;
     std::uint64_t dead_lettered = 0;
-    std::uint64_t locks_lost = 0;   ///< finished work whose lock was gone: its result was dropped
+    std::uint64_t locks_lost = 0;  ///< finished work whose lock was gone: its result was dropped
     std::size_t running = 0;
 };
 

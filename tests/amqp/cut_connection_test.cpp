@@ -1,5 +1,6 @@
 // A connection that is cut at every step of an exchange loses nothing and settles nothing twice.
 #include "broker/entity.hpp"
+#include "tests/amqp/cut_transport.hpp"
 #include "tests/amqp/live_server.hpp"
 
 #include <gmock/gmock.h>
@@ -12,44 +13,8 @@ using broker::test::lock_of;
 using broker::test::text_message;
 using std::chrono::minutes;
 using std::chrono::seconds;
+using test::Cut;
 using test::LiveServer;
-
-/// Counts the steps of all connections of a client and breaks the connection at one of them.
-struct Cut {
-    int steps_left = 0;
-    bool done = false;
-    bool now() { return !done && --steps_left == 0 && (done = true); }
-};
-
-class CutTransport final : public Transport {
-  public:
-    CutTransport(std::unique_ptr<Transport> inner, Cut& cut) : inner_(std::move(inner)), cut_(cut) {}
-
-    asio::awaitable<Result<std::size_t>> read_some(asio::mutable_buffer room) override {
-        if (cut_.now()) co_return broken();
-        auto reading = inner_->read_some(room);
-        auto got = co_await std::move(reading);
-        if (got && cut_.now()) co_return broken();
-        co_return got;
-    }
-    asio::awaitable<Result<void>> write(std::string_view bytes) override {
-        if (cut_.now()) co_return broken();
-        auto writing = inner_->write(bytes);
-        auto written = co_await std::move(writing);
-        if (written && cut_.now()) co_return broken();
-        co_return written;
-    }
-    asio::awaitable<void> shut_down() override { return inner_->shut_down(); }
-    void close() noexcept override { inner_->close(); }
-
-  private:
-    Error broken() {
-        inner_->close();
-        return Error{Errc::unavailable, "cut by the test"};
-    }
-    std::unique_ptr<Transport> inner_;
-    Cut& cut_;
-};
 
 struct Way {
     const char* name;
@@ -93,14 +58,8 @@ class CutConnectionTest : public testing::TestWithParam<Way> {
         if (client) live.loop.await(client->stop());
         cut = Cut{cut_at, false};
         RemoteOptions options = live.options_for_client();
-        options.connect = [this, to = options.target.endpoint] { return open(to); };
+        test::put_around(options, live.loop.io().get_executor(), test::cutting(cut));
         client = live.client(std::move(options));
-    }
-    asio::awaitable<Result<std::unique_ptr<Transport>>> open(Endpoint to) {
-        auto connecting = connect_transport(live.loop.io().get_executor(), to, nullptr);
-        auto opened = co_await std::move(connecting);
-        if (!opened) co_return opened.error();
-        co_return std::make_unique<CutTransport>(std::move(*opened), cut);
     }
 
     /// As a sender does: again with the same id until it is told that the queue has it.

@@ -127,7 +127,22 @@ TEST_P(Links, SessionsEndFromEitherSideAndWhenBothEndAtOnce) {
         pair.session = pair.client->begin();
         pair.run();
         EXPECT_EQ(pair.client.take<event::SessionBegun>().session, pair.session);
-        EXPECT_EQ(all_of<Begin>(pair.from_server).back().remote_channel, 0U) << "the channel is used anew";
+        EXPECT_EQ(all_of<Begin>(pair.from_server).back().remote_channel, 1U)
+            << "the peer may still be busy with the end of channel 0";
+    }
+}
+
+TEST_P(Links, AChannelIsUsedAnewOnceThePeerKnowsNoOther) {
+    ConnectionOptions few = server_options();
+    few.sessions_max = 3;
+    Pair pair(GetParam(), client_options(), few);
+    pair.open();
+    for (const unsigned channel : {1U, 2U, 0U, 1U}) {
+        pair.client->end(pair.session, std::nullopt);
+        pair.run();
+        pair.session = pair.client->begin();
+        pair.run();
+        EXPECT_EQ(all_of<Begin>(pair.from_server).back().remote_channel, channel);
     }
 }
 

@@ -1,7 +1,7 @@
 // Our client of RabbitMQ against a real one, where tools/fetch_clients.py has fetched it.
-#include "amqp/remote_queue.hpp"
+#include "tests/amqp/cut_transport.hpp"
+#include "tests/amqp/rabbitmq_node.hpp"
 #include "tests/broker/harness.hpp"
-#include "tests/support/process.hpp"
 
 #include <gmock/gmock.h>
 
@@ -15,64 +15,34 @@ using broker::test::Loop;
 using broker::test::text_message;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using test::RabbitNode;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-/// One node for all tests of the program.
-class Node {
-  public:
-    Node() {
-        const std::string root = MILLRACE_SOURCE_DIR;
-        if (!std::filesystem::exists(root + "/build/clients/rabbitmq")) return;
-        process_ = std::make_unique<millrace::test::Process>(std::vector<std::string>{
-            "/usr/bin/python3", root + "/tests/clients/rabbitmq.py", "start", folder_.path().string()});
-        if (!process_->wait_for("}\n")) return;
-        port_ = static_cast<unsigned short>(std::stoi(process_->out.substr(process_->out.find(": ") + 2)));
-    }
-    ~Node() {
-        if (!process_) return;
-        process_->signal(SIGTERM);
-        process_->wait();
-    }
-    unsigned short port() const noexcept { return port_; }
-    std::string said() const { return process_ ? process_->err : std::string(); }
-
-  private:
-    broker::test::TemporaryDirectory folder_;
-    std::unique_ptr<millrace::test::Process> process_;
-    unsigned short port_ = 0;
-};
-
 class RabbitMqTest : public testing::Test {
   protected:
-    static void SetUpTestSuite() { node() = std::make_unique<Node>(); }
-    static void TearDownTestSuite() { node().reset(); }
-    static std::unique_ptr<Node>& node() {
-        static std::unique_ptr<Node> one;
-        return one;
-    }
-
     Loop loop;
     SystemClock clock;
     std::unique_ptr<RemoteQueue> queue;
     std::string name;
 
     void SetUp() override {
-        if (node()->port() == 0) GTEST_SKIP() << "no RabbitMQ; tools/fetch_clients.py fetches it";
+        if (!RabbitNode::is_installed()) GTEST_SKIP() << "no RabbitMQ; tools/fetch_clients.py fetches it";
+        ASSERT_NE(RabbitNode::shared().port(), 0) << "RabbitMQ does not start:\n"
+                                                  << RabbitNode::shared().said();
         queue = open("guest");
-        name = std::string("q/") + testing::UnitTest::GetInstance()->current_test_info()->name();
+        name = test::name_at_node(std::string("q/") +
+                                  testing::UnitTest::GetInstance()->current_test_info()->name());
     }
     void TearDown() override {
         if (queue) loop.await(queue->stop());
     }
-    std::unique_ptr<RemoteQueue> open(const std::string& password) {
-        RemoteOptions options;
-        options.target = parse_connection_string("amqp://guest:" + password +
-                                                 "@127.0.0.1:" + std::to_string(node()->port()))
-                             .value();
-        options.connect_wait = seconds(10);
+    std::unique_ptr<RemoteQueue> open(RemoteOptions options) {
         return make_rabbitmq_queue(loop.io().get_executor(), clock, std::move(options));
+    }
+    std::unique_ptr<RemoteQueue> open(const std::string& password) {
+        return open(RabbitNode::shared().options(password));
     }
 
     void send(std::vector<Message> messages) {
@@ -128,15 +98,13 @@ TEST_F(RabbitMqTest, KeepsTheOrderAndTakesNoMoreThanAskedFor) {
     for (int i = 0; i < 50; ++i) bodies.push_back(std::to_string(i));
     for (const auto& body : bodies) many.push_back(text_message(body));
     send(std::move(many));
-    EXPECT_THAT(receive(2).size(), testing::Le(2u));
-    auto other = open("guest");
-    broker::ReceiveOptions options;
-    options.messages_max = 100;
-    options.wait = seconds(5);
-    const auto rest = loop.await(other->receive(name, options));
-    ASSERT_TRUE(rest);
-    EXPECT_GE(rest->size(), 1u) << "nothing is held by the first receiver beyond what it was given";
-    loop.await(other->stop());
+    EXPECT_EQ(receive_bodies(2), std::vector<std::string>(bodies.begin(), bodies.begin() + 2));
+    auto first = open("guest");
+    queue.swap(first);
+    EXPECT_EQ(receive_bodies(48), std::vector<std::string>(bodies.begin() + 2, bodies.end()))
+        << "the first receiver holds nothing beyond what it was given";
+    EXPECT_THAT(receive(1, milliseconds(200)), IsEmpty()) << "what is held by one comes to no other";
+    loop.await(first->stop());
 }
 
 TEST_F(RabbitMqTest, AnAbandonedMessageComesAgain) {
@@ -148,6 +116,21 @@ TEST_F(RabbitMqTest, AnAbandonedMessageComesAgain) {
     ASSERT_EQ(second.size(), 1u);
     EXPECT_EQ(second[0].message.body, "a");
     EXPECT_TRUE(loop.await(queue->complete(lock_of(second[0]))));
+}
+
+TEST_F(RabbitMqTest, OneThatIsGivenBackLeavesTheOthersWithTheirReceiver) {
+    send({text_message("a"), text_message("b"), text_message("c")});
+    std::vector<Delivery> held;
+    while (held.size() < 3) {
+        auto some = receive(3 - held.size());
+        ASSERT_FALSE(some.empty());
+        for (auto& one : some) held.push_back(std::move(one));
+    }
+    EXPECT_TRUE(loop.await(queue->abandon(lock_of(held[0]), {})));
+    EXPECT_TRUE(loop.await(queue->postpone(lock_of(held[1]), Duration::zero(), true)));
+    EXPECT_THAT(receive_bodies(2), ElementsAre("a", "b"));
+    EXPECT_THAT(receive(1, milliseconds(200)), IsEmpty()) << "the third is worked on";
+    EXPECT_TRUE(loop.await(queue->complete(lock_of(held[2]))));
 }
 
 TEST_F(RabbitMqTest, APostponedMessageComesAgainInTime) {
@@ -206,11 +189,19 @@ TEST_F(RabbitMqTest, WhatRabbitMqHasNotIsRefusedWithItsName) {
                                   "RabbitMQ has no deferring", "RabbitMQ has no sessions"));
 }
 
-TEST_F(RabbitMqTest, AWrongPasswordIsRefusedAtOnce) {
-    auto other = open("wrong");
+TEST_F(RabbitMqTest, AWrongPasswordIsRefusedAtOnceAndNotTriedAgain) {
+    RemoteOptions options = RabbitNode::shared().options("wrong");
+    int connections = 0;
+    test::put_around(options, loop.io().get_executor(), [&](std::unique_ptr<Transport> inner) {
+        connections += 1;
+        return inner;
+    });
+    auto other = open(std::move(options));
     const auto sent = loop.await(other->send(name, {text_message("a")}));
     ASSERT_TRUE(sent.has_error());
+    EXPECT_EQ(sent.error().code, Errc::invalid_input);
     EXPECT_THAT(sent.error().detail, testing::Not(HasSubstr("wrong")));
+    EXPECT_EQ(connections, 1);
     loop.await(other->stop());
 }
 

@@ -11,8 +11,10 @@ TEST_P(MessageSourceContract, ADeadLetterKeepsItsMessageAndSaysWhy) {
     sent.session_id = "s";
     send("q", {text_message("before"), sent});
     const auto received = receive("q");
+    ASSERT_EQ(received.size(), 2u);
     EXPECT_TRUE(dead_letter(received[1], "MalformedPayload", "not JSON", {{"extra", true}}));
-    EXPECT_THAT(bodies(peek("q")), ElementsAre("before"));
+    EXPECT_TRUE(abandon(received[0]));
+    EXPECT_THAT(left("q"), ElementsAre("before"));
     const Delivery dead = receive_one(dead_letter_queue_of("q"));
     EXPECT_EQ(dead.message.body, "a");
     EXPECT_EQ(dead.message.message_id, "id-1");
@@ -21,10 +23,12 @@ TEST_P(MessageSourceContract, ADeadLetterKeepsItsMessageAndSaysWhy) {
     EXPECT_EQ(dead.message.properties.at("extra"), Value(true));
     EXPECT_EQ(reason(dead), "MalformedPayload");
     EXPECT_EQ(text(dead.message, kDeadLetterDescription), "not JSON");
-    EXPECT_EQ(dead.dead_letter_source, "q");
-    EXPECT_EQ(dead.sequence, 1) << "a number of the dead-letter queue's own";
+    if (subject->abilities().numbers_messages) {
+        EXPECT_EQ(dead.dead_letter_source, "q");
+        EXPECT_EQ(dead.sequence, 1) << "a number of the dead-letter queue's own";
+    }
     EXPECT_TRUE(complete(dead));
-    EXPECT_THAT(peek(dead_letter_queue_of("q")), IsEmpty());
+    EXPECT_THAT(left(dead_letter_queue_of("q")), IsEmpty());
 }
 
 TEST_P(MessageSourceContract, ShortensAReasonOfMoreThan4096Characters) {
@@ -39,6 +43,7 @@ TEST_P(MessageSourceContract, ShortensAReasonOfMoreThan4096Characters) {
 }
 
 TEST_P(MessageSourceContract, AMessageAbandonedOnceTooOftenBecomesADeadLetter) {
+    MILLRACE_NEEDS(rewrites_messages);
     EntityOptions options;
     options.delivery_count_max = 3;
     create("q", options);
@@ -56,6 +61,7 @@ TEST_P(MessageSourceContract, AMessageAbandonedOnceTooOftenBecomesADeadLetter) {
 }
 
 TEST_P(MessageSourceContract, AMessageWhoseLockRunsOutOnceTooOftenBecomesADeadLetter) {
+    MILLRACE_NEEDS(keeps_time);
     EntityOptions options;
     options.delivery_count_max = 2;
     create("q", options);
@@ -69,6 +75,7 @@ TEST_P(MessageSourceContract, AMessageWhoseLockRunsOutOnceTooOftenBecomesADeadLe
 }
 
 TEST_P(MessageSourceContract, ADeadLetterIsNeverDeadLetteredNorExpires) {
+    MILLRACE_NEEDS(keeps_time);
     EntityOptions options;
     options.delivery_count_max = 1;
     options.time_to_live = seconds(30);

@@ -19,7 +19,19 @@ struct Abilities {
     bool postpones_for_free = true;  ///< else a postponed message spends its delivery
     bool knows_spelling = true;  ///< a delivery names its queue as its creator did, not as the receiver did
     std::size_t send_bytes_max = SIZE_MAX;  ///< of all messages of one send
+    bool numbers_messages = true;  ///< and lets them be peeked at; else a message has no number
+    bool keeps_rules = true;  ///< sizes, duplicates, spelling of names, unknown and full entities
+    bool rewrites_messages = true;  ///< fills in ids, counts deliveries, merges what a settlement adds
+    bool answers_whole = true;  ///< one receive answers all that is there; else some of it
+    bool keeps_time = true;  ///< locks and messages run out, things are scheduled, by the test's clock
+    bool defers = true;
+    bool has_sessions = true;
+    bool has_routes = true;  ///< topics and forwarding
 };
+
+/// Skips a test of what the engine does not promise.
+#define MILLRACE_NEEDS(ability) \
+    if (!subject->abilities().ability) GTEST_SKIP() << "this engine promises no " #ability
 
 /// An engine under test.
 class Subject {
@@ -59,7 +71,7 @@ class MessageSourceContract : public testing::TestWithParam<MakeSubject> {
     /// As `send`, where only the numbers of scheduled messages are told: those of the last messages there.
     std::vector<std::int64_t> send_numbered(const std::string& entity, std::vector<Message> messages) {
         auto numbers = send(entity, std::move(messages));
-        if (subject->abilities().numbers_every_send) return numbers;
+        if (subject->abilities().numbers_every_send || !subject->abilities().numbers_messages) return numbers;
         const auto all = peek(entity, 0, 1000);
         for (std::size_t i = 0; i < numbers.size() && i < all.size(); ++i)
             numbers[numbers.size() - 1 - i] = all[all.size() - 1 - i].sequence;
@@ -78,9 +90,28 @@ class MessageSourceContract : public testing::TestWithParam<MakeSubject> {
         ReceiveOptions options;
         options.messages_max = count;
         options.session = session;
+        if (!subject->abilities().answers_whole) return gather(entity, options);
         auto received = try_receive(entity, options);
         EXPECT_TRUE(received) << received.error().detail;
         return received ? std::move(*received) : std::vector<Delivery>();
+    }
+    /// As many receives as it takes.
+    std::vector<Delivery> gather(const std::string& entity, ReceiveOptions options) {
+        std::vector<Delivery> all;
+        const std::size_t count = options.messages_max;
+        options.wait = seconds(1);
+        while (all.size() < count) {
+            options.messages_max = count - all.size();
+            auto some = try_receive(entity, options);
+            EXPECT_TRUE(some) << some.error().detail;
+            if (!some || some->empty()) break;
+            for (Delivery& one : *some) all.push_back(std::move(one));
+        }
+        return all;
+    }
+    /// The bodies of what is there and, where that can't be seen otherwise, is locked by nobody.
+    std::vector<std::string> left(const std::string& entity) {
+        return bodies(subject->abilities().numbers_messages ? peek(entity) : receive(entity));
     }
     /// The one message that is there; fails the test if there is none.
     Delivery receive_one(const std::string& entity, Uuid session = {}) {

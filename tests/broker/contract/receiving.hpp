@@ -14,6 +14,7 @@ TEST_P(MessageSourceContract, HandsOutAtMostAsManyMessagesAsAskedFor) {
 }
 
 TEST_P(MessageSourceContract, HandsOutNoMoreBytesThanAskedForButAlwaysOneMessage) {
+    MILLRACE_NEEDS(answers_whole);
     create("q");
     const std::string large(1'000, 'x');
     send_texts("q", {large, large, large, "small"});
@@ -38,7 +39,7 @@ TEST_P(MessageSourceContract, ALockedMessageIsNotHandedOutTwice) {
     EXPECT_THAT(receive("q"), IsEmpty());
     EXPECT_TRUE(complete(first));
     EXPECT_THAT(receive("q"), IsEmpty());
-    EXPECT_THAT(peek("q"), IsEmpty());
+    EXPECT_THAT(left("q"), IsEmpty());
 }
 
 TEST_P(MessageSourceContract, AReceiverThatWaitsGetsTheNextMessage) {
@@ -72,6 +73,7 @@ TEST_P(MessageSourceContract, ServesWaitingReceiversInTheOrderOfTheirCalls) {
 }
 
 TEST_P(MessageSourceContract, AReceiverThatWaitedInVainGetsNothing) {
+    MILLRACE_NEEDS(keeps_time);
     create("q");
     ReceiveOptions options;
     options.wait = seconds(10);
@@ -128,14 +130,16 @@ TEST_P(MessageSourceContract, ReceiveAndDeleteLeavesNothingBehind) {
     send_texts("q", {"a", "b"});
     ReceiveOptions options;
     options.mode = ReceiveMode::receive_and_delete;
+    options.wait = minutes(1);
     const auto received = try_receive("q", options);
     ASSERT_TRUE(received);
     EXPECT_THAT(bodies(*received), ElementsAre("a"));
     EXPECT_TRUE(received->at(0).lock_token.is_nil());
-    EXPECT_THAT(bodies(peek("q")), ElementsAre("b"));
+    EXPECT_THAT(left("q"), ElementsAre("b"));
 }
 
 TEST_P(MessageSourceContract, PeekShowsMessagesInAnyStateAndChangesNothing) {
+    MILLRACE_NEEDS(numbers_messages);
     create("q");
     Message later = text_message("scheduled");
     later.scheduled_at = subject->clock().now() + minutes(10);
@@ -158,6 +162,7 @@ TEST_P(MessageSourceContract, PeekShowsMessagesInAnyStateAndChangesNothing) {
 }
 
 TEST_P(MessageSourceContract, ManyReceiversShareAQueueWithoutOverlap) {
+    MILLRACE_NEEDS(answers_whole);
     create("q");
     std::vector<std::string> all;
     for (int i = 0; i < 200; ++i) all.push_back(std::to_string(1000 + i));

@@ -9,12 +9,13 @@ TEST_P(MessageSourceContract, HandsOutMessagesInTheOrderInWhichTheyWereSent) {
     const auto numbers = send_numbered("q", {text_message("a"), text_message("b")});
     send_texts("q", {"c"});
     ASSERT_EQ(numbers.size(), 2u);
-    EXPECT_LT(numbers[0], numbers[1]);
     const auto received = receive("q");
-    EXPECT_THAT(bodies(received), ElementsAre("a", "b", "c"));
+    ASSERT_THAT(bodies(received), ElementsAre("a", "b", "c"));
+    EXPECT_EQ(received[0].entity, "q");
+    if (!subject->abilities().numbers_messages) return;
+    EXPECT_LT(numbers[0], numbers[1]);
     EXPECT_EQ(received[0].sequence, numbers[0]);
     EXPECT_EQ(received[0].enqueued_sequence, numbers[0]);
-    EXPECT_EQ(received[0].entity, "q");
 }
 
 TEST_P(MessageSourceContract, KeepsEveryFieldOfAMessage) {
@@ -54,19 +55,21 @@ TEST_P(MessageSourceContract, KeepsEveryFieldOfAMessage) {
     EXPECT_EQ(got.message.to, sent.to);
     EXPECT_EQ(got.message.reply_to, sent.reply_to);
     EXPECT_EQ(got.message.reply_to_session_id, sent.reply_to_session_id);
-    EXPECT_EQ(got.message.partition_key, sent.partition_key);
     EXPECT_EQ(got.message.time_to_live, sent.time_to_live);
     EXPECT_EQ(got.message.body_format, sent.body_format);
     EXPECT_EQ(got.message.body, sent.body);
     EXPECT_EQ(got.message.properties, sent.properties);
-    EXPECT_GE(got.enqueued_at, before);
-    EXPECT_EQ(got.expires_at, got.enqueued_at + Duration(90'000));
     EXPECT_EQ(got.state, State::active);
     EXPECT_EQ(got.delivery_count, 0);
     EXPECT_FALSE(got.lock_token.is_nil());
+    if (!subject->abilities().rewrites_messages) return;
+    EXPECT_EQ(got.message.partition_key, sent.partition_key);
+    EXPECT_GE(got.enqueued_at, before);
+    EXPECT_EQ(got.expires_at, got.enqueued_at + Duration(90'000));
 }
 
 TEST_P(MessageSourceContract, MakesAMessageIdOf32HexDigitsIfThereIsNone) {
+    MILLRACE_NEEDS(rewrites_messages);
     create("q");
     send_texts("q", {"a", "b"});
     const auto received = receive("q");
@@ -77,6 +80,7 @@ TEST_P(MessageSourceContract, MakesAMessageIdOf32HexDigitsIfThereIsNone) {
 }
 
 TEST_P(MessageSourceContract, RefusesAMessageOverALimitAndStoresNothingOfTheSend) {
+    MILLRACE_NEEDS(keeps_rules);
     create("q");
     const std::string id_limit(128, 'x');
     const std::string umlauts = [] {
@@ -121,10 +125,11 @@ TEST_P(MessageSourceContract, RefusesAMessageOverALimitAndStoresNothingOfTheSend
 TEST_P(MessageSourceContract, AnEmptySendStoresNothing) {
     create("q");
     EXPECT_THAT(send("q", std::vector<Message>()), IsEmpty());
-    EXPECT_THAT(peek("q"), IsEmpty());
+    EXPECT_THAT(left("q"), IsEmpty());
 }
 
 TEST_P(MessageSourceContract, AnswersNotFoundForAnUnknownEntity) {
+    MILLRACE_NEEDS(keeps_rules);
     const LockRef lock{"nowhere", random_uuid()};
     EXPECT_EQ(error_of(try_send("nowhere", {text_message("a")})), Errc::not_found);
     EXPECT_EQ(error_of(try_receive("nowhere", {})), Errc::not_found);
@@ -136,6 +141,7 @@ TEST_P(MessageSourceContract, AnswersNotFoundForAnUnknownEntity) {
 }
 
 TEST_P(MessageSourceContract, ComparesEntityNamesWithoutRegardToCase) {
+    MILLRACE_NEEDS(keeps_rules);
     create("Orders/New");
     send_texts("orders/new", {"a"});
     const Delivery got = receive_one("ORDERS/NEW");
@@ -145,11 +151,13 @@ TEST_P(MessageSourceContract, ComparesEntityNamesWithoutRegardToCase) {
 }
 
 TEST_P(MessageSourceContract, TakesNoMessagesForADeadLetterQueue) {
+    MILLRACE_NEEDS(keeps_rules);
     create("q");
     EXPECT_EQ(error_of(try_send(dead_letter_queue_of("q"), {text_message("a")})), Errc::invalid_input);
 }
 
 TEST_P(MessageSourceContract, AcceptsADuplicateAndDropsItWithinTheWindow) {
+    MILLRACE_NEEDS(keeps_rules);
     EntityOptions options;
     options.duplicate_window = seconds(60);
     create("q", options);
@@ -172,6 +180,7 @@ TEST_P(MessageSourceContract, AcceptsADuplicateAndDropsItWithinTheWindow) {
 }
 
 TEST_P(MessageSourceContract, StoresOneOfManyEqualMessagesSentAtOnce) {
+    MILLRACE_NEEDS(keeps_rules);
     EntityOptions options;
     options.duplicate_window = seconds(60);
     create("q", options);
@@ -188,6 +197,7 @@ TEST_P(MessageSourceContract, StoresOneOfManyEqualMessagesSentAtOnce) {
 }
 
 TEST_P(MessageSourceContract, RefusesASendThatWouldOverfillTheEntity) {
+    MILLRACE_NEEDS(keeps_rules);
     EntityOptions options;
     options.bytes_max = 10'000;
     create("q", options);

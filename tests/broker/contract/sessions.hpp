@@ -7,6 +7,7 @@ namespace millrace::broker::test {
 class SessionContract : public MessageSourceContract {
   protected:
     void SetUp() override {
+        MILLRACE_NEEDS(has_sessions);
         EntityOptions options;
         options.requires_session = true;
         options.delivery_count_max = 3;
@@ -204,6 +205,19 @@ TEST_P(SessionContract, DeferredMessagesBelongToTheirSession) {
     ASSERT_TRUE(got);
     EXPECT_THAT(bodies(*got), ElementsAre("1"));
     EXPECT_TRUE(complete(got->at(0)));
+}
+
+TEST_P(SessionContract, AMessageOfASessionMayBeReceivedAndDeleted) {
+    send("s", {session_message("x", "1"), session_message("x", "2")});
+    const SessionLock lock = accepted("x");
+    ReceiveOptions options;
+    options.session = lock.token;
+    options.mode = ReceiveMode::receive_and_delete;
+    const auto received = try_receive("s", options);
+    ASSERT_TRUE(received) << received.error().detail;
+    EXPECT_THAT(bodies(*received), ElementsAre("1"));
+    EXPECT_TRUE(received->at(0).lock_token.is_nil());
+    EXPECT_THAT(bodies(peek("s")), ElementsAre("2"));
 }
 
 TEST_P(SessionContract, ASettledMessageOfALostSessionIsAConflictEvenForTheNextHolder) {

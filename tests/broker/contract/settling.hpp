@@ -10,11 +10,12 @@ TEST_P(MessageSourceContract, AnAbandonedMessageComesBackInItsPlaceWithOneDelive
     const Delivery first = receive_one("q");
     EXPECT_TRUE(abandon(first, {{"tried", std::int64_t{1}}, {"why", std::string("busy")}}));
     const auto again = receive("q");
-    EXPECT_THAT(bodies(again), ElementsAre("a", "b", "c"));
-    EXPECT_EQ(again[0].delivery_count, 1);
+    ASSERT_THAT(bodies(again), ElementsAre("a", "b", "c"));
     EXPECT_EQ(again[1].delivery_count, 0);
     EXPECT_EQ(again[0].sequence, first.sequence);
     EXPECT_NE(again[0].lock_token, first.lock_token);
+    if (!subject->abilities().rewrites_messages) return;
+    EXPECT_EQ(again[0].delivery_count, 1);
     EXPECT_EQ(text(again[0].message, "why"), "busy");
     EXPECT_EQ(again[0].message.properties.at("tried"), Value(std::int64_t{1}));
 }
@@ -23,6 +24,7 @@ TEST_P(MessageSourceContract, MessagesAbandonedInAnyOrderComeBackInSequence) {
     create("q");
     send_texts("q", {"a", "b", "c", "d"});
     const auto all = receive("q");
+    ASSERT_EQ(all.size(), 4u);
     for (const std::size_t i : {2, 0, 3, 1}) EXPECT_TRUE(abandon(all[i]));
     EXPECT_THAT(bodies(receive("q")), ElementsAre("a", "b", "c", "d"));
 }
@@ -34,7 +36,9 @@ TEST_P(MessageSourceContract, AMessageIsSettledOnce) {
     EXPECT_TRUE(complete(one));
     EXPECT_EQ(error_of(complete(one)), Errc::conflict);
     EXPECT_EQ(error_of(abandon(one)), Errc::conflict);
-    EXPECT_EQ(error_of(defer(one)), Errc::conflict);
+    if (subject->abilities().defers) {
+        EXPECT_EQ(error_of(defer(one)), Errc::conflict);
+    }
     EXPECT_EQ(error_of(dead_letter(one, "r")), Errc::conflict);
     EXPECT_EQ(error_of(postpone(one, seconds(1))), Errc::conflict);
     EXPECT_EQ(error_of(renew(one)), Errc::conflict);
@@ -49,7 +53,7 @@ TEST_P(MessageSourceContract, OfTwoSettlementsAtOnceOneWins) {
     const bool completed = loop.finish(first).has_value();
     const bool buried = loop.finish(second).has_value();
     EXPECT_NE(completed, buried);
-    EXPECT_EQ(peek(dead_letter_queue_of("q")).size(), buried ? 1u : 0u);
+    EXPECT_EQ(left(dead_letter_queue_of("q")).size(), buried ? 1u : 0u);
 }
 
 TEST_P(MessageSourceContract, AWrongTokenSettlesNothing) {
@@ -67,6 +71,7 @@ TEST_P(MessageSourceContract, AWrongTokenSettlesNothing) {
 }
 
 TEST_P(MessageSourceContract, ADeferredMessageIsReceivedOnlyByItsNumber) {
+    MILLRACE_NEEDS(defers);
     create("q");
     send_texts("q", {"a", "b"});
     const Delivery one = receive_one("q");
@@ -91,6 +96,7 @@ TEST_P(MessageSourceContract, ADeferredMessageIsReceivedOnlyByItsNumber) {
 }
 
 TEST_P(MessageSourceContract, APostponedMessageComesBackInTimeWithoutCostingADelivery) {
+    MILLRACE_NEEDS(keeps_time);
     if (!subject->abilities().postpones_for_free) GTEST_SKIP() << "it costs a delivery there";
     EntityOptions options;
     options.delivery_count_max = 2;
@@ -113,6 +119,7 @@ TEST_P(MessageSourceContract, APostponedMessageComesBackInTimeWithoutCostingADel
 }
 
 TEST_P(MessageSourceContract, APostponedMessageMaySpendItsDelivery) {
+    MILLRACE_NEEDS(keeps_time);
     EntityOptions options;
     options.delivery_count_max = 2;
     create("q", options);
@@ -128,6 +135,7 @@ TEST_P(MessageSourceContract, APostponedMessageMaySpendItsDelivery) {
 }
 
 TEST_P(MessageSourceContract, WaitsForAPostponedMessage) {
+    MILLRACE_NEEDS(keeps_time);
     create("q");
     send_texts("q", {"a"});
     EXPECT_TRUE(postpone(receive_one("q"), seconds(5)));

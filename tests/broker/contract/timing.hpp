@@ -5,6 +5,7 @@
 namespace millrace::broker::test {
 
 TEST_P(MessageSourceContract, AMessageWhoseLockRanOutComesBack) {
+    MILLRACE_NEEDS(keeps_time);
     create("q");
     send_texts("q", {"a", "b"});
     const Delivery lost = receive_one("q");
@@ -20,6 +21,7 @@ TEST_P(MessageSourceContract, AMessageWhoseLockRanOutComesBack) {
 }
 
 TEST_P(MessageSourceContract, TheEntitySaysHowLongALockLasts) {
+    MILLRACE_NEEDS(keeps_time);
     EntityOptions options;
     options.lock_time = seconds(5);
     create("q", options);
@@ -33,6 +35,7 @@ TEST_P(MessageSourceContract, TheEntitySaysHowLongALockLasts) {
 }
 
 TEST_P(MessageSourceContract, ARenewedLockHoldsAsLongAsItIsRenewed) {
+    MILLRACE_NEEDS(keeps_time);
     create("q");
     send_texts("q", {"a"});
     const Delivery one = receive_one("q");
@@ -49,6 +52,7 @@ TEST_P(MessageSourceContract, ARenewedLockHoldsAsLongAsItIsRenewed) {
 }
 
 TEST_P(MessageSourceContract, ALockRenewedTwiceAtTheSameMomentRunsOutOnce) {
+    MILLRACE_NEEDS(keeps_time);
     EntityOptions options;
     options.delivery_count_max = 2;
     create("q", options);
@@ -64,6 +68,7 @@ TEST_P(MessageSourceContract, ALockRenewedTwiceAtTheSameMomentRunsOutOnce) {
 }
 
 TEST_P(MessageSourceContract, AScheduledMessageComesAtItsTimeWithANewNumber) {
+    MILLRACE_NEEDS(keeps_time);
     create("q");
     Message later = text_message("later");
     later.scheduled_at = subject->clock().now() + minutes(5);
@@ -90,6 +95,7 @@ TEST_P(MessageSourceContract, AScheduledMessageComesAtItsTimeWithANewNumber) {
 }
 
 TEST_P(MessageSourceContract, CancelsScheduledMessagesAllOrNone) {
+    MILLRACE_NEEDS(keeps_time);
     create("q");
     Message later = text_message("later");
     later.scheduled_at = subject->clock().now() + minutes(5);
@@ -104,6 +110,7 @@ TEST_P(MessageSourceContract, CancelsScheduledMessagesAllOrNone) {
 }
 
 TEST_P(MessageSourceContract, AMessageExpiresAfterTheShorterOfItsOwnAndTheEntitysTimeToLive) {
+    MILLRACE_NEEDS(keeps_time);
     EntityOptions options;
     options.time_to_live = minutes(2);
     create("q", options);
@@ -122,6 +129,7 @@ TEST_P(MessageSourceContract, AMessageExpiresAfterTheShorterOfItsOwnAndTheEntity
 }
 
 TEST_P(MessageSourceContract, AnExpiredMessageBecomesADeadLetterIfTheEntityWantsIt) {
+    MILLRACE_NEEDS(keeps_time);
     EntityOptions options;
     options.time_to_live = minutes(2);
     options.dead_letter_on_expiration = true;
@@ -135,6 +143,7 @@ TEST_P(MessageSourceContract, AnExpiredMessageBecomesADeadLetterIfTheEntityWants
 }
 
 TEST_P(MessageSourceContract, ALockedMessageExpiresWhenItIsUnlockedAndADeferredOneNever) {
+    MILLRACE_NEEDS(keeps_time);
     EntityOptions options;
     options.time_to_live = seconds(30);
     options.dead_letter_on_expiration = true;
@@ -154,6 +163,7 @@ TEST_P(MessageSourceContract, ALockedMessageExpiresWhenItIsUnlockedAndADeferredO
 }
 
 TEST_P(MessageSourceContract, TheTimeToLiveOfAScheduledMessageBeginsWhenItIsEnqueued) {
+    MILLRACE_NEEDS(keeps_time);
     create("q");
     Message later = text_message("later");
     later.scheduled_at = subject->clock().now() + minutes(5);

@@ -1,5 +1,7 @@
-// The contract of queue engines, kept by our client against our server.
+// The contract of queue engines, kept by our client against our server, and against RabbitMQ as far as that
+// goes: the part that every broker knows.
 #include "tests/amqp/live_server.hpp"
+#include "tests/amqp/rabbitmq_subject.hpp"
 #include "tests/broker/message_source_contract.hpp"
 
 namespace millrace::broker::test {
@@ -32,12 +34,21 @@ class OverAmqp final : public Subject {
 
 std::unique_ptr<Subject> make_over_amqp() { return std::make_unique<OverAmqp>(); }
 
-const auto engines = testing::Values(make_over_amqp);
-std::string name_of(const testing::TestParamInfo<MakeSubject>&) { return "OverAmqp"; }
+std::unique_ptr<Subject> make_over_rabbitmq() { return std::make_unique<OverRabbitMq>(); }
 
-INSTANTIATE_TEST_SUITE_P(Amqp, MessageSourceContract, engines, name_of);
-INSTANTIATE_TEST_SUITE_P(Amqp, SessionContract, engines, name_of);
-INSTANTIATE_TEST_SUITE_P(Amqp, RoutingContract, engines, name_of);
+/// Without RabbitMQ where it was not fetched, which RabbitMqTest says.
+std::vector<MakeSubject> engines() {
+    std::vector<MakeSubject> all{make_over_amqp};
+    if (amqp::test::RabbitNode::is_installed()) all.push_back(make_over_rabbitmq);
+    return all;
+}
+std::string name_of(const testing::TestParamInfo<MakeSubject>& engine) {
+    return engine.index == 0 ? "OverAmqp" : "OverRabbitMq";
+}
+
+INSTANTIATE_TEST_SUITE_P(Amqp, MessageSourceContract, testing::ValuesIn(engines()), name_of);
+INSTANTIATE_TEST_SUITE_P(Amqp, SessionContract, testing::ValuesIn(engines()), name_of);
+INSTANTIATE_TEST_SUITE_P(Amqp, RoutingContract, testing::ValuesIn(engines()), name_of);
 
 }  // namespace
 }  // namespace millrace::broker::test
