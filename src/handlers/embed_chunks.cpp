@@ -46,7 +46,9 @@ asio::awaitable<provider::Outcome<provider::Embeddings>> call_provider(Services&
     std::vector<std::string> inputs;
     for (const auto& one : waiting) inputs.push_back(one.text);
     const auto started = std::chrono::steady_clock::now();
-    auto answer = co_await services.provider.embed(std::move(inputs), trace);
+    provider::CallContext context;
+    context.trace = trace;
+    auto answer = co_await services.provider.embed(std::move(inputs), std::move(context));
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
     if (services.observer.embedding_took) services.observer.embedding_took(category, took.count());
     if (answer && (answer->vectors.empty() || answer->vectors.size() > waiting.size())) {

@@ -25,7 +25,9 @@ Outcome outcome_for(const provider::Failure& failure, int delivery_count, Durati
         case provider::FailureKind::transient:
         case provider::FailureKind::unavailable: return RetryAfter{pause, failure.detail, counted};
         case provider::FailureKind::content_filtered:
+        case provider::FailureKind::refused:
             return DeadLetter{work::reason::content_filtered, failure.detail};
+        case provider::FailureKind::cut_off:
         case provider::FailureKind::rejected: break;
     }
     return DeadLetter{"ApiError_" + std::to_string(failure.status), failure.detail};

@@ -103,8 +103,9 @@ asio::awaitable<Response> post_search(Context context, Call call) {
     Answer answer;
     if (search->mode != index::Mode::keyword) {
         std::vector<std::string> inputs = {search->query};
-        const auto trace = TraceContext::parse(call.request.header("traceparent"));
-        auto embedded = co_await context->parts.provider.embed(std::move(inputs), trace);
+        provider::CallContext caller;
+        caller.trace = TraceContext::parse(call.request.header("traceparent"));
+        auto embedded = co_await context->parts.provider.embed(std::move(inputs), std::move(caller));
         if (embedded) {
             search->vector = std::move(embedded->vectors.front());
             search->model =

@@ -50,7 +50,27 @@ asio::awaitable<void> CircuitBreaker::wait_for_turn() {
 }
 
 asio::awaitable<Outcome<Embeddings>> CircuitBreaker::embed(std::vector<std::string> inputs,
-                                                           std::optional<TraceContext> trace) {
+                                                           CallContext context) {
+    auto ask = [&] { return inner_.embed(std::move(inputs), std::move(context)); };
+    auto guarded = guard<Embeddings>(ask);
+    co_return co_await std::move(guarded);
+}
+
+asio::awaitable<Outcome<Completion>> CircuitBreaker::complete(CompletionRequest request,
+                                                              CallContext context) {
+    auto ask = [&] { return inner_.complete(std::move(request), std::move(context)); };
+    auto guarded = guard<Completion>(ask);
+    co_return co_await std::move(guarded);
+}
+
+asio::awaitable<Outcome<RawAnswer>> CircuitBreaker::call(RawRequest request, CallContext context) {
+    auto ask = [&] { return inner_.call(std::move(request), std::move(context)); };
+    auto guarded = guard<RawAnswer>(ask);
+    co_return co_await std::move(guarded);
+}
+
+template <class T>
+asio::awaitable<Outcome<T>> CircuitBreaker::guard(std::function<asio::awaitable<Outcome<T>>()> ask) {
     if (must_wait()) {
         waiting_ += 1;
         const std::shared_ptr<void> waited(nullptr, [this](void*) { waiting_ -= 1; });
@@ -63,8 +83,9 @@ asio::awaitable<Outcome<Embeddings>> CircuitBreaker::embed(std::vector<std::stri
     }
     const Probe probe(*this);
     const std::uint64_t successes_before = successes_;
-    auto outcome = co_await inner_.embed(std::move(inputs), trace);
-    note(outcome, probe.is_probe());
+    auto asked = ask();
+    auto outcome = co_await std::move(asked);
+    note(failure_of(outcome), probe.is_probe());
     if (!outcome && outcome.error().kind == FailureKind::transient) {
         const bool proven =
             successes_ != successes_before || (successes_ > 0 && clock_.now() - last_success_ <= kProof);
@@ -77,13 +98,13 @@ asio::awaitable<Outcome<Embeddings>> CircuitBreaker::embed(std::vector<std::stri
     co_return outcome;
 }
 
-void CircuitBreaker::note(const Outcome<Embeddings>& outcome, bool probe) {
-    const bool throttled = !outcome && outcome.error().kind == FailureKind::throttled;
-    const bool transient = !outcome && outcome.error().kind == FailureKind::transient;
+void CircuitBreaker::note(const std::optional<Failure>& failure, bool probe) {
+    const bool throttled = failure && failure->kind == FailureKind::throttled;
+    const bool transient = failure && failure->kind == FailureKind::transient;
     if (!throttled && !transient) {
         // A refusal is an answer: the service is up.
         failures_ = 0;
-        if (outcome) {
+        if (!failure) {
             successes_ += 1;
             last_success_ = clock_.now();
         }
@@ -95,7 +116,7 @@ void CircuitBreaker::note(const Outcome<Embeddings>& outcome, bool probe) {
         return;
     }
     failures_ += 1;
-    if (throttled || failures_ >= kFailuresToOpen) hold(outcome.error().retry_after, probe);
+    if (throttled || failures_ >= kFailuresToOpen) hold(failure->retry_after, probe);
 }
 
 void CircuitBreaker::hold(std::optional<Duration> asked, bool probe) {
@@ -118,19 +139,38 @@ void CircuitBreaker::stop() {
     changed_.notify();
 }
 
-asio::awaitable<Outcome<Embeddings>> FailFast::embed(std::vector<std::string> inputs,
-                                                     std::optional<TraceContext> trace) {
+asio::awaitable<Outcome<Embeddings>> FailFast::embed(std::vector<std::string> inputs, CallContext context) {
+    auto ask = [&] { return inner_.embed(std::move(inputs), std::move(context)); };
+    auto limited = in_time<Embeddings>(ask);
+    co_return co_await std::move(limited);
+}
+
+asio::awaitable<Outcome<Completion>> FailFast::complete(CompletionRequest request, CallContext context) {
+    auto ask = [&] { return inner_.complete(std::move(request), std::move(context)); };
+    auto limited = in_time<Completion>(ask);
+    co_return co_await std::move(limited);
+}
+
+asio::awaitable<Outcome<RawAnswer>> FailFast::call(RawRequest request, CallContext context) {
+    auto ask = [&] { return inner_.call(std::move(request), std::move(context)); };
+    auto limited = in_time<RawAnswer>(ask);
+    co_return co_await std::move(limited);
+}
+
+template <class T>
+asio::awaitable<Outcome<T>> FailFast::in_time(std::function<asio::awaitable<Outcome<T>>()> ask) {
     if (breaker_.open()) {
         co_return Failure{
             FailureKind::unavailable, 0, "the model's service is down or throttles; asked again soon", {}};
     }
-    Outcome<Embeddings> outcome =
+    Outcome<T> outcome =
         Failure{FailureKind::unavailable,
                 0,
                 "no answer within " + std::to_string(time_max_ / std::chrono::seconds(1)) + " seconds",
                 {}};
-    auto call = [this, &inputs, &trace, &outcome]() -> asio::awaitable<void> {
-        outcome = co_await inner_.embed(std::move(inputs), trace);
+    auto call = [&ask, &outcome]() -> asio::awaitable<void> {
+        auto asked = ask();
+        outcome = co_await std::move(asked);
     };
     auto running = call();
     co_await with_deadline(std::move(running), time_max_);

@@ -6,6 +6,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <functional>
 #include <random>
 
 namespace millrace::provider {
@@ -28,8 +29,9 @@ class CircuitBreaker final : public Provider {
     CircuitBreaker(asio::any_io_executor io, Provider& inner, Clock& clock);
 
     const ModelInfo& model() const noexcept override { return inner_.model(); }
-    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs,
-                                               std::optional<TraceContext> trace) override;
+    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs, CallContext context) override;
+    asio::awaitable<Outcome<Completion>> complete(CompletionRequest request, CallContext context) override;
+    asio::awaitable<Outcome<RawAnswer>> call(RawRequest request, CallContext context) override;
 
     /// True while calls wait.
     bool open() const noexcept { return open_; }
@@ -42,9 +44,12 @@ class CircuitBreaker final : public Provider {
   private:
     class Probe;
 
+    template <class T>
+    asio::awaitable<Outcome<T>> guard(std::function<asio::awaitable<Outcome<T>>()> ask);
     asio::awaitable<void> wait_for_turn();
     bool must_wait() const noexcept;
-    void note(const Outcome<Embeddings>& outcome, bool probe);
+    /// `failure`: none for a success.
+    void note(const std::optional<Failure>& failure, bool probe);
     void hold(std::optional<Duration> asked, bool probe);
 
     asio::any_io_executor io_;
@@ -73,10 +78,14 @@ class FailFast final : public Provider {
         : breaker_(breaker), inner_(inner), time_max_(time_max) {}
 
     const ModelInfo& model() const noexcept override { return inner_.model(); }
-    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs,
-                                               std::optional<TraceContext> trace) override;
+    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs, CallContext context) override;
+    asio::awaitable<Outcome<Completion>> complete(CompletionRequest request, CallContext context) override;
+    asio::awaitable<Outcome<RawAnswer>> call(RawRequest request, CallContext context) override;
 
   private:
+    template <class T>
+    asio::awaitable<Outcome<T>> in_time(std::function<asio::awaitable<Outcome<T>>()> ask);
+
     const CircuitBreaker& breaker_;
     Provider& inner_;
     Duration time_max_;

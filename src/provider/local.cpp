@@ -30,8 +30,7 @@ class LocalProvider : public Provider {
 
     const ModelInfo& model() const noexcept override { return model_; }
 
-    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs,
-                                               std::optional<TraceContext>) override {
+    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs, CallContext) override {
         if (auto why = reason_to_reject(inputs, model_))
             co_return Failure{FailureKind::rejected, 0, *why, {}};
         Embeddings embeddings =

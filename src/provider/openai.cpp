@@ -44,8 +44,7 @@ class OpenAi final : public Provider {
     }
 
     const ModelInfo& model() const noexcept override { return model_; }
-    boost::asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs,
-                                                      std::optional<TraceContext> trace) override;
+    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs, CallContext context) override;
 
   private:
     std::optional<Failure> refuse(const std::vector<std::string>& inputs) const;
@@ -76,15 +75,14 @@ std::optional<Failure> OpenAi::refuse(const std::vector<std::string>& inputs) co
     return Failure{FailureKind::rejected, 0, why, std::nullopt};
 }
 
-asio::awaitable<Outcome<Embeddings>> OpenAi::embed(std::vector<std::string> inputs,
-                                                   std::optional<TraceContext> trace) {
+asio::awaitable<Outcome<Embeddings>> OpenAi::embed(std::vector<std::string> inputs, CallContext context) {
     if (auto failure = refuse(inputs)) co_return *failure;
     const Texts all(inputs);
     Embeddings embeddings;
     std::size_t piece = all.size();
     for (std::size_t begin = 0; begin < all.size();) {
         const Texts part = all.subspan(begin, std::min(piece, all.size() - begin));
-        auto result = co_await embed_part(part, trace);
+        auto result = co_await embed_part(part, context.trace);
         if (!result && result.error().status == kTooLarge && part.size() > 1) {
             piece = (part.size() + 1) / 2;
             model_.inputs_per_request_max = std::min(model_.inputs_per_request_max, piece);

@@ -6,4 +6,12 @@ void throw_exception_from_error(const Failure& failure, const boost::source_loca
     throw std::logic_error("unchecked provider failure: " + failure.detail);
 }
 
+boost::asio::awaitable<Outcome<Completion>> Provider::complete(CompletionRequest, CallContext) {
+    co_return Failure{FailureKind::rejected, 0, model().name + ": the model embeds and answers nothing"};
+}
+
+boost::asio::awaitable<Outcome<RawAnswer>> Provider::call(RawRequest, CallContext) {
+    co_return Failure{FailureKind::rejected, 0, model().name + ": no server to pass OpenAI requests on to"};
+}
+
 }  // namespace millrace::provider

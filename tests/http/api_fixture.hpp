@@ -23,8 +23,8 @@ class LetterModel final : public provider::Provider {
     const provider::ModelInfo& model() const noexcept override { return info_; }
 
     boost::asio::awaitable<provider::Outcome<provider::Embeddings>> embed(
-        std::vector<std::string> inputs, std::optional<TraceContext> trace) override {
-        last_trace = trace;
+        std::vector<std::string> inputs, provider::CallContext context) override {
+        last_trace = context.trace;
         if (failure) co_return *failure;
         provider::Embeddings embeddings;
         for (const std::string& input : inputs) embeddings.vectors.push_back(vector_of(input));

@@ -16,14 +16,17 @@ class Service final : public Provider {
   public:
     explicit Service(asio::any_io_executor io) : told_(io) {}
     const ModelInfo& model() const noexcept override { return model_; }
-    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string>,
-                                               std::optional<TraceContext>) override {
-        calls += 1;
-        while (answers.empty()) co_await told_.wait();
-        const std::optional<Failure> failure = answers.front();
-        answers.pop_front();
-        if (failure) co_return *failure;
-        co_return Embeddings{};
+    asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string>, CallContext) override {
+        auto answering = answer<Embeddings>();
+        co_return co_await std::move(answering);
+    }
+    asio::awaitable<Outcome<Completion>> complete(CompletionRequest, CallContext) override {
+        auto answering = answer<Completion>();
+        co_return co_await std::move(answering);
+    }
+    asio::awaitable<Outcome<RawAnswer>> call(RawRequest, CallContext) override {
+        auto answering = answer<RawAnswer>();
+        co_return co_await std::move(answering);
     }
     void tell(std::optional<Failure> failure) {
         answers.push_back(std::move(failure));
@@ -34,6 +37,16 @@ class Service final : public Provider {
     std::deque<std::optional<Failure>> answers;
 
   private:
+    template <class T>
+    asio::awaitable<Outcome<T>> answer() {
+        calls += 1;
+        while (answers.empty()) co_await told_.wait();
+        const std::optional<Failure> failure = answers.front();
+        answers.pop_front();
+        if (failure) co_return *failure;
+        co_return T();
+    }
+
     ModelInfo model_;
     Signal told_;
 };
@@ -49,7 +62,7 @@ class CircuitBreakerTest : public testing::Test {
         auto keep = [this](std::exception_ptr, Outcome<Embeddings> outcome) {
             ended_.push_back(outcome ? "ok" : name(outcome.error().kind));
         };
-        asio::co_spawn(io_, breaker_.embed({"text"}, std::nullopt), std::move(keep));
+        asio::co_spawn(io_, breaker_.embed({"text"}, {}), std::move(keep));
         turn();
     }
     void turn() {
@@ -78,6 +91,8 @@ class CircuitBreakerTest : public testing::Test {
             case FailureKind::transient: return "transient";
             case FailureKind::rejected: return "rejected";
             case FailureKind::content_filtered: return "filtered";
+            case FailureKind::refused: return "refused";
+            case FailureKind::cut_off: return "cut off";
             case FailureKind::unavailable: break;
         }
         return "unavailable";
@@ -199,7 +214,7 @@ TEST_F(CircuitBreakerTest, ACallerThatCannotWaitIsToldAtOnceThatTheServiceIsDown
         auto keep = [this](std::exception_ptr, Outcome<Embeddings> outcome) {
             ended_.push_back(outcome ? "ok" : name(outcome.error().kind));
         };
-        asio::co_spawn(io_, fast.embed({"query"}, std::nullopt), std::move(keep));
+        asio::co_spawn(io_, fast.embed({"query"}, {}), std::move(keep));
         turn();
     };
     service_.tell(std::nullopt);
@@ -215,10 +230,29 @@ TEST_F(CircuitBreakerTest, ACallerThatCannotWaitGivesUpOnAServiceThatHangs) {
     FailFast fast(breaker_, service_, Duration(1));
     std::string detail;
     auto keep = [&](std::exception_ptr, Outcome<Embeddings> outcome) { detail = outcome.error().detail; };
-    asio::co_spawn(io_, fast.embed({"query"}, std::nullopt), std::move(keep));
+    asio::co_spawn(io_, fast.embed({"query"}, {}), std::move(keep));
     io_.restart();
     io_.run();
     EXPECT_TRUE(detail.starts_with("no answer within")) << detail;
+}
+
+TEST_F(CircuitBreakerTest, EveryKindOfCallIsHeldBackAndLetGoTogether) {
+    bring_down();
+    const int before = service_.calls;
+    const auto keep = [this](std::exception_ptr, auto outcome) {
+        ended_.push_back(outcome ? "ok" : name(outcome.error().kind));
+    };
+    CompletionRequest question;
+    question.input = "text";
+    RawRequest raw;
+    asio::co_spawn(io_, breaker_.complete(question, {}), keep);
+    asio::co_spawn(io_, breaker_.call(raw, {}), keep);
+    call();
+    EXPECT_EQ(breaker_.waiting(), 3u);
+    EXPECT_EQ(service_.calls, before);
+    advance(seconds(1));
+    for (int i = 0; i < 3; ++i) tell(std::nullopt);
+    EXPECT_EQ(ended_, (Names{"ok", "ok", "ok"}));
 }
 
 TEST_F(CircuitBreakerTest, AStopEndsTheWait) {

@@ -165,7 +165,9 @@ TEST(OpenAi, TellsTheServerToWhichTraceACallBelongs) {
     options.server = {server.url(), "", "m"};
     auto provider = std::move(make_openai(*client, clock, options).value());
     const std::string traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    EXPECT_TRUE(run(io, provider->embed({"x"}, TraceContext::parse(traceparent))));
+    CallContext context;
+    context.trace = TraceContext::parse(traceparent);
+    EXPECT_TRUE(run(io, provider->embed({"x"}, std::move(context))));
     EXPECT_TRUE(run(io, provider->embed({"x"})));
     EXPECT_NE(server.requests[0].find("\r\ntraceparent: " + traceparent + "\r\n"), std::string::npos);
     EXPECT_EQ(server.requests[1].find("traceparent"), std::string::npos);

@@ -26,9 +26,9 @@ class CountingProvider final : public provider::Provider {
     const provider::ModelInfo& model() const noexcept override { return model_; }
 
     boost::asio::awaitable<provider::Outcome<provider::Embeddings>> embed(
-        std::vector<std::string> inputs, std::optional<TraceContext> trace) override {
+        std::vector<std::string> inputs, provider::CallContext context) override {
         calls += 1;
-        traces.push_back(trace);
+        traces.push_back(context.trace);
         if (!failures.empty()) {
             provider::Failure failure = failures.front();
             failures.pop_front();
