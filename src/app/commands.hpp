@@ -82,9 +82,17 @@ struct SimulateOptions {
     std::string listen = "127.0.0.1:8090";
     std::int64_t tokens_per_minute = 0;
     std::int64_t requests_per_minute = 0;
-    std::int64_t latency_ms = 0;
+    std::string rule = "sliding";
+    std::string window;
+    std::int64_t request_window_seconds = 0;
+    std::string changes;
+    double foreign = 0;
+    std::string latency = "0";   ///< milliseconds, or a range of them
     std::int64_t jitter_ms = 0;
     std::string faults;
+    std::string filtered_word;
+    std::string declined_word;
+    std::string log;   ///< file
     std::string key;
     std::string model;
     std::int64_t dimensions = 1536;

@@ -96,7 +96,10 @@ struct DeploymentEntry {
     std::string key_file;
     std::string model;
     std::string api_version;
+    std::string api = "chat";
     std::int64_t dimensions = 0;
+    std::int64_t context_tokens = 0;
+    std::int64_t output_tokens = 0;
     std::int64_t timeout_seconds = 60;
     std::int64_t concurrency = 0;
     std::int64_t tokens_per_minute = 0;

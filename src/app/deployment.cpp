@@ -30,9 +30,14 @@ Result<MadeProvider> make_remote(const DeploymentEntry& deployment, CpuPool& poo
     options.server.model = deployment.model;
     options.server.azure = deployment.provider == "azure-openai";
     options.server.api_version = deployment.api_version;
+    options.api =
+        deployment.api == "responses" ? provider::CompletionApi::responses : provider::CompletionApi::chat;
+    options.context_tokens_max = static_cast<std::size_t>(deployment.context_tokens);
+    options.output_tokens_max = static_cast<std::size_t>(deployment.output_tokens);
     options.dimensions = static_cast<std::size_t>(deployment.dimensions);
     options.tries_max = 1;  // every try has a reservation of its own
     options.try_time_max = std::chrono::seconds(deployment.timeout_seconds);
+    options.completion_time_max = 10 * options.try_time_max;
     const bool keyless = options.server.key.empty() && (options.server.azure || deployment.endpoint.empty());
     if (keyless)
         return Error{Errc::invalid_input,

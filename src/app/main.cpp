@@ -68,7 +68,9 @@ void add_servers(CLI::App& app, CommandLine& line) {
     work_command->add_option("--data", line.work.data, "folder of the database (./millrace-data)");
     work_command->add_option("--appsettings", line.work.appsettings,
                              "appsettings.json of a .NET worker: AzureServiceBus, AzureOpenAI, AzureSearch");
+}
 
+void add_simulate(CLI::App& app, CommandLine& line) {
     SimulateOptions& simulate_options = line.simulate;
     CLI::App* simulate_command =
         add_command(app, "simulate", "an OpenAI-compatible provider with a quota and faults", line,
@@ -80,18 +82,41 @@ void add_servers(CLI::App& app, CommandLine& line) {
     simulate_command
         ->add_option("--rpm", simulate_options.requests_per_minute, "requests per minute; 0: no limit")
         ->check(CLI::NonNegativeNumber);
-    simulate_command->add_option("--latency", simulate_options.latency_ms, "milliseconds before each answer")
-        ->check(CLI::NonNegativeNumber);
+    simulate_command
+        ->add_option("--rule", simulate_options.rule, "what counts against the quota: sliding, openai, azure")
+        ->check(CLI::IsMember({"sliding", "openai", "azure"}));
+    simulate_command
+        ->add_option("--window", simulate_options.window,
+                     "a minute is: sliding, fixed, bucket; default: as the rule has it")
+        ->check(CLI::IsMember({"sliding", "fixed", "bucket"}));
+    simulate_command
+        ->add_option("--request-window", simulate_options.request_window_seconds,
+                     "seconds, 1 to 60, in which --rpm holds as well; azure: 10")
+        ->check(CLI::Range(1, 60));
+    simulate_command->add_option("--change", simulate_options.changes,
+                                 "a quota that changes, e.g. 300s:tpm=50000,10m:rpm=60");
+    simulate_command
+        ->add_option("--foreign", simulate_options.foreign, "share of the quota that somebody else uses up")
+        ->check(CLI::Range(0.0, 1.0));
+    simulate_command->add_option("--latency", simulate_options.latency,
+                                 "milliseconds before each answer, or a range: 200-2000");
     simulate_command->add_option("--jitter", simulate_options.jitter_ms, "up to this many milliseconds more")
         ->check(CLI::NonNegativeNumber);
     simulate_command->add_option("--fault", simulate_options.faults,
                                  "e.g. 429:0.05,timeout:0.01 or first:2:503");
+    simulate_command->add_option("--filter", simulate_options.filtered_word,
+                                 "a word that the content filter stops");
+    simulate_command->add_option("--decline", simulate_options.declined_word,
+                                 "a word whose prompts the model declines");
+    simulate_command->add_option("--log", simulate_options.log, "file for a line of JSON on every decision");
     simulate_command->add_option("--key", simulate_options.key, "API key to ask for");
-    simulate_command->add_option("--model", simulate_options.model, "a model to serve beside OpenAI's");
+    simulate_command->add_option("--model", simulate_options.model,
+                                 "a model to serve beside OpenAI's; it embeds and completes");
     simulate_command->add_option("--dimensions", simulate_options.dimensions, "length of its vectors (1536)")
         ->check(CLI::Range(1, 4096));
     simulate_command->add_option("--seed", simulate_options.seed, "of faults and jitter");
-    simulate_command->add_flag("--azure", simulate_options.azure, "throttle as Azure OpenAI does");
+    simulate_command->add_flag("--azure", simulate_options.azure,
+                               "answer as Azure OpenAI does on every route");
 }
 
 void add_documents(CLI::App& app, CommandLine& line) {
@@ -208,6 +233,7 @@ int run(int argc, char** argv) {
     app.set_version_flag("--version", "millrace " MILLRACE_VERSION);
     app.require_subcommand(1);
     add_servers(app, line);
+    add_simulate(app, line);
     add_documents(app, line);
     add_queues(app, line);
     add_quota(app, line);

@@ -2,6 +2,8 @@
 
 #include "base/ids.hpp"
 #include "http/simulator_call.hpp"
+#include "http/simulator_chat.hpp"
+#include "provider/openai_protocol.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
@@ -32,25 +34,6 @@ std::string go_duration(Duration time) {
 
 std::int64_t whole_seconds(Duration time) { return std::chrono::ceil<std::chrono::seconds>(time).count(); }
 
-/// What a path asks for.
-enum class Route { none, embed, models, health, stats };
-
-/// The route of `segments`; `deployment` becomes the model's name where Azure's classic form puts it into the
-/// path.
-Route route_of(const std::vector<std::string>& segments, std::string& deployment) {
-    using Path = std::vector<std::string>;
-    if (segments == Path{"v1", "embeddings"} || segments == Path{"openai", "v1", "embeddings"})
-        return Route::embed;
-    if (segments == Path{"v1", "models"} || segments == Path{"openai", "v1", "models"}) return Route::models;
-    if (segments == Path{"healthz"}) return Route::health;
-    if (segments == Path{"stats"}) return Route::stats;
-    const bool classic = segments.size() == 4 && segments[0] == "openai" && segments[1] == "deployments" &&
-                         !segments[2].empty() && segments[3] == "embeddings";
-    if (!classic) return Route::none;
-    deployment = segments[2];
-    return Route::embed;
-}
-
 Response wrong_key(bool azure) {
     if (azure) {
         return openai_error(401, "", "", "401",
@@ -59,22 +42,65 @@ Response wrong_key(bool azure) {
     return openai_error(401, "invalid_request_error", "", "invalid_api_key", "Incorrect API key provided.");
 }
 
+/// How an answer to a completion ends under `fault`.
+Ending ending_of(const Fault& fault) {
+    switch (fault.kind) {
+        case Fault::Kind::refusal: return Ending::refused;
+        case Fault::Kind::filter: return Ending::filtered;
+        case Fault::Kind::length: return Ending::cut_off;
+        default: return Ending::whole;
+    }
+}
+
+/// Whether the call is let in, answered and billed in spite of `fault`.
+bool is_billed(const Fault& fault) {
+    using Kind = Fault::Kind;
+    return fault.kind == Kind::none || fault.kind == Kind::slow || fault.kind == Kind::cut ||
+           ending_of(fault) != Ending::whole;
+}
+
+bool is_loopback(std::string_view address) {
+    return address.starts_with("127.") || address == "::1" || address.starts_with("::ffff:127.");
+}
+
+std::string client_of(const Request& request) {
+    const std::string_view id = request.header("x-client-id");
+    return std::string(id.empty() ? request.header("user-agent") : id);
+}
+
 }  // namespace
+
+/// A call with everything that decides whether it is let in, and what it then costs.
+struct Simulator::Priced {
+    std::string_view operation;
+    std::string model;
+    QuotaDemand demand;
+    std::int64_t prompt_tokens = 0;
+    std::int64_t completion_tokens = 0;
+    std::vector<BilledInput> inputs;
+    std::function<std::string()> body;
+};
 
 Simulator::Simulator(Clock& clock, SimulatorOptions options, FaultPlan faults)
     : clock_(clock),
       options_(std::move(options)),
       faults_(std::move(faults)),
-      tokens_(options_.tokens_per_minute),
-      requests_(options_.requests_per_minute),
-      random_(options_.seed + 1) {}
+      quota_(options_.quota, clock.now()),
+      books_(clock.now(), options_.log),
+      random_(options_.seed + 1) {
+    options_.azure |= options_.quota.rule == QuotaRule::azure;
+}
 
 Result<std::unique_ptr<Simulator>> Simulator::make(Clock& clock, SimulatorOptions options) {
     auto faults = FaultPlan::parse(options.faults, options.seed);
     if (!faults) return faults.error();
-    const bool negative = options.tokens_per_minute < 0 || options.requests_per_minute < 0 ||
-                          options.latency < Duration::zero() || options.latency_jitter < Duration::zero();
+    const QuotaOptions& quota = options.quota;
+    const bool negative = quota.tokens_per_minute < 0 || quota.requests_per_minute < 0 ||
+                          quota.request_window < Duration::zero() || options.latency < Duration::zero() ||
+                          options.latency_jitter < Duration::zero();
     if (negative) return Error{Errc::invalid_input, "a limit or latency of the simulator is negative"};
+    if (!(quota.foreign >= 0 && quota.foreign <= 1))
+        return Error{Errc::invalid_input, "the share of somebody else is 0 to 1"};
     if (options.dimensions == 0 || options.dimensions > kDimensionsMax) {
         return Error{Errc::invalid_input,
                      "the length of simulated vectors is 1 to " + std::to_string(kDimensionsMax)};
@@ -87,18 +113,21 @@ Handler Simulator::handler() {
 }
 
 asio::awaitable<Response> Simulator::answer(Request request) {
+    using Route = SimulatedRoute;
     std::string deployment;
     const Route route = route_of(request.segments, deployment);
     if (route == Route::health) co_return json_answer(200, R"({"status":"ok"})");
     if (route == Route::stats) co_return stats_answer();
-    if (!is_allowed(request)) co_return wrong_key(options_.azure || !deployment.empty());
-    const std::string_view method = route == Route::embed ? "POST" : "GET";
+    if (route == Route::report) co_return report(request);
+    if (!is_allowed(request)) co_return wrong_key(options_.azure || is_azure_path(request.segments));
+    const bool billed = route == Route::embed || route == Route::chat || route == Route::respond;
+    const std::string_view method = billed ? "POST" : "GET";
     if (route != Route::none && request.method != method) {
         co_return openai_error(405, "invalid_request_error", "", "",
                                "Only " + std::string(method) + " is allowed");
     }
     if (route == Route::models) co_return models();
-    if (route == Route::embed) co_return co_await embed(std::move(request), std::move(deployment));
+    if (billed) co_return co_await bill(std::move(request), route, std::move(deployment));
     co_return openai_error(404, "invalid_request_error", "", "", "Unknown request URL: " + request.path);
 }
 
@@ -128,92 +157,148 @@ Response Simulator::stats_answer() const {
     return json_answer(200, json::serialize(document));
 }
 
-asio::awaitable<Response> Simulator::embed(Request request, std::string deployment) {
+Response Simulator::report(const Request& request) const {
+    if (!is_loopback(request.remote)) return problem(403, "the report is for this machine only");
+    json::object document = books_.report();
+    document["foreignTokens"] = quota_.foreign_tokens();
+    document["atOnceMax"] = stats_.at_once_max;
+    return json_answer(200, json::serialize(document));
+}
+
+asio::awaitable<Response> Simulator::bill(Request request, SimulatedRoute route, std::string deployment) {
     const std::string id = "req_" + std::to_string(++stats_.calls);
-    const bool azure = options_.azure || !deployment.empty();
-    const auto read = read_embedding_call(request.body, deployment, options_);
-    const auto* call = std::get_if<EmbeddingCall>(&read);
-    const Fault fault = call ? faults_.next() : Fault{};
-    co_await delay();
+    const bool azure = options_.azure || is_azure_path(request.segments);
+    Decision decision;
+    decision.at = clock_.now();
+    decision.client = client_of(request);
+    Fault fault;
+    auto priced = price(request, route, deployment, fault, id);
+    const auto* call = std::get_if<Priced>(&priced);
     Response response;
     if (call == nullptr) {
         ++stats_.refused;
-        requests_.use(1, clock_.now());
-        response = std::get<Response>(read);
-    } else if (fault.kind != Fault::Kind::none) {
-        response = fail(fault, *call, azure);
+        quota_.count_refused(decision.at);
+        response = std::get<Response>(std::move(priced));
+        decision.status = response.status;
+        books_.note(decision);
+        co_await delay();
+    } else if (!is_billed(fault)) {
+        quota_.count_refused(decision.at);
+        response = fail(fault);
+        decision.operation = call->operation;
+        decision.status = fault.status;
+        books_.note(decision);
+        co_await delay();
+    } else if (auto throttled = admit(*call, azure, decision)) {
+        response = std::move(*throttled);
     } else {
-        response = admit(*call, azure);
+        co_await delay();
+        response = json_answer(200, call->body());
+        if (fault.kind == Fault::Kind::cut) response.delivery = Delivery::cut;
+        if (fault.kind == Fault::Kind::slow) response.delivery = Delivery::slow;
+        response.pause = fault.kind == Fault::Kind::slow ? kSlowPause : Duration::zero();
     }
     add_rate_headers(response, azure);
     response.headers.emplace_back("x-request-id", id);
     co_return response;
 }
 
-asio::awaitable<void> Simulator::delay() {
-    stats_.at_once_max = std::max(stats_.at_once_max, ++at_once_);
-    Duration latency = options_.latency;
-    if (options_.latency_jitter > Duration::zero()) {
-        const double share = static_cast<double>(random_() >> 11) * 0x1p-53;
-        latency +=
-            Duration(static_cast<std::int64_t>(share * static_cast<double>(options_.latency_jitter.count())));
+std::variant<Simulator::Priced, Response> Simulator::price(const Request& request, SimulatedRoute route,
+                                                           const std::string& deployment, Fault& fault,
+                                                           std::string_view id) {
+    if (route == SimulatedRoute::embed) {
+        auto read = read_embedding_call(request.body, deployment, options_);
+        if (auto* refusal = std::get_if<Response>(&read)) return std::move(*refusal);
+        fault = faults_.next();
+        stats_.faults += fault.kind != Fault::Kind::none;
+        return price_embedding(std::get<EmbeddingCall>(std::move(read)));
     }
-    if (latency > Duration::zero()) co_await clock_.sleep_for(latency);
-    --at_once_;
+    const ChatApi api = route == SimulatedRoute::chat ? ChatApi::chat : ChatApi::responses;
+    auto read = read_chat_call(request.body, api, deployment, options_);
+    if (auto* refusal = std::get_if<Response>(&read)) return std::move(*refusal);
+    fault = faults_.next();
+    stats_.faults += fault.kind != Fault::Kind::none;
+    return price_chat(std::get<ChatCall>(std::move(read)), fault, id);
 }
 
-Response Simulator::admit(const EmbeddingCall& call, bool azure) {
-    const TimePoint now = clock_.now();
-    const auto tokens = static_cast<std::int64_t>(call.tokens);
-    const Duration for_requests = requests_.wait_for(1, now);
-    if (for_requests > Duration::zero()) return throttle(call, "requests", for_requests, azure);
-    const Duration for_tokens = tokens_.wait_for(tokens, now);
-    if (for_tokens > Duration::zero()) return throttle(call, "tokens", for_tokens, azure);
-    requests_.use(1, now);
-    tokens_.use(tokens, now);
-    return paid(call);
+Simulator::Priced Simulator::price_embedding(EmbeddingCall call) const {
+    Priced priced;
+    priced.operation = "Embeddings_Create";
+    priced.model = call.model;
+    priced.prompt_tokens = static_cast<std::int64_t>(call.tokens);
+    for (const EmbeddingInput& input : call.inputs) {
+        priced.inputs.push_back({hash_of(input.text) ^ call.hash, static_cast<std::int64_t>(input.tokens)});
+        priced.demand.estimated_prompt += provider::estimate_tokens(input.text);
+    }
+    priced.demand.billed = priced.prompt_tokens;
+    priced.body = [call = std::move(call)] { return embedding_answer(call); };
+    return priced;
 }
 
-Response Simulator::throttle(const EmbeddingCall& call, std::string_view what, Duration wait, bool azure) {
-    ++stats_.throttled;
-    Response response;
-    if (azure) {
-        response =
-            openai_error(429, "", "", "429",
-                         "Requests to the Embeddings_Create Operation under Azure OpenAI API have exceeded " +
-                             std::string(what == "tokens" ? "token" : "call") +
-                             " rate limit of your current pricing tier. Please retry after " +
-                             std::to_string(whole_seconds(wait)) + " seconds.");
+Simulator::Priced Simulator::price_chat(ChatCall call, const Fault& fault, std::string_view id) const {
+    const std::string& word = options_.declined_word;
+    const bool declined = !word.empty() && call.prompt.find(word) != std::string::npos;
+    const Ending ending = declined ? Ending::refused : ending_of(fault);
+    ChatAnswer answer = answer_chat(call, ending, id, clock_.now(), options_);
+    Priced priced;
+    priced.operation = call.api == ChatApi::chat ? "ChatCompletions_Create" : "Responses_Create";
+    priced.model = call.model;
+    priced.prompt_tokens = call.prompt_tokens;
+    priced.completion_tokens = answer.completion_tokens;
+    priced.inputs = {{call.hash, call.prompt_tokens + answer.completion_tokens}};
+    priced.demand.billed = call.prompt_tokens + answer.completion_tokens;
+    priced.demand.estimated_prompt = provider::estimate_tokens(call.prompt);
+    priced.demand.output_max = call.output_max.value_or(call.model_output_max);
+    priced.body = [body = std::move(answer.body)] { return body; };
+    return priced;
+}
+
+std::optional<Response> Simulator::admit(const Priced& call, bool azure, Decision& decision) {
+    decision.operation = call.operation;
+    decision.estimated_tokens = quota_.tokens_of(call.demand);
+    const Quota::Verdict verdict = quota_.admit(decision.estimated_tokens, decision.at);
+    decision.admitted = verdict.wait == Duration::zero();
+    std::optional<Response> throttled;
+    if (decision.admitted) {
+        decision.prompt_tokens = call.prompt_tokens;
+        decision.completion_tokens = call.completion_tokens;
+        decision.inputs = call.inputs;
+        ++stats_.answered;
+        stats_.inputs += call.inputs.size();
+        stats_.tokens += static_cast<std::uint64_t>(call.prompt_tokens + call.completion_tokens);
     } else {
-        const SlidingWindow& window = what == "tokens" ? tokens_ : requests_;
-        const std::size_t requested = what == "tokens" ? call.tokens : 1;
-        response =
-            openai_error(429, what, "", "rate_limit_exceeded",
-                         "Rate limit reached for " + call.model + " on " + std::string(what) +
-                             " per min: Limit " + std::to_string(window.limit()) + ", Requested " +
-                             std::to_string(requested) + ". Please try again in " + go_duration(wait) + ".");
+        throttled = throttle(call, verdict, azure);
+        decision.status = throttled->status;
     }
-    add_retry_headers(response, wait);
+    books_.note(decision);
+    return throttled;
+}
+
+Response Simulator::throttle(const Priced& call, const Quota::Verdict& verdict, bool azure) {
+    ++stats_.throttled;
+    const bool tokens = verdict.what == "tokens";
+    std::string message;
+    if (azure) {
+        message = "Requests to the " + std::string(call.operation) +
+                  " Operation under Azure OpenAI API have exceeded " + (tokens ? "token" : "call") +
+                  " rate limit of your current pricing tier. Please retry after " +
+                  std::to_string(whole_seconds(verdict.wait)) + " seconds.";
+    } else {
+        const std::int64_t limit = quota_.state(verdict.what, clock_.now()).limit;
+        message = "Rate limit reached for " + call.model + " on " + std::string(verdict.what) +
+                  " per min: Limit " + std::to_string(limit) + ", Requested " +
+                  std::to_string(tokens ? quota_.tokens_of(call.demand) : 1) + ". Please try again in " +
+                  go_duration(verdict.wait) + ".";
+    }
+    Response response = azure ? openai_error(429, "", "", "429", message)
+                              : openai_error(429, verdict.what, "", "rate_limit_exceeded", message);
+    add_retry_headers(response, verdict.wait);
     return response;
 }
 
-Response Simulator::paid(const EmbeddingCall& call) {
-    ++stats_.answered;
-    stats_.inputs += call.inputs.size();
-    stats_.tokens += call.tokens;
-    return json_answer(200, embedding_answer(call));
-}
-
-Response Simulator::fail(Fault fault, const EmbeddingCall& call, bool azure) {
+Response Simulator::fail(const Fault& fault) {
     using Kind = Fault::Kind;
-    ++stats_.faults;
     Response response;
-    // A slow or cut answer is a real one, quota and price included; the others cost a request.
-    const bool real = fault.kind == Kind::slow || fault.kind == Kind::cut;
-    if (real)
-        response = admit(call, azure);
-    else
-        requests_.use(1, clock_.now());
     switch (fault.kind) {
         case Kind::status:
             response = openai_error(fault.status, fault.status < 500 ? "requests" : "server_error", "", "",
@@ -225,14 +310,21 @@ Response Simulator::fail(Fault fault, const EmbeddingCall& call, bool azure) {
             break;
         case Kind::timeout: response.delivery = Delivery::never; break;
         case Kind::reset: response.delivery = Delivery::reset; break;
-        case Kind::cut: response.delivery = Delivery::cut; break;
-        case Kind::slow:
-            response.delivery = Delivery::slow;
-            response.pause = kSlowPause;
-            break;
-        case Kind::none: break;
+        default: break;
     }
     return response;
+}
+
+asio::awaitable<void> Simulator::delay() {
+    stats_.at_once_max = std::max(stats_.at_once_max, ++at_once_);
+    const std::shared_ptr<void> inside(nullptr, [this](void*) { --at_once_; });
+    Duration latency = options_.latency;
+    if (options_.latency_jitter > Duration::zero()) {
+        const double share = static_cast<double>(random_() >> 11) * 0x1p-53;
+        latency +=
+            Duration(static_cast<std::int64_t>(share * static_cast<double>(options_.latency_jitter.count())));
+    }
+    if (latency > Duration::zero()) co_await clock_.sleep_for(latency);
 }
 
 void Simulator::add_retry_headers(Response& response, Duration wait) const {
@@ -243,16 +335,16 @@ void Simulator::add_retry_headers(Response& response, Duration wait) const {
 void Simulator::add_rate_headers(Response& response, bool azure) {
     const TimePoint now = clock_.now();
     for (const std::string name : {"requests", "tokens"}) {
-        SlidingWindow& window = name == "tokens" ? tokens_ : requests_;
-        if (window.limit() == 0) continue;
-        response.headers.emplace_back("x-ratelimit-limit-" + name, std::to_string(window.limit()));
-        response.headers.emplace_back("x-ratelimit-remaining-" + name, std::to_string(window.remaining(now)));
+        const Quota::State state = quota_.state(name, now);
+        if (state.limit == 0) continue;
+        response.headers.emplace_back("x-ratelimit-limit-" + name, std::to_string(state.limit));
+        response.headers.emplace_back("x-ratelimit-remaining-" + name, std::to_string(state.remaining));
         // Azure says nothing of resets on success and whole seconds on a 429.
-        const Duration reset = window.reset(now);
         if (!azure)
-            response.headers.emplace_back("x-ratelimit-reset-" + name, go_duration(reset));
+            response.headers.emplace_back("x-ratelimit-reset-" + name, go_duration(state.reset));
         else if (response.status == 429) {
-            response.headers.emplace_back("x-ratelimit-reset-" + name, std::to_string(whole_seconds(reset)));
+            response.headers.emplace_back("x-ratelimit-reset-" + name,
+                                          std::to_string(whole_seconds(state.reset)));
         }
     }
 }

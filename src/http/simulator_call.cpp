@@ -1,6 +1,7 @@
 #include "http/simulator_call.hpp"
 
 #include "base/limits.hpp"
+#include "http/simulator_books.hpp"
 #include "provider/feature_hash.hpp"
 #include "provider/openai_protocol.hpp"
 #include "provider/openai_vectors.hpp"
@@ -31,6 +32,7 @@ class Reader {
     Reader(const json::object& body, const SimulatorOptions& options) : body_(body), options_(options) {}
 
     bool read(const std::string& deployment) {
+        azure_ = options_.azure || !deployment.empty();
         return read_model(deployment) && read_format() && read_dimensions() && read_input() &&
                check_tokens() && check_filter();
     }
@@ -114,9 +116,7 @@ class Reader {
         if (text->empty())
             return refuse("input", "", "'$.input' is invalid: input cannot be an empty string.");
         EmbeddingInput input{std::string(*text)};
-        input.tokens = options_.count_tokens
-                           ? options_.count_tokens(input.text)
-                           : static_cast<std::size_t>(provider::estimate_tokens(input.text));
+        input.tokens = count_tokens(options_, call.model, input.text);
         call.inputs.push_back(std::move(input));
         return true;
     }
@@ -154,15 +154,15 @@ class Reader {
         if (options_.filtered_word.empty()) return true;
         for (const EmbeddingInput& input : call.inputs) {
             if (input.text.find(options_.filtered_word) == std::string::npos) continue;
-            return refuse(
-                "prompt", "content_filter",
-                "The response was filtered due to the prompt triggering the content management policy.");
+            refusal = content_filter_error(azure_);
+            return false;
         }
         return true;
     }
 
     const json::object& body_;
     const SimulatorOptions& options_;
+    bool azure_ = false;
 };
 
 json::value text_or_null(std::string_view text) { return text.empty() ? json::value() : json::value(text); }
@@ -213,6 +213,7 @@ std::variant<EmbeddingCall, Response> read_embedding_call(std::string_view body,
     }
     Reader reader(document.get_object(), options);
     if (!reader.read(deployment)) return std::move(reader.refusal);
+    reader.call.hash = hash_of(reader.call.model + '\n' + std::to_string(reader.call.dimensions) + '\n');
     return std::move(reader.call);
 }
 
@@ -243,9 +244,39 @@ Response openai_error(unsigned status, std::string_view type, std::string_view p
     return json_answer(status, json::serialize(body));
 }
 
+Response content_filter_error(bool azure) {
+    constexpr char message[] =
+        "The response was filtered due to the prompt triggering the content management policy.";
+    if (!azure) return openai_error(400, kInvalid, "prompt", "content_filter", message);
+    const json::value hit = {{"filtered", true}, {"severity", "medium"}};
+    const json::value safe = {{"filtered", false}, {"severity", "safe"}};
+    const json::value body = {
+        {"error",
+         {{"message", message},
+          {"type", nullptr},
+          {"param", "prompt"},
+          {"code", "content_filter"},
+          {"status", 400},
+          {"innererror",
+           {{"code", "ResponsibleAIPolicyViolation"},
+            {"content_filter_result",
+             {{"hate", safe}, {"self_harm", safe}, {"sexual", safe}, {"violence", hit}}}}}}}};
+    return json_answer(400, json::serialize(body));
+}
+
+std::size_t count_tokens(const SimulatorOptions& options, std::string_view model, std::string_view text) {
+    if (options.count_tokens) return options.count_tokens(model, text);
+    return static_cast<std::size_t>(provider::estimate_tokens(text));
+}
+
 std::vector<std::string> simulated_models(const SimulatorOptions& options) {
-    std::vector<std::string> models = {"text-embedding-3-small", "text-embedding-3-large",
-                                       "text-embedding-ada-002"};
+    std::vector<std::string> models = {"text-embedding-3-small",
+                                       "text-embedding-3-large",
+                                       "text-embedding-ada-002",
+                                       "gpt-4o-mini",
+                                       "gpt-4o",
+                                       "gpt-4.1",
+                                       "gpt-5-mini"};
     if (!options.model.empty()) models.push_back(options.model);
     return models;
 }

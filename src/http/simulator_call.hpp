@@ -24,6 +24,7 @@ struct EmbeddingInput {
 
 struct EmbeddingCall {
     std::string model;
+    std::uint64_t hash = 0;  ///< of all that decides the vectors beside the texts
     std::vector<EmbeddingInput> inputs;
     std::size_t tokens = 0;
     std::size_t dimensions = 0;
@@ -49,6 +50,12 @@ std::size_t hashed_dimensions(std::size_t dimensions);
 /// An error in OpenAI's envelope; `param` and `code` may be empty for null.
 Response openai_error(unsigned status, std::string_view type, std::string_view param, std::string_view code,
                       std::string_view message);
+
+/// OpenAI's answer to a prompt that the content filter stops; Azure adds what it found.
+Response content_filter_error(bool azure);
+
+/// The tokens of `text` as `model` counts them; estimated where `options` has no counter.
+std::size_t count_tokens(const SimulatorOptions& options, std::string_view model, std::string_view text);
 
 /// Every model the simulator serves under its own name.
 std::vector<std::string> simulated_models(const SimulatorOptions& options);

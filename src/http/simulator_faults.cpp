@@ -7,7 +7,9 @@ namespace millrace::http {
 namespace {
 
 constexpr std::string_view kForms =
-    "; a rule is FAULT:CHANCE or first:COUNT:FAULT, FAULT one of 400-599, timeout, reset, garbage, slow, cut";
+    "; a rule is FAULT:CHANCE or first:COUNT:FAULT, FAULT one of 400-599, timeout, reset, garbage, slow, "
+    "cut, "
+    "refusal, filter, length";
 
 Error refused(std::string_view rule, std::string_view why) {
     return {Errc::invalid_input,
@@ -25,8 +27,9 @@ std::optional<Number> parse_whole(std::string_view text) {
 std::optional<Fault> parse_fault(std::string_view name) {
     using Kind = Fault::Kind;
     static constexpr std::pair<std::string_view, Kind> kinds[] = {
-        {"timeout", Kind::timeout}, {"reset", Kind::reset}, {"garbage", Kind::garbage},
-        {"slow", Kind::slow},       {"cut", Kind::cut},
+        {"timeout", Kind::timeout}, {"reset", Kind::reset},   {"garbage", Kind::garbage},
+        {"slow", Kind::slow},       {"cut", Kind::cut},       {"refusal", Kind::refusal},
+        {"filter", Kind::filter},   {"length", Kind::length},
     };
     for (const auto& [text, kind] : kinds) {
         if (text == name) return Fault{kind, 0};

@@ -14,7 +14,7 @@ namespace millrace::http {
 
 /// What goes wrong with one call.
 struct Fault {
-    enum class Kind { none, status, timeout, reset, garbage, slow, cut };
+    enum class Kind { none, status, timeout, reset, garbage, slow, cut, refusal, filter, length };
     Kind kind = Kind::none;
     unsigned status = 0;   ///< of Kind::status: 400 to 599
     auto operator<=>(const Fault&) const = default;
@@ -30,6 +30,7 @@ class FaultPlan {
     ///     plan   = rule *("," rule)
     ///     rule   = fault ":" chance | "first:" count ":" fault
     ///     fault  = status (400 to 599) | "timeout" | "reset" | "garbage" | "slow" | "cut"
+    ///            | "refusal" | "filter" | "length"
     ///
     /// e.g. "429:0.05,timeout:0.01" or "first:2:503". invalid_input: another form, a chance outside 0 to 1,
     /// or chances that add up to more than 1. "" is no fault.

@@ -3,6 +3,7 @@
 #include "base/limits.hpp"
 #include "provider/feature_hash.hpp"
 #include "provider/local_batch.hpp"
+#include "provider/local_tasks.hpp"
 #include "provider/use_lite.hpp"
 #include "provider/use_lite_math.hpp"
 
@@ -15,6 +16,8 @@ namespace {
 constexpr std::size_t kDimensions = 1024;
 constexpr std::size_t kHashTextsPerTurn = 64;  ///< about 5 ms
 constexpr std::size_t kMixTextsPerTurn = 8;    ///< 40 to 100 ms
+
+constexpr std::size_t kContextTokensMax = 128'000;   ///< a few milliseconds per thousand
 
 constexpr std::size_t kHashDimensions = kDimensions - UseLite::kDimensions;
 constexpr float kMeaningWeight =
@@ -38,6 +41,21 @@ class LocalProvider : public Provider {
         co_return embeddings;
     }
 
+    asio::awaitable<Outcome<Completion>> complete(CompletionRequest request, CallContext) override {
+        if (auto failure = reason_not_to_answer(request)) co_return *failure;
+        auto asked = std::make_shared<const CompletionRequest>(std::move(request));
+        auto choose = [asked] { return texts_to_embed(*asked); };
+        auto choosing = pool_.run(choose);
+        std::vector<std::string> texts = co_await std::move(choosing);
+        Embeddings embeddings;
+        if (!texts.empty())
+            embeddings = co_await embed_in_turns(pool_, embed_texts_, std::move(texts), texts_per_turn_);
+        auto vectors = std::make_shared<const std::vector<std::vector<float>>>(std::move(embeddings.vectors));
+        auto answer = [asked, vectors] { return answer_task(*asked, *vectors); };
+        auto answering = pool_.run(answer);
+        co_return co_await std::move(answering);
+    }
+
   private:
     CpuPool& pool_;
     ModelInfo model_;
@@ -49,6 +67,8 @@ ModelInfo model_info(std::string name, std::size_t chunk_tokens, std::size_t chu
     ModelInfo info;
     info.name = std::move(name);
     info.dimensions = kDimensions;
+    info.completes = true;
+    info.context_tokens_max = kContextTokensMax;
     info.inputs_per_request_max = limits::embed_inputs_max;
     info.tokens_per_request_max = limits::embed_request_tokens_max;
     info.tokens_per_input_max = limits::embed_input_tokens_max;

@@ -19,6 +19,9 @@ namespace millrace::provider {
 /// model read: word pieces (at most 128 of a text), or words for the hash alone. An empty list, a list or a
 /// text that is too long and an empty text are `rejected`, and nothing is computed. Many calls may be under
 /// way at once; a large one takes turns with the rest of the pool's work.
+///
+/// Both complete as "local-extractive" (local_tasks.hpp): extracts, lexicons and rules, no model that writes.
+/// Their usage is estimated from the characters.
 Result<std::unique_ptr<Provider>> make_local(CpuPool& pool, const std::filesystem::path& assets);
 
 /// The model "local-hash-1024": the feature hash alone. It sees shared words and parts of words, no

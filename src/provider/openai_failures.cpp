@@ -1,6 +1,6 @@
 // Failures and waits: the part of openai_protocol.hpp that reads statuses, error bodies and headers.
+#include "provider/openai_json.hpp"
 #include "provider/openai_protocol.hpp"
-#include "text/utf8.hpp"
 
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -18,8 +18,8 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::size_t kMessageBytesMax = 400;
 constexpr std::size_t kErrorBytesMax = 64 * 1024;
+constexpr double kPlainSecondsMax = 1e8;
 constexpr Duration kResetMax = std::chrono::hours(24);
 constexpr Duration kBackoffMin = std::chrono::milliseconds(500);
 
@@ -31,28 +31,11 @@ struct ErrorBody {
     bool filtered = false;
 };
 
-std::string text_of(const json::object& object, std::string_view name) {
-    const json::value* value = object.if_contains(name);
-    if (!value) return {};
-    if (const json::string* text = value->if_string()) return {text->data(), text->size()};
-    if (const std::int64_t* number = value->if_int64()) return std::to_string(*number);
-    return {};
-}
-
 bool names_filter(const json::object& error, const ErrorBody& body) {
     if (body.code == "content_filter" || body.code == "content_policy_violation") return true;
     const json::value* inner = error.if_contains("innererror");
     const json::object* fields = inner ? inner->if_object() : nullptr;
     return fields && text_of(*fields, "code") == "ResponsibleAIPolicyViolation";
-}
-
-/// One printable line, cut at a character's border.
-std::string one_line(std::string_view text) {
-    std::string line(text::prefix_utf8(text, kMessageBytesMax));
-    for (char& c : line) {
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
-    }
-    return line;
 }
 
 ErrorBody parse_error_body(std::string_view body) {
@@ -149,7 +132,7 @@ std::optional<Duration> duration_after(std::string_view message, std::string_vie
 }
 
 std::optional<Duration> retry_after_text(std::string_view message) {
-    for (const std::string_view words : {"retry after ", "try again in ", "Retry after "}) {
+    for (const std::string_view words : {"etry after ", "ry again in "}) {
         if (const auto wait = duration_after(message, words)) return wait;
     }
     return std::nullopt;
@@ -251,7 +234,8 @@ std::optional<TimePoint> parse_http_date(std::string_view text) {
 
 std::optional<Duration> parse_reset(std::string_view text) {
     if (const auto seconds = parse_number(text)) {
-        if (*seconds < 0) return std::nullopt;
+        // Larger numbers are points in time, from a clock that isn't ours.
+        if (*seconds < 0 || *seconds > kPlainSecondsMax) return std::nullopt;
         return clamp_millis(*seconds * 1000, kResetMax);
     }
     double millis = 0;
@@ -286,7 +270,7 @@ RateHeaders parse_rate_headers(const HttpAnswer& answer, TimePoint now) {
 }
 
 std::optional<Duration> wait_before_retry(const RetryInput& input) {
-    if (input.garbage || input.tries_done >= input.tries_max) return std::nullopt;
+    if (input.tries_done >= input.tries_max) return std::nullopt;
     const bool worth_it = input.kind == FailureKind::transient && input.advice != RetryAdvice::no;
     const bool told_to = input.kind == FailureKind::rejected && input.advice == RetryAdvice::yes;
     if (!worth_it && !told_to) return std::nullopt;

@@ -1,6 +1,6 @@
 #include "provider/openai_protocol.hpp"
 
-#include "base/limits.hpp"
+#include "provider/openai_json.hpp"
 #include "provider/openai_vectors.hpp"
 
 #include <boost/json/array.hpp>
@@ -18,48 +18,6 @@ namespace millrace::provider {
 namespace json = boost::json;
 
 namespace {
-
-constexpr std::string_view kAzureVersion = "2024-10-21";   // the last of the classic form's dated releases
-
-bool is_unreserved(char c) noexcept {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
-}
-
-std::string percent_encode(std::string_view text) {
-    constexpr std::string_view digits = "0123456789ABCDEF";
-    std::string out;
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (is_unreserved(c))
-            out.push_back(c);
-        else
-            out.append({'%', digits[byte >> 4], digits[byte & 15]});
-    }
-    return out;
-}
-
-bool cut_suffix(std::string& text, std::string_view suffix) {
-    if (!text.ends_with(suffix)) return false;
-    text.resize(text.size() - suffix.size());
-    return true;
-}
-
-/// The path that embeds, from the endpoint's own path without trailing slashes.
-std::string embeddings_path(const OpenAiServer& server, std::string path) {
-    if (path.ends_with("/embeddings")) return path;
-    if (!server.azure) return (path.empty() ? "/v1" : path) + "/embeddings";
-    if (path.ends_with("/openai/v1")) return path + "/embeddings";
-    if (path.find("/openai/deployments/") != std::string::npos) return path + "/embeddings";
-    cut_suffix(path, "/openai");
-    if (server.api_version.empty()) return path + "/openai/v1/embeddings";
-    const std::string& name = server.deployment.empty() ? server.model : server.deployment;
-    return path + "/openai/deployments/" + percent_encode(name) + "/embeddings";
-}
-
-Failure garbage(std::string why) {
-    return {FailureKind::transient, 200, "the answer makes no sense: " + std::move(why), std::nullopt};
-}
 
 bool read_numbers(const json::array& numbers, std::vector<float>& vector) {
     vector.reserve(numbers.size());
@@ -94,19 +52,9 @@ std::size_t place_of(const json::object& item, std::size_t order) {
     return number && *number >= 0 ? static_cast<std::size_t>(*number) : SIZE_MAX;
 }
 
-std::int64_t tokens_of(const json::object& root, std::string_view name) {
-    const json::value* usage = root.if_contains("usage");
-    const json::object* fields = usage ? usage->if_object() : nullptr;
-    const json::value* value = fields ? fields->if_contains(name) : nullptr;
-    if (!value || !value->is_number()) return 0;
-    const double tokens = value->to_number<double>();
-    return tokens >= 1 && tokens < 1e12 ? static_cast<std::int64_t>(tokens) : 0;
-}
-
 Usage usage_of(const json::object& root, std::span<const std::string> inputs) {
     Usage usage;
-    usage.prompt_tokens = tokens_of(root, "prompt_tokens");
-    if (usage.prompt_tokens == 0) usage.prompt_tokens = tokens_of(root, "total_tokens");
+    usage.prompt_tokens = read_usage(root).prompt_tokens;
     if (usage.prompt_tokens > 0) return usage;
     for (const std::string& input : inputs) usage.prompt_tokens += estimate_tokens(input);
     return usage;
@@ -152,35 +100,6 @@ Outcome<Embeddings> read_data(const json::object& root, std::span<const std::str
 }
 
 }  // namespace
-
-Result<HttpUrl> embeddings_url(const OpenAiServer& server) {
-    auto url = parse_url(server.endpoint);
-    if (!url) return url.error();
-    std::string path = url->target.substr(0, url->target.find('?'));
-    std::string query = url->target.substr(path.size());
-    while (path.ends_with('/')) path.pop_back();
-    path = embeddings_path(server, std::move(path));
-    const bool classic = server.azure && path.find("/openai/deployments/") != std::string::npos;
-    const bool versioned = query.find("api-version=") != std::string::npos;
-    const std::string_view version =
-        server.api_version.empty() && classic ? kAzureVersion : server.api_version;
-    if (server.azure && !versioned && !version.empty()) {
-        query += (query.empty() ? "?api-version=" : "&api-version=") + percent_encode(version);
-    }
-    url->target = path + query;
-    return url;
-}
-
-ModelInfo known_model(std::string_view model) {
-    ModelInfo info;
-    info.name = std::string(model);
-    info.inputs_per_request_max = limits::embed_inputs_max;
-    info.tokens_per_request_max = limits::embed_request_tokens_max;
-    info.tokens_per_input_max = limits::embed_input_tokens_max;
-    if (model == "text-embedding-3-small" || model == "text-embedding-ada-002") info.dimensions = 1536;
-    if (model == "text-embedding-3-large") info.dimensions = 3072;
-    return info;
-}
 
 HttpFields request_headers(const OpenAiServer& server) {
     HttpFields headers = {{"Content-Type", "application/json"}, {"Accept", "application/json"}};

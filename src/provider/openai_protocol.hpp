@@ -1,5 +1,5 @@
 // The OpenAI REST API as pure functions: requests to bytes, answers to vectors or failures. No sockets, no
-// clock.
+// clock. Completions: openai_completions.hpp.
 #pragma once
 
 #include "base/clock.hpp"
@@ -26,14 +26,23 @@ struct OpenAiServer {
     std::string api_version;  ///< Azure: names the classic URL form; empty: the v1 form, which needs none
 };
 
-/// The URL that embeds, in the form that the endpoint asks for:
+/// What a server can be asked for: `embeddings`, `chat/completions`, `responses`.
+enum class Operation { embed, chat, respond };
+
+/// The URL of `operation`, in the form that the endpoint asks for:
 ///   OpenAI and compatible         {endpoint}/embeddings, with /v1 where the endpoint has no path
 ///   Azure without a version       {endpoint}/openai/v1/embeddings
 ///   Azure with a version          {endpoint}/openai/deployments/{deployment}/embeddings?api-version=...
-/// An endpoint that holds /openai/v1, /openai/deployments/NAME or /embeddings already is taken at its word.
-Result<HttpUrl> embeddings_url(const OpenAiServer& server);
+///                                 {endpoint}/openai/responses?api-version=...
+/// An endpoint that holds /openai/v1, /openai/deployments/NAME or the operation already is taken at its word;
+/// one that names another operation stands for its neighbour.
+Result<HttpUrl> operation_url(const OpenAiServer& server, Operation operation);
 
-/// What is known of `model` by its name: dimensions 0 if nothing is.
+/// The operation of OpenAI's own path, e.g. "/v1/embeddings", with or without its "/v1"; nothing for another.
+std::optional<Operation> operation_of(std::string_view path) noexcept;
+
+/// What is known of `model` by its name: dimensions and limits 0 if nothing is. A name that says nothing
+/// embeds and completes: its server knows better.
 ModelInfo known_model(std::string_view model);
 
 /// The headers of a call: content type, accepted type and the key.
@@ -61,7 +70,7 @@ RetryAdvice retry_advice(const HttpFields& headers) noexcept;
 /// How long to wait by `retry-after-ms`, `retry-after` (seconds or a date) or a text such as "retry after 37
 /// seconds"; at most kRetryAfterMax, since values as absurd as a day are seen; none if nothing is said.
 std::optional<Duration> retry_after(const HttpAnswer& answer, TimePoint now);
-inline constexpr Duration kRetryAfterMax = std::chrono::minutes(5);
+inline constexpr Duration kRetryAfterMax = std::chrono::hours(1);
 
 /// An HTTP date in any of the three forms of RFC 9110, 5.6.7.
 std::optional<TimePoint> parse_http_date(std::string_view text);
@@ -75,7 +84,6 @@ struct RetryInput {
     FailureKind kind;
     RetryAdvice advice = RetryAdvice::none;
     std::optional<Duration> retry_after;  ///< as the provider asked
-    bool garbage = false;  ///< it answered 200, so the tokens may be paid: not asked again here
     int tries_done = 1;
     int tries_max = 3;
     double random = 0.5;  ///< in [0, 1)

@@ -82,6 +82,7 @@ struct RateHeaders {
     std::optional<Duration> reset_tokens;
     std::optional<Duration> retry_after;
     int status = 0;
+    bool operator==(const RateHeaders&) const = default;
 };
 
 /// On whose behalf a call is made.

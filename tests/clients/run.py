@@ -133,7 +133,8 @@ def running_simulator(binary, log):
     """A provider whose first two answers are errors; yields its URL."""
     port, = free_ports(1)
     options = ["--listen", f"127.0.0.1:{port}", "--key", "k", "--model", "mine", "--dimensions", "384",
-               "--rpm", "40", "--fault", "first:1:503,first:1:429"]
+               "--rpm", "60", "--fault", "first:1:503,first:1:429",
+               "--filter", "FORBIDDEN", "--decline", "NEVER"]
     with open(log, "w+b") as file:
         process = subprocess.Popen([binary, "simulate", *options], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=file, preexec_fn=die_with_parent)

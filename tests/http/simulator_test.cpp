@@ -1,10 +1,7 @@
-#include "http/simulator.hpp"
-
-#include "base/async.hpp"
 #include "http/simulator_call.hpp"
 #include "provider/feature_hash.hpp"
 #include "provider/openai_vectors.hpp"
-#include "tests/provider/run.hpp"
+#include "tests/http/simulator_world.hpp"
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -16,42 +13,7 @@ namespace {
 
 namespace json = boost::json;
 
-struct World {
-    asio::io_context io;
-    ManualClock clock;
-    std::unique_ptr<Simulator> simulator;
-
-    explicit World(SimulatorOptions options = {}) {
-        auto made = Simulator::make(clock, std::move(options));
-        if (!made) throw std::runtime_error(made.error().detail);
-        simulator = std::move(*made);
-    }
-
-    Response ask(const std::string& method, const std::string& path, const std::string& body = "",
-                 Fields headers = {}) {
-        Request request;
-        request.method = method;
-        request.path = path;
-        for (std::size_t at = 1; at <= path.size();) {
-            const std::size_t end = std::min(path.find('/', at), path.size());
-            request.segments.push_back(path.substr(at, end - at));
-            at = end + 1;
-        }
-        request.headers = std::move(headers);
-        request.body = body;
-        return provider::run(io, simulator->answer(std::move(request)));
-    }
-    Response embed(const std::string& input, const std::string& more = "") {
-        return ask("POST", "/v1/embeddings",
-                   R"({"model":"text-embedding-3-small","input":)" + input + more + "}");
-    }
-};
-
-std::string code_of(const Response& response) {
-    const json::value document = json::parse(response.body);
-    const json::value& code = document.at("error").at("code");
-    return code.is_null() ? "null" : std::string(code.as_string());
-}
+using World = SimulatorWorld;
 
 std::string texts(std::size_t count, const std::string& text) {
     std::string list = "[";
@@ -106,7 +68,7 @@ TEST(Simulator, KnowsAzuresRoutes) {
     EXPECT_EQ(world.ask("GET", "/v1/embeddings").status, 405u);
     EXPECT_EQ(world.ask("POST", "/v1/chat/completions", body).status, 404u);
     const json::value models = json::parse(world.ask("GET", "/v1/models").body);
-    EXPECT_EQ(models.at("data").as_array().size(), 3u);
+    EXPECT_EQ(models.at("data").as_array().size(), 7u);
     EXPECT_EQ(world.ask("GET", "/healthz").status, 200u);
 }
 
@@ -180,14 +142,10 @@ TEST(Simulator, WantsItsKey) {
     EXPECT_EQ(world.ask("GET", "/stats").status, 200u);
 }
 
-std::string header(const Response& response, std::string_view name) {
-    return std::string(find_field(response.headers, name));
-}
-
 TEST(Simulator, HoldsItsTokenQuotaOverAnySixtySeconds) {
     SimulatorOptions options;
-    options.tokens_per_minute = 100;
-    options.count_tokens = [](std::string_view text) { return text.size(); };
+    options.quota.tokens_per_minute = 100;
+    options.count_tokens = [](std::string_view, std::string_view text) { return text.size(); };
     World world(options);
     const std::string forty = "\"" + std::string(40, 'a') + "\"";
     const Response first = world.embed(forty);
@@ -216,7 +174,7 @@ TEST(Simulator, HoldsItsTokenQuotaOverAnySixtySeconds) {
 
 TEST(Simulator, HoldsItsRequestQuota) {
     SimulatorOptions options;
-    options.requests_per_minute = 2;
+    options.quota.requests_per_minute = 2;
     options.azure = true;
     World world(options);
     const Response first = world.embed(R"("x")");
@@ -296,7 +254,7 @@ TEST(Faults, AreRefusedWhenMalformed) {
     EXPECT_FALSE(Simulator::make(clock, options));
     EXPECT_NE(Simulator::make(clock, options).error().detail.find("often"), std::string::npos);
     options.faults.clear();
-    options.tokens_per_minute = -1;
+    options.quota.tokens_per_minute = -1;
     EXPECT_FALSE(Simulator::make(clock, options));
 }
 

@@ -106,7 +106,7 @@ TEST(OpenAi, WaitsAsLongAsAnOverloadedServerAsks) {
 
 TEST(OpenAi, GivesA429ToTheCallerWithItsWait) {
     http::SimulatorOptions simulated;
-    simulated.requests_per_minute = 1;
+    simulated.quota.requests_per_minute = 1;
     std::vector<RateHeaders> rates;
     OpenAiOptions options;
     options.on_rate = [&](const RateHeaders& rate) { rates.push_back(rate); };

@@ -39,13 +39,19 @@ struct OpenAiWorld {
 
     Provider& provider() { return *openai; }
 
-    /// Embeds; turns the clock whenever the provider sleeps, and adds up those waits.
     Outcome<Embeddings> embed(std::vector<std::string> inputs) {
-        std::optional<Outcome<Embeddings>> result;
-        auto work = [&]() -> asio::awaitable<void> {
-            auto embedding = openai->embed(std::move(inputs));
-            result.emplace(co_await std::move(embedding));
-        };
+        return wait_for(openai->embed(std::move(inputs)));
+    }
+    Outcome<Completion> complete(CompletionRequest request) {
+        return wait_for(openai->complete(std::move(request)));
+    }
+    Outcome<RawAnswer> call(RawRequest request) { return wait_for(openai->call(std::move(request))); }
+
+    /// Runs `asked`; turns the clock whenever the provider sleeps, and adds up those waits.
+    template <class T>
+    T wait_for(asio::awaitable<T> asked) {
+        std::optional<T> result;
+        auto work = [&]() -> asio::awaitable<void> { result.emplace(co_await std::move(asked)); };
         spawn(io.get_executor(), work());
         io.restart();
         const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
