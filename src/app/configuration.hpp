@@ -106,7 +106,6 @@ struct DeploymentEntry {
     std::int64_t requests_per_minute = 0;
     std::int64_t request_window_seconds = 0;
     std::string counts = "auto";
-    std::int64_t output_tokens = 1024;
     double price_prompt = 0;
     double price_cached = 0;
     double price_completion = 0;

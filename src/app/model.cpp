@@ -79,7 +79,7 @@ struct Models::Making {
         provider::PacedOptions paced;
         paced.limits = options.limits;
         paced.price = price_of(deployment);
-        paced.output_tokens_default = deployment.output_tokens;
+        if (deployment.output_tokens > 0) paced.output_tokens_default = deployment.output_tokens;
         model.gate = std::make_unique<quota::Gate>(io, ledger, base.clock, std::move(options));
         model.paced =
             std::make_unique<provider::Paced>(io, *model.provider, *model.gate, base.clock, std::move(paced));
