@@ -51,7 +51,8 @@ inline constexpr std::size_t rules_max = 2000;       ///< of one subscription
 inline constexpr std::size_t sql_chars_max = 1024;   ///< of one filter, of one action
 inline constexpr std::size_t sql_nesting_max = 50;   ///< parentheses, signs and NOTs within each other
 inline constexpr std::size_t sql_statements_max = 32;    ///< of one action
-inline constexpr std::size_t sql_steps_max = 1'000'000;  ///< of one evaluation: operators and bytes looked at
+inline constexpr std::size_t sql_steps_max =
+    1'000'000;  ///< of one message, by all rules: operators and bytes
 inline constexpr Duration delete_on_idle_min = std::chrono::minutes(5);
 inline constexpr int forward_hops_max = 4;
 inline constexpr int delivery_count_max_default = 10;
