@@ -47,7 +47,8 @@ class Broker final : public MessageSource {
     ~Broker() override;
 
     /// Creates `name`, or brings an existing entity to `options` (conflict if a fixed option differs). A
-    /// subscription is named by its path; its topic must exist. Durable when it answers.
+    /// subscription is named by its path; its topic must exist, and so must the queue or topic that an entity
+    /// forwards to (invalid_input). Durable when it answers.
     asio::awaitable<Result<void>> put_entity(std::string name, EntityOptions options);
     /// As `put_entity` for a subscription that must not exist yet (conflict), with `rule` in place of the
     /// default one.

@@ -138,6 +138,7 @@ class Engine {
     Result<Entity> open(std::string_view name) const;
     Entity add(std::int64_t id, const std::string& name, const EntityOptions& options);
     void link(const Entity& entity);
+    Result<void> check_target(const std::string& name, const std::string& target) const;
     Result<Entity> dead_letters_of(std::string_view name) const;
     Result<void> check_place(const std::string& name, const EntityOptions& options) const;
     asio::awaitable<Result<void>> create(std::string name, EntityOptions options,
