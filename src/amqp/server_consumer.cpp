@@ -154,9 +154,8 @@ asio::awaitable<void> ConsumerLink::watch_session(std::shared_ptr<ConsumerLink> 
             co_return;  // the link has ended
         }
         if (self->over_) co_return;
-        const broker::SessionLock lock = *self->session_lock_;
-        const auto state = co_await context.broker.session_state(lock);
-        if (!state && state.error().code == Errc::conflict) self->fail(state.error());
+        const auto held = context.broker.check_session(*self->session_lock_);
+        if (!held && held.error().code == Errc::conflict) self->fail(held.error());
         next = context.clock.now() + std::max(lock_time / 4, kSessionCheckMin);
     }
 }
