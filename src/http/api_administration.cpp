@@ -32,7 +32,7 @@ struct AdminCall {
 
     std::string_view host() const { return request.header("Host"); }
     std::string url(const AdminPath& of, const std::string& more = "") const {
-        const std::string base = base_url(host(), request.header("X-Forwarded-Proto"));
+        const std::string base = base_url(host(), request.scheme());
         return (base.empty() ? "http://localhost" : base) + "/" + url_path(of) +
                "?api-version=" + percent_encoded(request.parameter("api-version")) + more;
     }

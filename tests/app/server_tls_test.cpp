@@ -33,6 +33,16 @@ TEST_F(ServerWithKeys, WithACertificateItAnswersOverHttpsToo) {
     EXPECT_EQ(fetch(server_->https_url() + "/healthz", configuration.server.tls_certificate).status, 200);
 }
 
+TEST_F(ServerWithKeys, TheUrlsOfItsAdministrationBeginAsTheRequestDid) {
+    const Configuration configuration = with_certificate();
+    start(configuration);
+    const std::string path = "/embed-queue?api-version=2021-05";
+    const std::string& trusted = configuration.server.tls_certificate;
+    EXPECT_THAT(fetch(server_->https_url() + path, trusted).body,
+                HasSubstr("<id>" + server_->https_url() + path + "</id>"));
+    EXPECT_THAT(fetch(server_->url() + path).body, HasSubstr("<id>" + server_->url() + path + "</id>"));
+}
+
 TEST_F(ServerWithKeys, WithoutACertificateItHasNoHttps) {
     start();
     EXPECT_EQ(server_->https_url(), "");
