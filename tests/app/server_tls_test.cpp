@@ -80,5 +80,29 @@ TEST_F(ServerWithKeys, AccessKeysGuardItsAdministration) {
     EXPECT_THAT(server_->notices(), testing::Contains(HasSubstr("can be read by other users")));
 }
 
+TEST_F(ServerWithKeys, AmqpWithoutKeysIsNotServedByDefaultWhereHttpNeedsThem) {
+    Configuration configuration = test_configuration(data());
+    configuration.server.api_keys_file = write("api-keys", "secret\n");
+    configuration.server.amqp_listen = ServerSettings().amqp_listen;
+    start(configuration);
+    EXPECT_THAT(server_->notices(), testing::Contains(HasSubstr("server.amqp_listen: not served")));
+}
+
+TEST_F(ServerWithKeys, AmqpWithoutKeysThatIsAskedForIsServedWithANotice) {
+    Configuration configuration = test_configuration(data());
+    configuration.server.api_keys_file = write("api-keys", "secret\n");
+    const std::string notice = "127.0.0.1:0 serves AMQP to callers without keys";
+    start(configuration);
+    EXPECT_THAT(server_->notices(), testing::Contains(HasSubstr(notice)));
+    stop();
+    configuration.server.access_keys_file = write("keys", "root secret Manage\n");
+    start(configuration);
+    EXPECT_THAT(server_->notices(), testing::Not(testing::Contains(HasSubstr("AMQP"))));
+    stop();
+    configuration.server.api_keys_file = configuration.server.access_keys_file = "";
+    start(configuration);
+    EXPECT_THAT(server_->notices(), testing::Not(testing::Contains(HasSubstr("AMQP"))));
+}
+
 }  // namespace
 }  // namespace millrace::app
