@@ -161,7 +161,7 @@ asio::awaitable<void> ConsumerLink::watch_session(std::shared_ptr<ConsumerLink> 
 }
 
 void ConsumerLink::on_credit() {
-    if (waiting_ && session_lock_.has_value() == session_filter_.has_value()) {
+    if (waiting_ && patient_) {
         const Connection& engine = connection_.engine();
         if (engine.draining(id_) || engine.credit(id_) < asked_for_)
             receiving_.emit(asio::cancellation_type::terminal);
@@ -234,13 +234,14 @@ asio::awaitable<Result<std::vector<broker::Delivery>>> ConsumerLink::receive(std
     Result<std::vector<broker::Delivery>> received = std::vector<broker::Delivery>();
     try {
         auto answered = co_await asio::co_spawn(context.io, std::move(receiving), std::move(token));
+    patient_ = !drain;
         received = std::move(answered);
     } catch (const boost::system::system_error&) {
         // Cancelled: nothing was taken.
     } catch (const MachineError& broken) {
         received = Error{Errc::unavailable, broken.what()};
     }
-    waiting_ = false;
+    waiting_ = patient_ = false;
     connection_.end_receive();
     co_return received;
 }

@@ -108,6 +108,7 @@ class ConsumerLink final : public ServerLink {
     asio::cancellation_signal watching_;
     bool waiting_ = false;  ///< for messages or a session
     std::uint32_t asked_for_ = 0;  ///< messages, by the receive that waits
+    bool patient_ = false;  ///< for messages that may come yet: a receive for a drain takes what is there
     std::deque<broker::Delivery> kept_;  ///< deleted on receive, not sent for want of credit
     Signal changed_;  ///< credit, room or the end
     Signal settled_;
