@@ -84,6 +84,10 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     Rights rights_on(std::string_view entity) const;
     /// Takes the place of an earlier grant for the same path. False if the client has shown too many.
     bool add_grant(Grant grant);
+    /// A token was refused: logged, but of many in a minute only the first.
+    void warn_of_token(std::string_view why);
+    /// True if nobody may send to `entity`, or receive from it, though it is there.
+    bool is_disabled(std::string_view entity, bool receives) const;
     /// The lock of session `session_id` of `entity` that a link of this client holds; of the link `link_name`
     /// if that is not "".
     std::optional<broker::SessionLock> session_of(std::string_view entity, std::string_view session_id,

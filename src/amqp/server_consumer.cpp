@@ -123,7 +123,7 @@ asio::awaitable<bool> ConsumerLink::lock_session() {
         session_lock_ = std::move(*locked);
         co_return true;
     }
-    std::string name = condition_for(locked.error(), "", TimePoint{}).name;
+    std::string name = condition(locked.error()).name;
     if (locked.error().code == Errc::over_limit) name = condition::kSessionCannotBeLocked;
     if (locked.error().code == Errc::unavailable) name = condition::kTimeout;
     connection_.engine().refuse(id_, condition(name, locked.error().detail));

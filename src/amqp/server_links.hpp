@@ -44,6 +44,7 @@ class ServerLink : public std::enable_shared_from_this<ServerLink> {
     SessionId session_;
     std::string name_;
     Address address_;
+    bool receives_;  ///< the client does
     Attach asked_;  ///< without what is not needed any more
     bool over_ = false;
 };
