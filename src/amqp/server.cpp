@@ -7,6 +7,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <unordered_map>
@@ -38,7 +39,7 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
 
     void begin() {
         context_->relieve = [self = weak_from_this()] {
-            if (const auto listener = self.lock()) listener->cut_off_largest();
+            if (const auto listener = self.lock()) listener->relieve_soon();
         };
         spawn(context_->io, accept(shared_from_this()));
     }
@@ -102,6 +103,15 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
         const auto held = [](const auto& one) { return one.second->bytes().partial; };
         const auto largest = std::max_element(
             connections_.begin(), connections_.end(),
+    /// Not at once: who asks may be in the midst of a connection that is cut off.
+    void relieve_soon() {
+        if (std::exchange(relieving_, true)) return;
+        asio::post(context_->io, [self = shared_from_this()] {
+            self->relieving_ = false;
+            if (self->context_->bytes.partial > self->context_->options.bytes_max) self->cut_off_largest();
+        });
+    }
+
             [held](const auto& left, const auto& right) { return held(left) < held(right); });
         if (largest == connections_.end()) return;
         const auto connection = largest->second;
@@ -128,6 +138,7 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
 
 Server::Server(std::shared_ptr<Listener> listener) : listener_(std::move(listener)) {}
 Server::~Server() = default;
+    bool relieving_ = false;  ///< `cut_off_largest` comes soon
 
 Result<std::unique_ptr<Server>> Server::start(asio::any_io_executor io, broker::Broker& broker, Clock& clock,
                                               std::shared_ptr<const AccessKeys> keys, ServerOptions options) {
