@@ -55,7 +55,11 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
     }
 
     unsigned short port() const noexcept { return port_; }
-    const ServerStats& stats() const noexcept { return context_->stats; }
+    ServerStats stats() const noexcept {
+        ServerStats stats = context_->stats;
+        stats.work_bytes = context_->bytes.storing;
+        return stats;
+    }
 
   private:
     static asio::awaitable<void> accept(std::shared_ptr<Listener> self) {
@@ -99,10 +103,6 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
         return connections;
     }
 
-    void cut_off_largest() {
-        const auto held = [](const auto& one) { return one.second->bytes().partial; };
-        const auto largest = std::max_element(
-            connections_.begin(), connections_.end(),
     /// Not at once: who asks may be in the midst of a connection that is cut off.
     void relieve_soon() {
         if (std::exchange(relieving_, true)) return;
@@ -112,6 +112,10 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
         });
     }
 
+    void cut_off_largest() {
+        const auto held = [](const auto& one) { return one.second->bytes().partial; };
+        const auto largest = std::max_element(
+            connections_.begin(), connections_.end(),
             [held](const auto& left, const auto& right) { return held(left) < held(right); });
         if (largest == connections_.end()) return;
         const auto connection = largest->second;
@@ -134,11 +138,11 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
     tcp::acceptor acceptor_;
     std::unordered_map<ServerConnection*, std::shared_ptr<ServerConnection>> connections_;
     unsigned short port_ = 0;
+    bool relieving_ = false;  ///< `cut_off_largest` comes soon
 };
 
 Server::Server(std::shared_ptr<Listener> listener) : listener_(std::move(listener)) {}
 Server::~Server() = default;
-    bool relieving_ = false;  ///< `cut_off_largest` comes soon
 
 Result<std::unique_ptr<Server>> Server::start(asio::any_io_executor io, broker::Broker& broker, Clock& clock,
                                               std::shared_ptr<const AccessKeys> keys, ServerOptions options) {

@@ -130,6 +130,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     /// Bytes for the client that it has not read, those under way to the socket included.
     std::size_t unread_bytes() const noexcept { return engine_.backlog_bytes() + writing_bytes_; }
     bool may_read() const noexcept;
+    bool is_busy() const noexcept;
     void count_bytes();
     void offer_room();
     void refuse(const event::LinkAsked& asked, const Address& address, std::string_view condition,
@@ -153,6 +154,8 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     std::vector<Grant> grants_;
     asio::cancellation_signal expiring_;
     bool expires_ = false;  ///< `expire_grants` is under way
+    TimePoint next_warning_{};  ///< of a bad token, at the earliest
+    std::size_t unwarned_ = 0;  ///< bad tokens since the last warning
     std::deque<std::function<asio::awaitable<void>()>> requests_;
     std::size_t answering_ = 0;  ///< `answer_requests` under way
     std::size_t receives_ = 0;  ///< under way

@@ -70,6 +70,15 @@ Rejection rejection_of(const Rejected& rejected) {
     return told;
 }
 
+/// Bytes of `state` while it is carried out: itself, and as properties. Each delivery of a range has its own.
+std::size_t cost_of(const DeliveryState& state) {
+    const Map* told = nullptr;
+    if (const auto* modified = std::get_if<Modified>(&state)) told = &modified->annotations;
+    const auto* rejected = std::get_if<Rejected>(&state);
+    if (rejected != nullptr && rejected->error) told = &rejected->error->info;
+    return told == nullptr || told->empty() ? 0 : 2 * memory_of(*told);
+}
+
 }  // namespace
 
 ConsumerLink::ConsumerLink(ServerConnection& connection, const event::LinkAsked& asked, Address address)
@@ -225,6 +234,7 @@ asio::awaitable<Result<std::vector<broker::Delivery>>> ConsumerLink::receive(std
     asked_for_ = static_cast<std::uint32_t>(options.messages_max);
     options.bytes_max = connection_.begin_receive();
     options.wait = drain ? Duration::zero() : kReceiveWait;
+    patient_ = !drain;
     options.mode =
         delete_on_receive_ ? broker::ReceiveMode::receive_and_delete : broker::ReceiveMode::peek_lock;
     if (session_lock_) options.session = session_lock_->token;
@@ -234,7 +244,6 @@ asio::awaitable<Result<std::vector<broker::Delivery>>> ConsumerLink::receive(std
     Result<std::vector<broker::Delivery>> received = std::vector<broker::Delivery>();
     try {
         auto answered = co_await asio::co_spawn(context.io, std::move(receiving), std::move(token));
-    patient_ = !drain;
         received = std::move(answered);
     } catch (const boost::system::system_error&) {
         // Cancelled: nothing was taken.
@@ -267,7 +276,7 @@ void ConsumerLink::on_state(event::StateChanged& changed) {
                               std::holds_alternative<OtherState>(changed.state);
     if (says_nothing) return;  // the lock goes on
     settling_ += 1;
-    connection_.storing(0);
+    connection_.storing(cost_of(changed.state));
     if (std::holds_alternative<Accepted>(changed.state)) {
         if (accepted_.empty()) connection_.gather(shared_from_this());
         return accepted_.push_back(std::move(changed));
@@ -276,10 +285,9 @@ void ConsumerLink::on_state(event::StateChanged& changed) {
 }
 
 asio::awaitable<void> ConsumerLink::settle(std::shared_ptr<ConsumerLink> self, event::StateChanged changed) {
+    const std::size_t bytes = cost_of(changed.state);
     broker::LockRef lock{self->address_.entity, token_of(changed.tag)};
-    DeliveryState answer = changed.state;
-    // With its error a rejection that was carried out would look like one that failed.
-    if (std::holds_alternative<Rejected>(answer)) answer = Rejected{};
+    std::optional<DeliveryState> answer;
     try {
         auto applying = self->apply(std::move(lock), changed.state);
         const auto applied = co_await std::move(applying);
@@ -287,7 +295,10 @@ asio::awaitable<void> ConsumerLink::settle(std::shared_ptr<ConsumerLink> self, e
     } catch (const MachineError& broken) {
         answer = self->failure(broken);
     }
-    self->answer_settled(changed, std::move(answer));
+    // With its error a rejection that was carried out would look like one that failed.
+    if (!answer && std::holds_alternative<Rejected>(changed.state)) answer = Rejected{};
+    if (!answer) answer = std::move(changed.state);
+    self->answer_settled(changed, std::move(*answer), bytes);
 }
 
 void ConsumerLink::on_gathered() {
@@ -311,7 +322,7 @@ asio::awaitable<void> ConsumerLink::complete(std::shared_ptr<ConsumerLink> self,
     }
     for (std::size_t i = 0; i < accepted.size(); ++i) {
         const bool refused = i < completed.size() && !completed[i];
-        self->answer_settled(accepted[i], refused ? self->refusal(completed[i].error()) : failure);
+        self->answer_settled(accepted[i], refused ? self->refusal(completed[i].error()) : failure, 0);
     }
 }
 
@@ -326,17 +337,18 @@ DeliveryState ConsumerLink::failure(const MachineError& broken) const {
     return Rejected{condition(condition::kInternalError, "the settlement could not be stored")};
 }
 
-void ConsumerLink::answer_settled(const event::StateChanged& changed, DeliveryState answer) {
+void ConsumerLink::answer_settled(const event::StateChanged& changed, DeliveryState answer,
+                                  std::size_t bytes) {
     settling_ -= 1;
     if (settling_ == 0) settled_.notify();
     if (!changed.settled) {
         connection_.engine().tell(id_, changed.delivery, std::move(answer), true);
         connection_.kick();
     }
-    connection_.stored(0);
+    connection_.stored(bytes);
 }
 
-asio::awaitable<Result<void>> ConsumerLink::apply(broker::LockRef lock, DeliveryState state) {
+asio::awaitable<Result<void>> ConsumerLink::apply(broker::LockRef lock, const DeliveryState& state) {
     broker::Broker& broker = connection_.context().broker;
     if (const auto* rejected = std::get_if<Rejected>(&state)) {
         Rejection told = rejection_of(*rejected);

@@ -29,7 +29,7 @@ bool is_dead_letter_queue(std::string_view entity) {
 }  // namespace
 
 void ServerConnection::handle_events() {
-    while (!over_) {
+    while (!over_ && !is_busy()) {
         auto next = engine_.poll();
         if (!next) break;
         std::visit([this](auto& one) { on(one); }, *next);

@@ -206,7 +206,7 @@ void RequestLink::put_token(std::string_view sections) {
     Map properties;
     properties.set("status-code", std::int32_t{grant ? 202 : 401});
     properties.set("status-description", std::string(grant ? "Accepted" : grant.error().detail));
-    if (!grant) telemetry::log_warning("amqp token", connection_.peer(), grant.error().detail);
+    if (!grant) connection_.warn_of_token(grant.error().detail);
     connection_.reply(session_, address_, request->reply_to,
                       write_answer(request->message_id, properties, Null{}));
 }

@@ -69,6 +69,7 @@ inline constexpr std::size_t claim_check_bytes_min = 64 * kKiB;  ///< larger bod
 inline constexpr std::uint32_t amqp_frame_bytes_max = 64 * kKiB;
 inline constexpr std::size_t amqp_sessions_max = 5'000;  ///< of one connection
 inline constexpr std::size_t amqp_links_max = 10'000;  ///< of one connection
+inline constexpr std::size_t amqp_links_unproven_max = 16;  ///< of one that has shown no valid token yet
 inline constexpr std::size_t amqp_unsettled_max = 10'000;  ///< deliveries of one session
 inline constexpr std::size_t amqp_batch_messages_max = 10'000;  ///< messages in one transfer
 inline constexpr std::size_t amqp_partial_bytes_max =
