@@ -1,5 +1,6 @@
 // Filters and actions of rules that anybody with the right to manage may put, on messages that anybody may
 // send.
+#include "base/limits.hpp"
 #include "broker/compiled_rule.hpp"
 #include "broker/sql_evaluate.hpp"
 #include "broker/sql_parser.hpp"
@@ -49,10 +50,11 @@ void check(std::string_view input) {
             for (const auto operand : node.operands)
                 require(operand < condition->nodes.size(), "operands are nodes");
         }
-        const auto holds = broker::sql::holds(*condition, arriving);
+        broker::sql::Budget budget{limits::sql_steps_max};
+        const auto holds = broker::sql::holds(*condition, arriving, budget);
         require(holds || !holds.error().detail.empty(), "an impossible evaluation says why");
         const auto inverse = broker::sql::parse_condition("NOT (" + std::string(input) + ")");
-        const auto opposite = inverse && !random ? broker::sql::holds(*inverse, arriving) : false;
+        const auto opposite = inverse && !random ? broker::sql::holds(*inverse, arriving, budget) : false;
         require(!holds || !opposite || !*holds || !*opposite,
                 "a condition and its opposite are not both true");
     }
@@ -61,7 +63,8 @@ void check(std::string_view input) {
     rule.action = input;
     if (const auto compiled = broker::CompiledRule::make(rule); compiled && compiled->has_action()) {
         broker::Message copy = message;
-        if (compiled->change(arriving, copy))
+        broker::sql::Budget budget{limits::sql_steps_max};
+        if (compiled->change(arriving, copy, budget))
             require(copy.properties.contains(broker::kRuleName), "a changed copy names its rule");
     }
 }

@@ -29,6 +29,7 @@ struct ConnectionOptions {
     std::uint32_t frame_bytes_max = limits::amqp_frame_bytes_max;  ///< of incoming frames
     std::size_t sessions_max = limits::amqp_sessions_max;
     std::size_t links_max = limits::amqp_links_max;  ///< of the connection
+    std::size_t links_at_first = limits::amqp_links_max;  ///< of these, before `allow_links`
     std::size_t message_bytes_max = limits::message_bytes_max;  ///< of one incoming delivery
     std::size_t partial_bytes_max = limits::amqp_partial_bytes_max;  ///< of incoming deliveries not yet whole
     std::size_t unsettled_max = limits::amqp_unsettled_max;  ///< deliveries of a session, either direction
@@ -158,6 +159,8 @@ class Connection {
     void start();
     /// Server: lets the peer in or not.
     void answer_sasl(bool welcome);
+    /// The connection may have all its links from now on.
+    void allow_links() noexcept { options_.links_at_first = options_.links_max; }
     /// Closes; the peer's answer comes as `Closed`.
     void close(std::optional<Condition> error);
 

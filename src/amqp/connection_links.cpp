@@ -63,8 +63,9 @@ void Connection::on_attach(Session& owner, Attach& attach) {
         if (answered == nullptr || one->id < answered->id) answered = one;
     }
     if (answered != nullptr) return on_answer(*answered, attach);
-    Link* const asked =
-        links_.size() < options_.links_max ? new_link(owner, attach, attach.receiver) : nullptr;
+    Link* const asked = links_.size() < std::min(options_.links_max, options_.links_at_first)
+                            ? new_link(owner, attach, attach.receiver)
+                            : nullptr;
     if (asked == nullptr) {
         return end_with(owner, "amqp:resource-limit-exceeded", "too many links on one connection");
     }

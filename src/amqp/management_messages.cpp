@@ -19,22 +19,6 @@ Map message_map(const broker::Delivery& delivery, bool omit_body) {
     return map;
 }
 
-/// As many of `deliveries` as one answer holds: up to the size of the largest message, but always one. Who
-/// peeks goes on behind the last.
-ManagementAnswer peeked(const std::vector<broker::Delivery>& deliveries, bool omit_body) {
-    if (deliveries.empty()) return nothing();
-    List messages;
-    std::size_t bytes = 0;
-    for (const broker::Delivery& delivery : deliveries) {
-        bytes += omit_body ? 0 : delivery.message.body.size();
-        if (!messages.items.empty() && bytes > kAnswerBytesMax) break;
-        messages.items.emplace_back(message_map(delivery, omit_body));
-    }
-    ManagementAnswer answer;
-    answer.body.set("messages", std::move(messages));
-    return answer;
-}
-
 /// The message that one entry of "schedule-message" holds.
 Result<broker::Message> read_entry(const Map& entry) {
     Arguments arguments(entry);
@@ -71,11 +55,19 @@ Answering peek_message(const Call& call) {
     if (!arguments.problem().empty()) co_return refuse_arguments(call, arguments.problem());
 
     broker::Broker& broker = call.context.broker;
-    auto peeking = session_id ? broker.peek_session(call.request.entity, *session_id, from, count)
-                              : broker.peek(call.request.entity, from, count);
+    // Who peeks goes on behind the last message, however many come.
+    broker::PeekOptions options{session_id, from, count};
+    if (!omit_body) options.bytes_max = kAnswerBytesMax;
+    auto peeking = broker.peek(call.request.entity, std::move(options));
     const auto deliveries = co_await std::move(peeking);
     if (!deliveries) co_return failure(call, deliveries.error());
-    co_return peeked(*deliveries, omit_body);
+    if (deliveries->empty()) co_return nothing();
+    List messages;
+    for (const broker::Delivery& delivery : *deliveries)
+        messages.items.emplace_back(message_map(delivery, omit_body));
+    ManagementAnswer answer;
+    answer.body.set("messages", std::move(messages));
+    co_return answer;
 }
 
 Answering receive_by_sequence_number(const Call& call) {

@@ -7,6 +7,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <unordered_map>
@@ -38,7 +39,7 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
 
     void begin() {
         context_->relieve = [self = weak_from_this()] {
-            if (const auto listener = self.lock()) listener->cut_off_largest();
+            if (const auto listener = self.lock()) listener->relieve_soon();
         };
         spawn(context_->io, accept(shared_from_this()));
     }
@@ -54,7 +55,11 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
     }
 
     unsigned short port() const noexcept { return port_; }
-    const ServerStats& stats() const noexcept { return context_->stats; }
+    ServerStats stats() const noexcept {
+        ServerStats stats = context_->stats;
+        stats.work_bytes = context_->bytes.storing;
+        return stats;
+    }
 
   private:
     static asio::awaitable<void> accept(std::shared_ptr<Listener> self) {
@@ -98,6 +103,15 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
         return connections;
     }
 
+    /// Not at once: who asks may be in the midst of a connection that is cut off.
+    void relieve_soon() {
+        if (std::exchange(relieving_, true)) return;
+        asio::post(context_->io, [self = shared_from_this()] {
+            self->relieving_ = false;
+            if (self->context_->bytes.partial > self->context_->options.bytes_max) self->cut_off_largest();
+        });
+    }
+
     void cut_off_largest() {
         const auto held = [](const auto& one) { return one.second->bytes().partial; };
         const auto largest = std::max_element(
@@ -124,6 +138,7 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
     tcp::acceptor acceptor_;
     std::unordered_map<ServerConnection*, std::shared_ptr<ServerConnection>> connections_;
     unsigned short port_ = 0;
+    bool relieving_ = false;  ///< `cut_off_largest` comes soon
 };
 
 Server::Server(std::shared_ptr<Listener> listener) : listener_(std::move(listener)) {}

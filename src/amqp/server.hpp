@@ -33,6 +33,7 @@ struct ServerOptions {
 struct ServerStats {
     std::size_t connections = 0;  ///< open now
     std::size_t links = 0;  ///< open now
+    std::size_t work_bytes = 0;  ///< taken from clients and under way now
     std::uint64_t connections_total = 0;
     std::uint64_t received_total = 0;  ///< messages from clients
     std::uint64_t delivered_total = 0;  ///< messages to clients

@@ -20,6 +20,7 @@ constexpr std::size_t kReceiveBytesMax = 1 * limits::kMiB;
 constexpr std::size_t kReceiveBytesMin = 4 * limits::kKiB;
 constexpr std::size_t kRequestsAtOnce = 8;
 constexpr std::size_t kGrantsMax = 10'000;
+constexpr Duration kWarningPause = std::chrono::minutes(1);
 constexpr std::int64_t kWatchMs = 30'000;
 constexpr std::int64_t kWriteMsMax = 120'000;  // of one write: then the client reads no more
 
@@ -29,6 +30,7 @@ ConnectionOptions options_for(const ServerContext& context) {
     wanted.idle_time = context.options.idle_time;
     wanted.message_bytes_max = context.broker.message_bytes_max();
     wanted.partial_bytes_max = std::max(limits::amqp_partial_bytes_max, 2 * wanted.message_bytes_max);
+    if (!context.keys->empty()) wanted.links_at_first = limits::amqp_links_unproven_max;
     wanted.mechanisms = {"MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL"};
     wanted.properties.set_symbol("product", std::string("Millrace"));
     return wanted;
@@ -47,6 +49,7 @@ ServerConnection::ServerConnection(std::shared_ptr<ServerContext> context, std::
 
 ServerConnection::~ServerConnection() {
     context_->bytes.partial -= bytes_.partial;
+    context_->bytes.storing -= bytes_.storing;  // of work that ended with an exception
     context_->bytes.output -= bytes_.output;
 }
 
@@ -104,11 +107,14 @@ asio::awaitable<void> ServerConnection::serve(asio::ip::tcp::socket socket) {
 
 asio::awaitable<void> ServerConnection::read() {
     std::vector<char> buffer(kReadBytesMin);
-    while (!over_ && !engine_.closed()) {
+    while (!over_) {
         if (!may_read()) {
             co_await resumed_.wait();
+            handle_events();  // those that had to wait
+            kick();
             continue;
         }
+        if (engine_.closed()) co_return;
         const asio::mutable_buffer room(buffer.data(), buffer.size());
         const auto got = co_await transport_->read_some(room);
         if (!got || over_) co_return;  // it may have been cut off before these bytes were seen
@@ -170,9 +176,13 @@ bool ServerConnection::has_room() {
 /// Not while much of what was read is under way, nor while the answers are not read. What waits for the
 /// client's window does not count: the window comes by reading.
 bool ServerConnection::may_read() const noexcept {
-    if (engine_.output_bytes() + writing_bytes_ >= limits::amqp_output_bytes_max) return false;
+    return engine_.output_bytes() + writing_bytes_ < limits::amqp_output_bytes_max && !is_busy();
+}
+
+/// Much of what was taken is under way: no more is taken until some of it is done.
+bool ServerConnection::is_busy() const noexcept {
     const bool crowded = context_->bytes.storing > context_->options.bytes_max;
-    return bytes_.storing <= (crowded ? limits::amqp_share_bytes_min : limits::amqp_storing_bytes_max);
+    return bytes_.storing > (crowded ? limits::amqp_share_bytes_min : limits::amqp_storing_bytes_max);
 }
 
 void ServerConnection::count_bytes() {
@@ -221,7 +231,8 @@ asio::awaitable<void> ServerConnection::watch(std::shared_ptr<ServerConnection> 
         const std::int64_t handshake_end = self->began_ + limits::amqp_handshake_time_max.count();
         const bool late = !self->engine_.opened() && now >= handshake_end;
         const bool stuck = self->write_began_ >= 0 && now - self->write_began_ >= kWriteMsMax;
-        const bool silent = self->engine_.closed() && self->write_began_ < 0 && !self->engine_.has_output();
+        const bool silent = self->engine_.closed() && self->write_began_ < 0 && !self->engine_.has_output() &&
+                            !self->is_busy();
         if (late || stuck || silent) {
             self->abort();
             break;
@@ -300,11 +311,25 @@ bool ServerConnection::add_grant(Grant grant) {
         return known.path == grant.path && known.key_name == grant.key_name;
     });
     if (grants_.size() >= kGrantsMax) return false;
+    engine_.allow_links();
     const bool ends = grant.expires_at != kNever;
     grants_.push_back(std::move(grant));
     expiring_.emit(asio::cancellation_type::terminal);  // its end may be the next
     if (ends && !std::exchange(expires_, true)) start(expire_grants(shared_from_this()));
     return true;
+}
+
+void ServerConnection::warn_of_token(std::string_view why) {
+    const TimePoint now = context_->clock.now();
+    if (now < next_warning_) {
+        unwarned_ += 1;
+        return;
+    }
+    std::string text(why);
+    if (unwarned_ > 0) text += "; " + std::to_string(unwarned_) + " more were refused since the last warning";
+    telemetry::log_warning("amqp token", peer_, text);
+    next_warning_ = now + kWarningPause;
+    unwarned_ = 0;
 }
 
 asio::awaitable<void> ServerConnection::expire_grants(std::shared_ptr<ServerConnection> self) {

@@ -84,6 +84,10 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     Rights rights_on(std::string_view entity) const;
     /// Takes the place of an earlier grant for the same path. False if the client has shown too many.
     bool add_grant(Grant grant);
+    /// A token was refused: logged, but of many in a minute only the first.
+    void warn_of_token(std::string_view why);
+    /// True if nobody may send to `entity`, or receive from it, though it is there.
+    bool is_disabled(std::string_view entity, bool receives) const;
     /// The lock of session `session_id` of `entity` that a link of this client holds; of the link `link_name`
     /// if that is not "".
     std::optional<broker::SessionLock> session_of(std::string_view entity, std::string_view session_id,
@@ -126,6 +130,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     /// Bytes for the client that it has not read, those under way to the socket included.
     std::size_t unread_bytes() const noexcept { return engine_.backlog_bytes() + writing_bytes_; }
     bool may_read() const noexcept;
+    bool is_busy() const noexcept;
     void count_bytes();
     void offer_room();
     void refuse(const event::LinkAsked& asked, const Address& address, std::string_view condition,
@@ -149,6 +154,8 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     std::vector<Grant> grants_;
     asio::cancellation_signal expiring_;
     bool expires_ = false;  ///< `expire_grants` is under way
+    TimePoint next_warning_{};  ///< of a bad token, at the earliest
+    std::size_t unwarned_ = 0;  ///< bad tokens since the last warning
     std::deque<std::function<asio::awaitable<void>()>> requests_;
     std::size_t answering_ = 0;  ///< `answer_requests` under way
     std::size_t receives_ = 0;  ///< under way

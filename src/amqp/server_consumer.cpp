@@ -70,6 +70,15 @@ Rejection rejection_of(const Rejected& rejected) {
     return told;
 }
 
+/// Bytes of `state` while it is carried out: itself, and as properties. Each delivery of a range has its own.
+std::size_t cost_of(const DeliveryState& state) {
+    const Map* told = nullptr;
+    if (const auto* modified = std::get_if<Modified>(&state)) told = &modified->annotations;
+    const auto* rejected = std::get_if<Rejected>(&state);
+    if (rejected != nullptr && rejected->error) told = &rejected->error->info;
+    return told == nullptr || told->empty() ? 0 : 2 * memory_of(*told);
+}
+
 }  // namespace
 
 ConsumerLink::ConsumerLink(ServerConnection& connection, const event::LinkAsked& asked, Address address)
@@ -123,7 +132,7 @@ asio::awaitable<bool> ConsumerLink::lock_session() {
         session_lock_ = std::move(*locked);
         co_return true;
     }
-    std::string name = condition_for(locked.error(), "", TimePoint{}).name;
+    std::string name = condition(locked.error()).name;
     if (locked.error().code == Errc::over_limit) name = condition::kSessionCannotBeLocked;
     if (locked.error().code == Errc::unavailable) name = condition::kTimeout;
     connection_.engine().refuse(id_, condition(name, locked.error().detail));
@@ -154,15 +163,14 @@ asio::awaitable<void> ConsumerLink::watch_session(std::shared_ptr<ConsumerLink> 
             co_return;  // the link has ended
         }
         if (self->over_) co_return;
-        const broker::SessionLock lock = *self->session_lock_;
-        const auto state = co_await context.broker.session_state(lock);
-        if (!state && state.error().code == Errc::conflict) self->fail(state.error());
+        const auto held = context.broker.check_session(*self->session_lock_);
+        if (!held && held.error().code == Errc::conflict) self->fail(held.error());
         next = context.clock.now() + std::max(lock_time / 4, kSessionCheckMin);
     }
 }
 
 void ConsumerLink::on_credit() {
-    if (waiting_ && session_lock_.has_value() == session_filter_.has_value()) {
+    if (waiting_ && patient_) {
         const Connection& engine = connection_.engine();
         if (engine.draining(id_) || engine.credit(id_) < asked_for_)
             receiving_.emit(asio::cancellation_type::terminal);
@@ -226,6 +234,7 @@ asio::awaitable<Result<std::vector<broker::Delivery>>> ConsumerLink::receive(std
     asked_for_ = static_cast<std::uint32_t>(options.messages_max);
     options.bytes_max = connection_.begin_receive();
     options.wait = drain ? Duration::zero() : kReceiveWait;
+    patient_ = !drain;
     options.mode =
         delete_on_receive_ ? broker::ReceiveMode::receive_and_delete : broker::ReceiveMode::peek_lock;
     if (session_lock_) options.session = session_lock_->token;
@@ -241,7 +250,7 @@ asio::awaitable<Result<std::vector<broker::Delivery>>> ConsumerLink::receive(std
     } catch (const MachineError& broken) {
         received = Error{Errc::unavailable, broken.what()};
     }
-    waiting_ = false;
+    waiting_ = patient_ = false;
     connection_.end_receive();
     co_return received;
 }
@@ -267,7 +276,7 @@ void ConsumerLink::on_state(event::StateChanged& changed) {
                               std::holds_alternative<OtherState>(changed.state);
     if (says_nothing) return;  // the lock goes on
     settling_ += 1;
-    connection_.storing(0);
+    connection_.storing(cost_of(changed.state));
     if (std::holds_alternative<Accepted>(changed.state)) {
         if (accepted_.empty()) connection_.gather(shared_from_this());
         return accepted_.push_back(std::move(changed));
@@ -276,10 +285,9 @@ void ConsumerLink::on_state(event::StateChanged& changed) {
 }
 
 asio::awaitable<void> ConsumerLink::settle(std::shared_ptr<ConsumerLink> self, event::StateChanged changed) {
+    const std::size_t bytes = cost_of(changed.state);
     broker::LockRef lock{self->address_.entity, token_of(changed.tag)};
-    DeliveryState answer = changed.state;
-    // With its error a rejection that was carried out would look like one that failed.
-    if (std::holds_alternative<Rejected>(answer)) answer = Rejected{};
+    std::optional<DeliveryState> answer;
     try {
         auto applying = self->apply(std::move(lock), changed.state);
         const auto applied = co_await std::move(applying);
@@ -287,7 +295,10 @@ asio::awaitable<void> ConsumerLink::settle(std::shared_ptr<ConsumerLink> self, e
     } catch (const MachineError& broken) {
         answer = self->failure(broken);
     }
-    self->answer_settled(changed, std::move(answer));
+    // With its error a rejection that was carried out would look like one that failed.
+    if (!answer && std::holds_alternative<Rejected>(changed.state)) answer = Rejected{};
+    if (!answer) answer = std::move(changed.state);
+    self->answer_settled(changed, std::move(*answer), bytes);
 }
 
 void ConsumerLink::on_gathered() {
@@ -311,7 +322,7 @@ asio::awaitable<void> ConsumerLink::complete(std::shared_ptr<ConsumerLink> self,
     }
     for (std::size_t i = 0; i < accepted.size(); ++i) {
         const bool refused = i < completed.size() && !completed[i];
-        self->answer_settled(accepted[i], refused ? self->refusal(completed[i].error()) : failure);
+        self->answer_settled(accepted[i], refused ? self->refusal(completed[i].error()) : failure, 0);
     }
 }
 
@@ -326,17 +337,18 @@ DeliveryState ConsumerLink::failure(const MachineError& broken) const {
     return Rejected{condition(condition::kInternalError, "the settlement could not be stored")};
 }
 
-void ConsumerLink::answer_settled(const event::StateChanged& changed, DeliveryState answer) {
+void ConsumerLink::answer_settled(const event::StateChanged& changed, DeliveryState answer,
+                                  std::size_t bytes) {
     settling_ -= 1;
     if (settling_ == 0) settled_.notify();
     if (!changed.settled) {
         connection_.engine().tell(id_, changed.delivery, std::move(answer), true);
         connection_.kick();
     }
-    connection_.stored(0);
+    connection_.stored(bytes);
 }
 
-asio::awaitable<Result<void>> ConsumerLink::apply(broker::LockRef lock, DeliveryState state) {
+asio::awaitable<Result<void>> ConsumerLink::apply(broker::LockRef lock, const DeliveryState& state) {
     broker::Broker& broker = connection_.context().broker;
     if (const auto* rejected = std::get_if<Rejected>(&state)) {
         Rejection told = rejection_of(*rejected);

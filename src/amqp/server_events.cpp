@@ -29,7 +29,7 @@ bool is_dead_letter_queue(std::string_view entity) {
 }  // namespace
 
 void ServerConnection::handle_events() {
-    while (!over_) {
+    while (!over_ && !is_busy()) {
         auto next = engine_.poll();
         if (!next) break;
         std::visit([this](auto& one) { on(one); }, *next);
@@ -110,6 +110,13 @@ void ServerConnection::open_node(const event::LinkAsked& asked, Address address)
                           : open_link<RequestLink>(asked, std::move(address));
 }
 
+bool ServerConnection::is_disabled(std::string_view entity, bool receives) const {
+    using broker::EntityStatus;
+    const EntityStatus closed = receives ? EntityStatus::receive_disabled : EntityStatus::send_disabled;
+    const auto status = context_->broker.status(entity);
+    return status && (*status == EntityStatus::disabled || *status == closed);
+}
+
 void ServerConnection::open_entity(const event::LinkAsked& asked, Address address) {
     const bool receives = asked.attach.receiver;
     const Rights rights = rights_on(address.entity);
@@ -121,10 +128,7 @@ void ServerConnection::open_entity(const event::LinkAsked& asked, Address addres
     const auto counts = context_->broker.counts(address.entity);
     if (!counts) return refuse(asked, address, condition::kNotFound, counts.error().detail);
     const broker::EntityOptions& options = counts->options;
-    using broker::EntityStatus;
-    const EntityStatus closed = receives ? EntityStatus::receive_disabled : EntityStatus::send_disabled;
-    const auto status = context_->broker.status(address.entity);
-    if (status && (*status == EntityStatus::disabled || *status == closed)) {
+    if (is_disabled(address.entity, receives)) {
         return refuse(asked, address, condition::kEntityDisabled, "the entity is disabled");
     }
     if (!receives) {

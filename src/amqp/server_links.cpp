@@ -35,7 +35,8 @@ ServerLink::ServerLink(ServerConnection& connection, const event::LinkAsked& ask
       id_(asked.link),
       session_(asked.session),
       name_(asked.attach.name),
-      address_(std::move(address)) {
+      address_(std::move(address)),
+      receives_(asked.attach.receiver) {
     // Not the maps, nor the lists: a client may fill a frame with them, for each of its links.
     asked_.settle_mode = asked.attach.settle_mode;
     asked_.confirm_mode = asked.attach.confirm_mode;
@@ -56,6 +57,9 @@ Condition ServerLink::condition(std::string_view name, std::string_view descript
 }
 
 Condition ServerLink::condition(const Error& error) const {
+    const bool refused = error.code == Errc::invalid_input && address_.node == Node::entity;
+    if (refused && connection_.is_disabled(address_.entity, receives_))
+        return condition(condition::kEntityDisabled, error.detail);
     return condition_for(error, address_.entity, connection_.context().clock.now());
 }
 
@@ -202,7 +206,7 @@ void RequestLink::put_token(std::string_view sections) {
     Map properties;
     properties.set("status-code", std::int32_t{grant ? 202 : 401});
     properties.set("status-description", std::string(grant ? "Accepted" : grant.error().detail));
-    if (!grant) telemetry::log_warning("amqp token", connection_.peer(), grant.error().detail);
+    if (!grant) connection_.warn_of_token(grant.error().detail);
     connection_.reply(session_, address_, request->reply_to,
                       write_answer(request->message_id, properties, Null{}));
 }

@@ -44,6 +44,7 @@ class ServerLink : public std::enable_shared_from_this<ServerLink> {
     SessionId session_;
     std::string name_;
     Address address_;
+    bool receives_;  ///< the client does
     Attach asked_;  ///< without what is not needed any more
     bool over_ = false;
 };
@@ -90,12 +91,12 @@ class ConsumerLink final : public ServerLink {
     static asio::awaitable<void> finish(std::shared_ptr<ConsumerLink> self, bool answer);
     DeliveryState refusal(const Error& error) const;
     DeliveryState failure(const MachineError& broken) const;
-    void answer_settled(const event::StateChanged& changed, DeliveryState answer);
+    void answer_settled(const event::StateChanged& changed, DeliveryState answer, std::size_t bytes);
     asio::awaitable<bool> lock_session();
     asio::awaitable<void> hand_out();
     bool send(broker::Delivery& delivery);
     asio::awaitable<Result<std::vector<broker::Delivery>>> receive(std::uint32_t credit, bool drain);
-    asio::awaitable<Result<void>> apply(broker::LockRef lock, DeliveryState state);
+    asio::awaitable<Result<void>> apply(broker::LockRef lock, const DeliveryState& state);
     asio::awaitable<void> give_back(std::vector<broker::Delivery> unsent);
     Attach answer_with_session() const;
     void fail(const Error& error);
@@ -107,6 +108,7 @@ class ConsumerLink final : public ServerLink {
     asio::cancellation_signal receiving_;
     asio::cancellation_signal watching_;
     bool waiting_ = false;  ///< for messages or a session
+    bool patient_ = false;  ///< for messages that may come yet: a receive for a drain takes what is there
     std::uint32_t asked_for_ = 0;  ///< messages, by the receive that waits
     std::deque<broker::Delivery> kept_;  ///< deleted on receive, not sent for want of credit
     Signal changed_;  ///< credit, room or the end

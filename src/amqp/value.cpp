@@ -29,6 +29,27 @@ Described described(std::uint64_t descriptor, Value value) {
                      std::make_shared<const Value>(std::move(value))};
 }
 
+std::size_t memory_of(const Map& map) {
+    std::size_t bytes = 0;
+    for (const auto& [key, value] : map.entries) bytes += memory_of(key) + memory_of(value);
+    return bytes;
+}
+
+std::size_t memory_of(const Value& value) {
+    std::size_t bytes = sizeof(Value);
+    const auto add = [&bytes](const auto& items) {
+        for (const Value& item : items) bytes += memory_of(item);
+    };
+    if (const auto text = text_of(&value)) bytes += text->size();
+    if (const auto* binary = value.as<Binary>()) bytes += binary->bytes.size();
+    if (const auto* list = value.as<List>()) add(list->items);
+    if (const auto* array = value.as<Array>()) add(array->items);
+    if (const auto* map = value.as<Map>()) bytes += memory_of(*map);
+    if (const auto* described = value.as<Described>())
+        bytes += memory_of(*described->descriptor) + memory_of(*described->value);
+    return bytes;
+}
+
 std::optional<std::int64_t> integer_of(const Value& value) {
     return std::visit(
         [](const auto& held) -> std::optional<std::int64_t> {

@@ -79,6 +79,10 @@ struct Value
 
 Described described(std::uint64_t descriptor, Value value);
 
+/// Bytes of memory that it takes, roughly; what is shared counts in full.
+std::size_t memory_of(const Value& value);
+std::size_t memory_of(const Map& map);
+
 /// The number in `value` whatever its width and sign; none if it is no whole number or does not fit.
 std::optional<std::int64_t> integer_of(const Value& value);
 std::optional<std::int64_t> integer_of(const Value* value);

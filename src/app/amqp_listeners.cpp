@@ -29,6 +29,10 @@ Result<AmqpListeners> AmqpListeners::open(asio::any_io_executor io, broker::Brok
                 "none for AMQP");
             continue;
         }
+        if (keys.empty() && !settings.api_keys_file.empty())
+            notices.push_back("server." + std::string(place.key) + ": " + place.where +
+                              " serves AMQP to callers without keys, though those of HTTP need them; set "
+                              "server.access_keys_file");
         const auto address = parse_address(place.where);
         if (!address) return address.error();
         amqp::ServerOptions options;

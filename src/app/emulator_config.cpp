@@ -1,5 +1,7 @@
 #include "app/emulator_config.hpp"
 
+#include "app/entities.hpp"
+
 #include "app/configuration_rules.hpp"
 #include "http/admin_path.hpp"
 #include "http/admin_xml.hpp"
@@ -318,10 +320,6 @@ Result<void> check_names(const EmulatorConfig& config) {
     return {};
 }
 
-bool forwards(const EmulatorEntity& entity) {
-    return !entity.options.forward_to.empty() || !entity.options.forward_dead_letters_to.empty();
-}
-
 }  // namespace
 
 Result<EmulatorConfig> parse_emulator_config(std::string_view text) {
@@ -359,8 +357,6 @@ Result<EmulatorConfig> parse_emulator_config(std::string_view text) {
     file->note_unknown();
     const auto unique = check_names(made);
     if (!unique) return unique.error();
-    std::stable_partition(made.entities.begin(), made.entities.end(),
-                          [](const EmulatorEntity& entity) { return !forwards(entity); });
     return made;
 }
 
@@ -379,13 +375,16 @@ Result<EmulatorConfig> read_emulator_config(const std::filesystem::path& file) {
 
 asio::awaitable<Result<void>> put_emulator_entities(broker::Broker& broker,
                                                     std::vector<EmulatorEntity> entities) {
+    const std::string setting = "queue.emulator_config: ";
+    for (const EmulatorEntity& entity : entities) {  // those that forward to each other, too
+        auto made = co_await create_missing(broker, entity.name, entity.options);
+        if (!made) co_return Error{made.error().code, setting + entity.name + ": " + made.error().detail};
+    }
     for (EmulatorEntity& entity : entities) {
         auto put = co_await broker.put_entity(entity.name, entity.options);
         if (put && !entity.rules.empty())
             put = co_await apply_rules(broker, entity.name, std::move(entity.rules));
-        if (!put)
-            co_return Error{put.error().code,
-                            "queue.emulator_config: " + entity.name + ": " + put.error().detail};
+        if (!put) co_return Error{put.error().code, setting + entity.name + ": " + put.error().detail};
     }
     co_return Result<void>();
 }

@@ -19,7 +19,7 @@ struct EmulatorEntity {
 };
 
 struct EmulatorConfig {
-    std::vector<EmulatorEntity> entities;   ///< what is forwarded to stands before what forwards
+    std::vector<EmulatorEntity> entities;  ///< as the file has them; a topic stands before its subscriptions
     std::vector<std::string> notices;  ///< what the file says and this server does not do, a line each
 };
 

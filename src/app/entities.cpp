@@ -26,11 +26,7 @@ std::vector<std::pair<std::string, broker::EntityOptions>> entities_of(const Con
             list.emplace_back(row.queue, broker::EntityOptions());
     }
     for (const auto& topic : configuration.topics) list.emplace_back(topic.name, entity_options(topic));
-    // What forwards comes after what may be forwarded to.
-    for (const bool forwards : {false, true})
-        for (const auto& queue : configuration.queues)
-            if ((!queue.forward_to.empty() || !queue.forward_dead_letters_to.empty()) == forwards)
-                list.emplace_back(queue.name, entity_options(queue));
+    for (const auto& queue : configuration.queues) list.emplace_back(queue.name, entity_options(queue));
     for (const auto& entry : configuration.subscriptions)
         list.emplace_back(broker::subscription_path(entry.topic, entry.name), entity_options(entry));
     return list;
@@ -55,9 +51,23 @@ asio::awaitable<Result<void>> import_entities(broker::Broker& broker, const Conf
 
 }  // namespace
 
+asio::awaitable<Result<void>> create_missing(broker::Broker& broker, std::string name,
+                                             broker::EntityOptions options) {
+    if (broker.counts(name)) co_return Result<void>();
+    options.forward_to.clear();
+    options.forward_dead_letters_to.clear();
+    auto made = co_await broker.put_entity(std::move(name), std::move(options));
+    co_return made;
+}
+
 asio::awaitable<Result<void>> put_entities(broker::Broker& broker, const Configuration& configuration,
                                            std::vector<std::string>& notices) {
-    for (auto& [name, entity] : entities_of(configuration)) {
+    auto entities = entities_of(configuration);
+    for (const auto& [name, entity] : entities) {  // those that forward to each other, too
+        auto made = co_await create_missing(broker, name, entity);
+        if (!made) co_return Error{made.error().code, "queue \"" + name + "\": " + made.error().detail};
+    }
+    for (auto& [name, entity] : entities) {
         const auto existing = broker.counts(name);
         if (existing) keep_administered(entity, existing->options);
         auto put = co_await broker.put_entity(name, entity);

@@ -11,6 +11,10 @@
 
 namespace millrace::app {
 
+/// Creates `name` if it is not there, forwarding to nothing yet: its target may not be there either.
+boost::asio::awaitable<Result<void>> create_missing(broker::Broker& broker, std::string name,
+                                                    broker::EntityOptions options);
+
 /// Brings `broker` to the queues of the pipeline, the configured entities and rules, and those of
 /// `queue.emulator_config`; what is not named stays as it is. Adds to `notices` what that file says and this
 /// server does not do. The error names the entity; those before it are in place then.

@@ -51,7 +51,8 @@ inline constexpr std::size_t rules_max = 2000;       ///< of one subscription
 inline constexpr std::size_t sql_chars_max = 1024;   ///< of one filter, of one action
 inline constexpr std::size_t sql_nesting_max = 50;   ///< parentheses, signs and NOTs within each other
 inline constexpr std::size_t sql_statements_max = 32;    ///< of one action
-inline constexpr std::size_t sql_steps_max = 1'000'000;  ///< of one evaluation: operators and bytes looked at
+inline constexpr std::size_t sql_steps_max =
+    1'000'000;  ///< of one message, by all rules: operators and bytes
 inline constexpr Duration delete_on_idle_min = std::chrono::minutes(5);
 inline constexpr int forward_hops_max = 4;
 inline constexpr int delivery_count_max_default = 10;
@@ -68,6 +69,7 @@ inline constexpr std::size_t claim_check_bytes_min = 64 * kKiB;  ///< larger bod
 inline constexpr std::uint32_t amqp_frame_bytes_max = 64 * kKiB;
 inline constexpr std::size_t amqp_sessions_max = 5'000;  ///< of one connection
 inline constexpr std::size_t amqp_links_max = 10'000;  ///< of one connection
+inline constexpr std::size_t amqp_links_unproven_max = 16;  ///< of one that has shown no valid token yet
 inline constexpr std::size_t amqp_unsettled_max = 10'000;  ///< deliveries of one session
 inline constexpr std::size_t amqp_batch_messages_max = 10'000;  ///< messages in one transfer
 inline constexpr std::size_t amqp_partial_bytes_max =

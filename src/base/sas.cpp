@@ -143,11 +143,11 @@ bool is_at_or_below(std::string_view path, std::string_view top) {
     return path.size() > top.size() && path.starts_with(top) && path[top.size()] == '/';
 }
 
-/// The path that a token names. Without a scheme it begins with the host if that looks like one: JavaScript's
-/// client signs "127.0.0.1:8443" for the tokens of forwarding targets.
-std::string resource_path(const std::string& resource) {
-    const std::string host = resource.substr(0, resource.find('/'));
-    const bool is_host = host.find_first_of(".:") != std::string::npos || host == "localhost";
+/// The path that a token names. Without a scheme it begins with a host only where that cannot be an entity,
+/// whose name may hold dots but no colon; or where it is `host`.
+std::string resource_path(const std::string& resource, std::string_view host) {
+    const std::string first = lower_case(resource.substr(0, resource.find('/')));
+    const bool is_host = first.find(':') != std::string::npos || (!host.empty() && first == lower_case(host));
     const bool bare = resource.find("://") == std::string::npos && is_host;
     return audience_path(bare ? std::string("sb://").append(resource) : resource);
 }
@@ -245,7 +245,7 @@ Result<AccessKeys> AccessKeys::parse(std::string_view text) {
     return AccessKeys(std::move(keys));
 }
 
-Result<Grant> AccessKeys::verify(std::string_view text, TimePoint now) const {
+Result<Grant> AccessKeys::verify(std::string_view text, TimePoint now, std::string_view host) const {
     const auto token = read_token(text);
     if (!token) return token.error();
     const auto expires_at = read_expiry(token->expiry);
@@ -267,7 +267,7 @@ Result<Grant> AccessKeys::verify(std::string_view text, TimePoint now) const {
         const std::string expected = signature_of(key.key, token->resource, token->expiry);
         if (!equal_constant_time(given, expected)) continue;
         signed_well = true;
-        auto path = common_path(resource_path(percent_decoded(token->resource)), key.entity);
+        auto path = common_path(resource_path(percent_decoded(token->resource), host), key.entity);
         if (!path || signer != nullptr) continue;
         signer = &key;
         grant.path = std::move(*path);

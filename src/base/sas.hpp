@@ -58,10 +58,11 @@ class AccessKeys {
     const std::vector<AccessKey>& keys() const noexcept { return keys_; }
 
     /// Verifies "SharedAccessSignature sr=…&sig=…&se=…&skn=…" over `sr` as received, in constant time.
-    /// A token for more than its key is good for grants what the key is good for.
+    /// A token for more than its key is good for grants what the key is good for. `sr` is a URL, HOST:PORT
+    /// with or without a path, or an entity; a first part that equals `host` is a host, too.
     /// invalid_input: not such a token, an unknown key, a wrong signature or expired; the detail holds no
     /// secret.
-    Result<Grant> verify(std::string_view token, TimePoint now) const;
+    Result<Grant> verify(std::string_view token, TimePoint now, std::string_view host = {}) const;
     /// The grant of somebody who shows the key itself (SASL PLAIN). invalid_input as above.
     Result<Grant> check_plain(std::string_view key_name, std::string_view key) const;
 

@@ -85,10 +85,11 @@ awaitable<Result<std::uint64_t>> Broker::delete_messages(std::string entity, std
     return engine_->delete_messages(std::move(entity), messages_max, older_than, session);
 }
 
-awaitable<Result<std::vector<Delivery>>> Broker::peek_session(std::string entity, std::string session_id,
-                                                              std::int64_t from, std::size_t messages_max) {
-    return engine_->peek(std::move(entity), std::move(session_id), from, messages_max);
+awaitable<Result<std::vector<Delivery>>> Broker::peek(std::string entity, PeekOptions options) {
+    return engine_->peek(std::move(entity), std::move(options));
 }
+
+Result<void> Broker::check_session(const SessionLock& lock) const { return engine_->check_session(lock); }
 
 awaitable<Result<std::vector<std::string>>> Broker::sessions(std::string entity,
                                                              std::optional<TimePoint> state_since,
@@ -122,7 +123,10 @@ awaitable<Result<std::vector<Delivery>>> Broker::receive_deferred(std::string en
 
 awaitable<Result<std::vector<Delivery>>> Broker::peek(std::string entity, std::int64_t from,
                                                       std::size_t messages_max) {
-    return engine_->peek(std::move(entity), std::nullopt, from, messages_max);
+    PeekOptions options;
+    options.from = from;
+    options.messages_max = messages_max;
+    return engine_->peek(std::move(entity), std::move(options));
 }
 
 awaitable<Result<TimePoint>> Broker::renew(LockRef lock) { co_return engine_->renew(lock); }

@@ -20,6 +20,15 @@ struct DeadLetterFilter {
     std::size_t messages_max = SIZE_MAX;
 };
 
+/// What a peek looks at.
+struct PeekOptions {
+    std::optional<std::string> session_id;  ///< messages of this session only
+    std::int64_t from = 0;  ///< number of the first message that may come
+    std::size_t messages_max = 1;
+    /// Of bodies and properties; a first message that is larger comes alone.
+    std::size_t bytes_max = 32 * limits::kMiB;
+};
+
 /// What a redrive did, or with `dry_run` would do.
 struct RedriveResult {
     std::uint64_t matched = 0;
@@ -47,7 +56,8 @@ class Broker final : public MessageSource {
     ~Broker() override;
 
     /// Creates `name`, or brings an existing entity to `options` (conflict if a fixed option differs). A
-    /// subscription is named by its path; its topic must exist. Durable when it answers.
+    /// subscription is named by its path; its topic must exist, and so must the queue or topic that an entity
+    /// forwards to (invalid_input). Durable when it answers.
     asio::awaitable<Result<void>> put_entity(std::string name, EntityOptions options);
     /// As `put_entity` for a subscription that must not exist yet (conflict), with `rule` in place of the
     /// default one.
@@ -96,11 +106,14 @@ class Broker final : public MessageSource {
     /// an entity with sessions those of the one that `session` is the token of. Answers how many.
     asio::awaitable<Result<std::uint64_t>> delete_messages(std::string entity, std::size_t messages_max,
                                                            TimePoint older_than, Uuid session);
-    /// As `peek`, only messages of the session.
-    asio::awaitable<Result<std::vector<Delivery>>> peek_session(std::string entity, std::string session_id,
-                                                                std::int64_t from, std::size_t messages_max);
+    using MessageSource::peek;
+    /// As that, within more limits. invalid_input: `session_id` is set and the entity has no sessions.
+    asio::awaitable<Result<std::vector<Delivery>>> peek(std::string entity, PeekOptions options);
+    /// True if the session is held by this lock, else why not (conflict: it is lost). Reads nothing stored.
+    Result<void> check_session(const SessionLock& lock) const;
     /// Ids of sessions that have messages or a state, in id order from the `skip`-th on; with
-    /// `state_since` only those whose state was set since then.
+    /// `state_since` only those whose state was set since then. Who goes on where a page ended gets what
+    /// comes behind its last id, in time that the page's size decides.
     asio::awaitable<Result<std::vector<std::string>>> sessions(std::string entity,
                                                                std::optional<TimePoint> state_since,
                                                                std::size_t skip, std::size_t top);

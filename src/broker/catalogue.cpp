@@ -108,8 +108,19 @@ void Engine::link(const Entity& entity) {
     }
 }
 
+Result<void> Engine::check_target(const std::string& name, const std::string& target) const {
+    if (target.empty()) return {};
+    const Entity entity = find(target);
+    if (entity && entity->options.kind != EntityKind::subscription && !entity->is_dead_letter_queue)
+        return {};
+    return Error{Errc::invalid_input, "\"" + name + "\" cannot forward to \"" + target +
+                                          "\": there is no queue or topic of that name; create it first"};
+}
+
 Result<void> Engine::check_place(const std::string& name, const EntityOptions& options) const {
     if (auto checked = check_entity(name, options); !checked) return checked;
+    for (const std::string* target : {&options.forward_to, &options.forward_dead_letters_to})
+        if (auto known = check_target(name, *target); !known) return known;
     if (options.kind != EntityKind::subscription) return {};
     const Entity topic = find(std::string_view(name).substr(0, topic_length(name)));
     if (topic && topic->options.kind == EntityKind::topic) return {};

@@ -81,18 +81,18 @@ Result<CompiledRule> CompiledRule::make(Rule rule) {
     return compiled;
 }
 
-Result<bool> CompiledRule::takes(const sql::Arriving& arriving) const {
+Result<bool> CompiledRule::takes(const sql::Arriving& arriving, sql::Budget& budget) const {
     if (std::holds_alternative<TrueFilter>(rule_.filter)) return true;
     if (std::holds_alternative<FalseFilter>(rule_.filter)) return false;
     if (const auto* filter = std::get_if<CorrelationFilter>(&rule_.filter))
         return matches(*filter, arriving.message);
-    auto held = sql::holds(condition_, arriving);
+    auto held = sql::holds(condition_, arriving, budget);
     if (!held) return bad(rule_, "its filter: " + held.error().detail);
     return held;
 }
 
-Result<void> CompiledRule::change(const sql::Arriving& arriving, Message& copy) const {
-    if (auto applied = sql::apply(action_, arriving, copy); !applied)
+Result<void> CompiledRule::change(const sql::Arriving& arriving, Message& copy, sql::Budget& budget) const {
+    if (auto applied = sql::apply(action_, arriving, copy, budget); !applied)
         return bad(rule_, "its action: " + applied.error().detail);
     copy.properties.insert_or_assign(kRuleName, rule_.name);
     if (auto checked = check_message(copy, limits::message_bytes_max_max); !checked)

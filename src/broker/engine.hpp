@@ -61,9 +61,7 @@ class Engine {
     asio::awaitable<Result<std::vector<Delivery>>> receive_deferred(std::string name,
                                                                     std::vector<std::int64_t> sequences,
                                                                     ReceiveOptions options);
-    asio::awaitable<Result<std::vector<Delivery>>> peek(std::string name,
-                                                        std::optional<std::string> session_id,
-                                                        std::int64_t from, std::size_t messages_max);
+    asio::awaitable<Result<std::vector<Delivery>>> peek(std::string name, PeekOptions options);
 
     Result<TimePoint> renew(const LockRef& lock);
     asio::awaitable<Result<void>> complete(LockRef lock);
@@ -81,6 +79,7 @@ class Engine {
                                                         std::optional<std::string> session_id, Duration wait);
     Result<TimePoint> renew_session(const SessionLock& lock);
     asio::awaitable<void> release_session(SessionLock lock);
+    Result<void> check_session(const SessionLock& lock) const;
     asio::awaitable<Result<std::optional<std::string>>> session_state(SessionLock lock);
     asio::awaitable<Result<void>> set_session_state(SessionLock lock, std::optional<std::string> state);
 
@@ -139,6 +138,7 @@ class Engine {
     Entity add(std::int64_t id, const std::string& name, const EntityOptions& options);
     void link(const Entity& entity);
     Result<Entity> dead_letters_of(std::string_view name) const;
+    Result<void> check_target(const std::string& name, const std::string& target) const;
     Result<void> check_place(const std::string& name, const EntityOptions& options) const;
     asio::awaitable<Result<void>> create(std::string name, EntityOptions options,
                                          std::optional<CompiledRule> rule);
@@ -243,7 +243,7 @@ class Engine {
     std::int64_t next_due();
 
     // session_locks.cpp
-    Session* session_of(EntityState& entity, const Uuid& token);
+    Session* session_of(EntityState& entity, const Uuid& token) const;
     SessionLock lock_session(EntityState& entity, std::uint32_t number);
     std::vector<Doomed> lose_session(const Entity& entity, std::uint32_t number);
     void return_session(const Entity& entity, const SessionLock& lock);

@@ -8,6 +8,7 @@
 #include "broker/entity.hpp"
 #include "broker/lanes.hpp"
 #include "broker/message_source.hpp"
+#include "broker/page_ends.hpp"
 #include "broker/rate.hpp"
 #include "broker/sessions.hpp"
 #include "broker/slots.hpp"
@@ -61,6 +62,8 @@ struct EntityState {
 
     std::list<Receiver*> receivers;  ///< receives that wait, in order; those of a session wait in it
     std::list<Accepter*> accepters;  ///< waits for the next available session
+
+    PageEnds listed;  ///< of the listings of its sessions, by the time since which their state was set
 
     std::int64_t forward_at = 0;  ///< what is ready here is not forwarded before: the target was full
 

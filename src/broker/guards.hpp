@@ -163,6 +163,7 @@ class Engine::Plan {
     // One message to one place is what most are.
     boost::container::small_vector<Arrival, 1> arrivals_;
     std::deque<Message> copies_;  ///< those that rules have changed, without bodies
+    sql::Budget budget_{};  ///< of the message under way, for the rules of all topics that it passes
     Entity refused_;  ///< would have got something and takes nothing now
     std::vector<std::pair<Entity, std::string>> remembered_;
     /// The numbers that this plan took, in order.

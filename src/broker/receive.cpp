@@ -244,16 +244,15 @@ awaitable<Result<std::vector<Delivery>>> Engine::receive_deferred(std::string na
     co_return co_await hand_out(std::move(taken), options.mode);
 }
 
-// Of one session only if `session_id` names one.
-awaitable<Result<std::vector<Delivery>>> Engine::peek(std::string name, std::optional<std::string> session_id,
-                                                      std::int64_t from, std::size_t messages_max) {
+awaitable<Result<std::vector<Delivery>>> Engine::peek(std::string name, PeekOptions options) {
     const Operation operation(*this);
     auto opened = open(name);
     if (!opened) co_return opened.error();
     const Entity entity = *opened;
+    const auto& session_id = options.session_id;
     if (session_id && !entity->options.requires_session)
         co_return Error{Errc::invalid_input, "\"" + entity->name + "\" has no sessions"};
-    messages_max = std::min(messages_max, limits::receive_batch_max);
+    const std::size_t messages_max = std::min(options.messages_max, limits::receive_batch_max);
     std::vector<Delivery> deliveries;
     // Once more if all that was seen has gone before it could be read.
     while (deliveries.empty() && messages_max > 0) {
@@ -262,15 +261,16 @@ awaitable<Result<std::vector<Delivery>>> Engine::peek(std::string name, std::opt
         std::size_t bytes = 0;
         const auto session = session_id ? entity->sessions.find(*session_id) : std::nullopt;
         if (session_id && !session) break;
-        entity->slots.each(from, [&](std::int64_t sequence, const Slot& slot) {
+        entity->slots.each(options.from, [&](std::int64_t sequence, const Slot& slot) {
             if (session && slot.session != *session) return true;
+            bytes += slot.bytes;
+            if (!seen.empty() && bytes > options.bytes_max) return false;
             seen.emplace_back(sequence, slot);
             ids.push_back(slot.id);
-            bytes += slot.bytes;
-            return seen.size() < messages_max && bytes < 32 * limits::kMiB;
+            return seen.size() < messages_max;
         });
         if (seen.empty()) break;
-        from = seen.back().first + 1;
+        options.from = seen.back().first + 1;
         auto work = [ids = std::move(ids)](store::Connection& connection) {
             return read_all(connection, ids);
         };

@@ -52,12 +52,14 @@ Engine::Plan::~Plan() {
 
 std::int64_t Engine::Plan::route(const Entity& entity, const Message& message, std::size_t index,
                                  const Origin& origin) {
+    budget_ = {limits::sql_steps_max};
     return enter(entity,
                  Step{message, index, origin, 0, false, message.time_to_live, message.body.size(), {}});
 }
 
 std::int64_t Engine::Plan::pass_on(const Entity& entity, const Message& message, std::size_t index,
                                    const Origin& origin) {
+    budget_ = {limits::sql_steps_max};
     const std::int64_t sequence = entity->next_sequence++;
     numbers_.emplace_back(entity, sequence);
     forward(entity, sequence,
@@ -137,7 +139,7 @@ void Engine::Plan::distribute(const Entity& topic, std::int64_t sequence, const 
         std::string trouble;
         for (const CompiledRule& rule : subscription->rules) {
             if (has_copy && !rule.has_action()) continue;
-            const auto taken = rule.takes(arriving);
+            const auto taken = rule.takes(arriving, budget_);
             if (!taken) trouble = taken.error().detail;
             if (!taken || !*taken) continue;
             if (!rule.has_action()) {
@@ -146,7 +148,7 @@ void Engine::Plan::distribute(const Entity& topic, std::int64_t sequence, const 
                 continue;
             }
             Message& copy = copies_.emplace_back(without_body(step.message));
-            if (auto changed = rule.change(arriving, copy); changed) {
+            if (auto changed = rule.change(arriving, copy, budget_); changed) {
                 enter(subscription, Step{copy, step.index, step.origin, step.hops, step.due,
                                          step.time_to_live, step.body_bytes, copies_.size() - 1});
             } else {

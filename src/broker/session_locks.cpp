@@ -12,10 +12,30 @@ Error session_lost() {
     return Error{Errc::conflict, "the session's lock is lost: it ran out, or the session was released"};
 }
 
+/// Ids of sessions whose state was set since `since`, in order.
+std::vector<std::string> ids_with_state(store::Connection& connection, std::int64_t entity,
+                                        std::int64_t since, const std::optional<std::string>& after,
+                                        std::size_t most) {
+    constexpr auto kRowsMax = static_cast<std::size_t>(std::numeric_limits<std::int64_t>::max());
+    auto& select = connection.prepare(
+        after ? "SELECT session_id FROM session_state WHERE entity=? AND changed>=? AND session_id>? "
+                "ORDER BY session_id LIMIT ?"
+              : "SELECT session_id FROM session_state WHERE entity=? AND changed>=? "
+                "ORDER BY session_id LIMIT ?");
+    const auto rows = static_cast<std::int64_t>(std::min(most, kRowsMax));
+    if (after)
+        select.bind(entity, since, *after, rows);
+    else
+        select.bind(entity, since, rows);
+    std::vector<std::string> ids;
+    while (select.step()) ids.push_back(select.string(0));
+    return ids;
+}
+
 }  // namespace
 
 /// The session that `token` holds now; null if it does not.
-Session* Engine::session_of(EntityState& entity, const Uuid& token) {
+Session* Engine::session_of(EntityState& entity, const Uuid& token) const {
     const std::int64_t number = number_of(token);
     if (number < 1 || number > std::numeric_limits<std::uint32_t>::max()) return nullptr;
     if (!entity.sessions.contains(static_cast<std::uint32_t>(number))) return nullptr;
@@ -134,6 +154,13 @@ void Engine::return_session(const Entity& entity, const SessionLock& lock) {
     if (session != nullptr) lose_session(entity, static_cast<std::uint32_t>(number_of(lock.token)));
 }
 
+Result<void> Engine::check_session(const SessionLock& lock) const {
+    auto entity = open(lock.entity);
+    if (!entity) return entity.error();
+    if (session_of(**entity, lock.token) == nullptr) return session_lost();
+    return {};
+}
+
 awaitable<Result<std::optional<std::string>>> Engine::session_state(SessionLock lock) {
     const Operation operation(*this);
     auto entity = open(lock.entity);
@@ -163,24 +190,19 @@ awaitable<Result<std::vector<std::string>>> Engine::sessions(std::string name,
         co_return Error{Errc::invalid_input, "\"" + entity->name + "\" has no sessions"};
     const std::int64_t since =
         state_since ? to_millis(*state_since) : std::numeric_limits<std::int64_t>::min();
-    auto work = [id = entity->id, since](store::Connection& connection) {
-        std::set<std::string> ids;
-        auto& select =
-            connection.prepare("SELECT session_id FROM session_state WHERE entity=? AND changed>=?");
-        select.bind(id, since);
-        while (select.step()) ids.insert(select.string(0));
-        return ids;
+    const auto after = entity->listed.end_of(since, skip);
+    const std::size_t left = after ? 0 : skip;
+    const std::size_t most = left + top;
+    auto work = [id = entity->id, since, after, most](store::Connection& connection) {
+        return ids_with_state(connection, id, since, after, most);
     };
-    auto ids = co_await database_.read(std::move(work));
-    if (!state_since) ids.merge(entity->sessions.ids());
+    const auto stored = co_await database_.read(std::move(work));
+    const auto known = state_since ? std::vector<std::string>() : entity->sessions.ids(after, most);
     std::vector<std::string> page;
-    for (const std::string& id : ids) {
-        if (skip > 0) {
-            --skip;
-        } else if (page.size() < top) {
-            page.push_back(id);
-        }
-    }
+    std::set_union(stored.begin(), stored.end(), known.begin(), known.end(), std::back_inserter(page));
+    page.resize(std::min(page.size(), most));
+    page.erase(page.begin(), page.begin() + static_cast<std::ptrdiff_t>(std::min(page.size(), left)));
+    if (!page.empty()) entity->listed.remember(since, skip + page.size(), page.back());
     co_return page;
 }
 

@@ -25,12 +25,13 @@ std::optional<std::uint32_t> Sessions::find(std::string_view id) const {
     return known->second;
 }
 
-std::set<std::string> Sessions::ids() const {
-    std::set<std::string> all;
-    for (const auto& [id, number] : numbers_) {
-        if (table_[number - 1].messages > 0) all.emplace(id);
+std::vector<std::string> Sessions::ids(const std::optional<std::string>& after, std::size_t most) const {
+    std::vector<std::string> some;
+    auto next = after ? numbers_.upper_bound(*after) : numbers_.begin();
+    for (; next != numbers_.end() && some.size() < most; ++next) {
+        if (table_[next->second - 1].messages > 0) some.emplace_back(next->first);
     }
-    return all;
+    return some;
 }
 
 void Sessions::update(std::uint32_t number) {

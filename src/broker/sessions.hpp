@@ -6,11 +6,11 @@
 #include <cstdint>
 #include <deque>
 #include <list>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 namespace millrace::broker {
@@ -49,8 +49,8 @@ class Sessions {
     /// The number of session `id`, which is made if it does not exist.
     std::uint32_t intern(std::string_view id);
     std::optional<std::uint32_t> find(std::string_view id) const;
-    /// Ids of those that have messages.
-    std::set<std::string> ids() const;
+    /// The first ids, at most `most`, of those that have messages, in order; behind `after` if it is set.
+    std::vector<std::string> ids(const std::optional<std::string>& after, std::size_t most) const;
     Session& operator[](std::uint32_t number) { return table_[number - 1]; }
     /// True if `number` is in use.
     bool contains(std::uint32_t number) const {
@@ -67,7 +67,7 @@ class Sessions {
     std::deque<Session> table_;
     std::vector<bool> in_use_;
     std::vector<std::uint32_t> free_;
-    std::unordered_map<std::string_view, std::uint32_t> numbers_;
+    std::map<std::string_view, std::uint32_t> numbers_;
     std::set<std::pair<std::int64_t, std::uint32_t>> available_;
 };
 

@@ -123,7 +123,7 @@ class Evaluation {
     Value property(const PropertyName& name) {
         if (name.system != nullptr) return name.system->get(arriving_);
         const Properties& properties = arriving_.message.properties;
-        spend(properties.size());
+        spend(properties.contains(name.name) ? 1 : properties.size());
         const auto found = find_property(properties, name.name);
         if (found == properties.end()) return Value();
         Value value = numeric(found->second);
@@ -240,8 +240,7 @@ void remove(const PropertyName& target, Message& message) {
 
 }  // namespace
 
-Result<bool> holds(const Expression& condition, const Arriving& arriving) {
-    Budget budget{limits::sql_steps_max};
+Result<bool> holds(const Expression& condition, const Arriving& arriving, Budget& budget) {
     try {
         const Value value = Evaluation(condition, arriving, budget).compute(condition.root);
         return truth_of(value).value_or(false);
@@ -250,8 +249,8 @@ Result<bool> holds(const Expression& condition, const Arriving& arriving) {
     }
 }
 
-Result<void> apply(const std::vector<Statement>& statements, const Arriving& arriving, Message& changed) {
-    Budget budget{limits::sql_steps_max};
+Result<void> apply(const std::vector<Statement>& statements, const Arriving& arriving, Message& changed,
+                   Budget& budget) {
     const Arriving seen{changed, arriving.sequence, arriving.enqueued_at, arriving.bytes};
     try {
         for (const Statement& statement : statements) {

@@ -9,7 +9,7 @@
 
 namespace millrace::broker::sql {
 
-/// What one evaluation may still cost: nodes computed and bytes looked at.
+/// What the evaluations that share it may still cost: nodes computed and bytes looked at.
 struct Budget {
     std::size_t left;
     /// False when nothing is left.

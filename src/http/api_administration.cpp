@@ -32,7 +32,7 @@ struct AdminCall {
 
     std::string_view host() const { return request.header("Host"); }
     std::string url(const AdminPath& of, const std::string& more = "") const {
-        const std::string base = base_url(host(), request.header("X-Forwarded-Proto"));
+        const std::string base = base_url(host(), request.scheme());
         return (base.empty() ? "http://localhost" : base) + "/" + url_path(of) +
                "?api-version=" + percent_encoded(request.parameter("api-version")) + more;
     }
@@ -76,12 +76,13 @@ Response missing(const AdminCall& call) {
                    "The messaging entity '" + url_path(call.path) + "' could not be found. Not Found.");
 }
 
-/// What the token `header` grants on the entity `path`, a part of a URL: why it does not, or nothing.
+/// What the token `header` grants on the entity `path`, a part of a URL: why it does not, or nothing. `host`
+/// as in `AccessKeys::verify`.
 std::optional<std::string> token_problem(const Api::State& state, std::string_view header,
-                                         const std::string& path) {
+                                         const std::string& path, std::string_view host = {}) {
     if (!iequals(header.substr(0, kTokenScheme.size()), kTokenScheme))
         return "Send Authorization: SharedAccessSignature …, or an API key as api-key: KEY.";
-    const auto grant = state.options.access_keys.verify(header, state.parts.clock.now());
+    const auto grant = state.options.access_keys.verify(header, state.parts.clock.now(), host);
     if (!grant) return grant.error().detail + ".";
     if (!grant->rights.manage) return "The access key lacks the right Manage.";
     if (!grant->covers(path)) return "The token is not good for '" + path + "'.";
@@ -108,9 +109,10 @@ std::optional<Response> forward_problem(const AdminCall& call, const std::string
     if (target.empty()) return std::nullopt;
     const Api::State& state = *call.context;
     const std::string path = percent_encoded(target);
+    // JavaScript's client signs its own endpoint here, for which it writes the host alone.
     const std::string_view header = call.request.header(supplement);
     const bool allowed = !access_problem(state, call.request, path) ||
-                         (!header.empty() && !token_problem(state, header, path));
+                         (!header.empty() && !token_problem(state, header, path, call.host()));
     if (!allowed)
         return refused(call, 40100,
                        "The caller may not forward to '" + target + "': " + std::string(supplement) +

@@ -96,7 +96,7 @@ json::array views_of(const std::vector<work::DocumentView>& documents) {
 }  // namespace
 
 asio::awaitable<Response> post_documents(Context context, Call call) {
-    const std::string base = base_url(call.request.header("Host"), call.request.header("X-Forwarded-Proto"));
+    const std::string base = base_url(call.request.header("Host"), call.request.scheme());
     if (auto wrong = unknown_parameter(call.request, {"id", "title", "category", "uploadedAt", "filename"}))
         co_return problem(*wrong);
     const auto request = std::make_shared<const Request>(std::move(call.request));

@@ -41,9 +41,16 @@ struct Request {
     Fields headers;
     std::string body;
     std::string remote;   ///< address of the peer, without its port
+    bool over_tls = false;
 
     std::string_view header(std::string_view name) const noexcept { return find_field(headers, name); }
     std::string_view parameter(std::string_view name) const noexcept { return find_field(query, name); }
+    /// "https" or "http": what a proxy in front says (X-Forwarded-Proto), else how it came here.
+    std::string_view scheme() const noexcept {
+        const std::string_view told = header("X-Forwarded-Proto");
+        const bool known = told == "https" || told == "http";
+        return (known ? told == "https" : over_tls) ? "https" : "http";
+    }
 };
 
 /// How an answer leaves: as it should, or broken on purpose (the provider simulator's faults).

@@ -87,6 +87,7 @@ asio::awaitable<bool> Connection::serve_one() {
     const bool keep_alive = reader.keep_alive();
     Request request = reader.take();
     request.remote = remote_;
+    request.over_tls = tls_ != nullptr;
     Response response = co_await answer(std::move(request));
     form.head.keep_alive = keep_alive && !service_->stopping;
     form.head.date = service_->date();

@@ -212,11 +212,11 @@ std::string percent_encoded(std::string_view text) {
     return encoded;
 }
 
-std::string base_url(std::string_view host, std::string_view forwarded_scheme) {
+std::string base_url(std::string_view host, std::string_view scheme) {
     constexpr std::string_view allowed =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]";
     if (host.empty() || host.find_first_not_of(allowed) != std::string_view::npos) return {};
-    return (forwarded_scheme == "https" ? "https://" : "http://") + std::string(host);
+    return std::string(scheme).append("://").append(host);
 }
 
 }  // namespace millrace::http

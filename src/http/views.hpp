@@ -21,7 +21,7 @@ json::object view_of(const index::SearchHit& hit);
 /// `text` as one path segment: everything but letters, digits, '-', '.', '_' and '~' is percent-encoded.
 std::string percent_encoded(std::string_view text);
 
-/// "https://host" where the request came to, as far as the server can tell; "" without a usable Host.
-std::string base_url(std::string_view host, std::string_view forwarded_scheme);
+/// "https://host" where a request came to, of its Host and its scheme; "" without a usable Host.
+std::string base_url(std::string_view host, std::string_view scheme);
 
 }  // namespace millrace::http

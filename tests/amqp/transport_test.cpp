@@ -255,6 +255,10 @@ TEST_F(TransportErrorsTest, WhatIsNoWebSocketOfAmqpIsTurnedAway) {
     EXPECT_EQ(answer_to(ours + upgrade + "\r\n"), "HTTP/1.1 400 Bad Request");
     EXPECT_EQ(answer_to(ours + upgrade + "Sec-WebSocket-Protocol: mqtt\r\n\r\n"), "HTTP/1.1 400 Bad Request");
     EXPECT_EQ(answer_to(ours + "Host: x\r\n\r\n"), "HTTP/1.1 400 Bad Request");
+    for (const std::string origin : {"https://elsewhere.example", "https://x.elsewhere.example", "null", "x"})
+        EXPECT_EQ(answer_to(ours + upgrade + protocol + "Origin: " + origin + "\r\n\r\n"),
+                  "HTTP/1.1 403 Forbidden")
+            << "a page of another site";
     EXPECT_EQ(answer_to("POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n"), "HTTP/1.1 404 Not Found");
     EXPECT_EQ(answer_to(ours + "X: " + std::string(20'000, 'x') + "\r\n\r\n"), "");
     EXPECT_EQ(answer_to("GARBAGE\r\n\r\n"), "");
@@ -277,7 +281,7 @@ TEST_F(TransportErrorsTest, BothFormsOfTheWebSocketPathAreServed) {
         asio::write(socket,
                     asio::buffer("GET " + path +
                                  " HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+                                 "Origin: https://X\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
                                  "dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: a, AMQPWSB10\r\n\r\n"));
         const auto accepted = loop.finish(accepting);
         EXPECT_TRUE(accepted) << path;

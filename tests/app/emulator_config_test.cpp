@@ -53,17 +53,16 @@ TEST(EmulatorConfig, IsReadWithAllThatItSays) {
     std::vector<std::string> names;
     for (const EmulatorEntity& entity : config->entities) names.push_back(entity.name);
     EXPECT_THAT(names,
-                ElementsAre("topic.1", "topic.1/Subscriptions/all", "topic.1/Subscriptions/some", "queue.1"))
-        << "what forwards comes last";
-    const broker::EntityOptions& queue = config->entities[3].options;
+                ElementsAre("queue.1", "topic.1", "topic.1/Subscriptions/all", "topic.1/Subscriptions/some"));
+    const broker::EntityOptions& queue = config->entities[0].options;
     EXPECT_EQ(queue.lock_time, 30s);
     EXPECT_EQ(queue.delivery_count_max, 3);
     EXPECT_EQ(queue.time_to_live, 1h);
     EXPECT_EQ(queue.duplicate_window, 20s);
     EXPECT_TRUE(queue.dead_letter_on_expiration);
     EXPECT_EQ(queue.forward_to, "topic.1");
-    EXPECT_EQ(config->entities[1].options.delivery_count_max, 5);
-    const auto& rules = config->entities[2].rules;
+    EXPECT_EQ(config->entities[2].options.delivery_count_max, 5);
+    const auto& rules = config->entities[3].rules;
     ASSERT_EQ(rules.size(), 2u);
     const auto& correlation = std::get<broker::CorrelationFilter>(rules[0].filter);
     EXPECT_EQ(correlation.subject, "subject1");

@@ -174,13 +174,24 @@ TEST_F(ServerTest, AWorkerOfAnUnknownQueueOrHandlerIsNamed) {
 TEST_F(ServerTest, ConfiguredQueuesExist) {
     auto configuration = test_configuration(data());
     configuration.queues.push_back({.name = "orders", .lock_seconds = 30, .forward_to = "archive"});
-    configuration.queues.push_back({.name = "archive"});
+    configuration.queues.push_back({.name = "archive", .forward_to = "attic"});
+    configuration.queues.push_back({.name = "attic", .forward_dead_letters_to = "orders"});
     configuration.topics.push_back({.name = "news"});
     configuration.subscriptions.push_back({.topic = "news", .name = "all"});
     start(configuration);
     EXPECT_EQ(get("/v1/queues/orders").body.at("options").at("lockSeconds"), 30);
     EXPECT_EQ(get("/v1/queues/orders").body.at("options").at("forwardTo"), "archive");
+    EXPECT_EQ(get("/v1/queues/archive").body.at("options").at("forwardTo"), "attic");
+    EXPECT_EQ(get("/v1/queues/attic").body.at("options").at("forwardDeadLettersTo"), "orders");
     EXPECT_EQ(get("/v1/queues/news%2FSubscriptions%2Fall").body.at("kind"), "subscription");
+}
+
+TEST_F(ServerTest, AQueueThatForwardsToWhatIsNotThereIsNamed) {
+    auto configuration = test_configuration(data());
+    configuration.queues.push_back({.name = "orders", .forward_to = "archive"});
+    const auto started = try_start(configuration);
+    ASSERT_FALSE(started);
+    EXPECT_THAT(started.error().detail, HasSubstr("\"orders\" cannot forward to \"archive\""));
 }
 
 TEST_F(ServerTest, StopsTwiceWithoutHarm) {

@@ -33,6 +33,16 @@ TEST_F(ServerWithKeys, WithACertificateItAnswersOverHttpsToo) {
     EXPECT_EQ(fetch(server_->https_url() + "/healthz", configuration.server.tls_certificate).status, 200);
 }
 
+TEST_F(ServerWithKeys, TheUrlsOfItsAdministrationBeginAsTheRequestDid) {
+    const Configuration configuration = with_certificate();
+    start(configuration);
+    const std::string path = "/embed-queue?api-version=2021-05";
+    const std::string& trusted = configuration.server.tls_certificate;
+    EXPECT_THAT(fetch(server_->https_url() + path, trusted).body,
+                HasSubstr("<id>" + server_->https_url() + path + "</id>"));
+    EXPECT_THAT(fetch(server_->url() + path).body, HasSubstr("<id>" + server_->url() + path + "</id>"));
+}
+
 TEST_F(ServerWithKeys, WithoutACertificateItHasNoHttps) {
     start();
     EXPECT_EQ(server_->https_url(), "");
@@ -68,6 +78,30 @@ TEST_F(ServerWithKeys, AccessKeysGuardItsAdministration) {
     start(configuration);
     EXPECT_EQ(fetch(server_->url() + "/embed-queue?api-version=2021-05").status, 401);
     EXPECT_THAT(server_->notices(), testing::Contains(HasSubstr("can be read by other users")));
+}
+
+TEST_F(ServerWithKeys, AmqpWithoutKeysIsNotServedByDefaultWhereHttpNeedsThem) {
+    Configuration configuration = test_configuration(data());
+    configuration.server.api_keys_file = write("api-keys", "secret\n");
+    configuration.server.amqp_listen = ServerSettings().amqp_listen;
+    start(configuration);
+    EXPECT_THAT(server_->notices(), testing::Contains(HasSubstr("server.amqp_listen: not served")));
+}
+
+TEST_F(ServerWithKeys, AmqpWithoutKeysThatIsAskedForIsServedWithANotice) {
+    Configuration configuration = test_configuration(data());
+    configuration.server.api_keys_file = write("api-keys", "secret\n");
+    const std::string notice = "127.0.0.1:0 serves AMQP to callers without keys";
+    start(configuration);
+    EXPECT_THAT(server_->notices(), testing::Contains(HasSubstr(notice)));
+    stop();
+    configuration.server.access_keys_file = write("keys", "root secret Manage\n");
+    start(configuration);
+    EXPECT_THAT(server_->notices(), testing::Not(testing::Contains(HasSubstr("AMQP"))));
+    stop();
+    configuration.server.api_keys_file = configuration.server.access_keys_file = "";
+    start(configuration);
+    EXPECT_THAT(server_->notices(), testing::Not(testing::Contains(HasSubstr("AMQP"))));
 }
 
 }  // namespace

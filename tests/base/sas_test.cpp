@@ -79,14 +79,25 @@ TEST(SharedAccessSignature, ATokenForABareHostIsGoodForEverythingThere) {
     struct {
         std::string_view audience, path;
     } cases[] = {
-        {"127.0.0.1:8443", ""},    {"localhost", ""},    {"ns.servicebus.windows.net/orders", "orders"},
-        {"[::1]:8443/a/b", "a/b"}, {"orders", "orders"}, {"orders/a.b", "orders/a.b"},
+        {"127.0.0.1:8443", ""},     {"[::1]:8443/a/b", "a/b"},        {"ns.example:443/orders", "orders"},
+        {"orders", "orders"},       {"orders/a.b", "orders/a.b"},     {"orders.new", "orders.new"},
+        {"localhost", "localhost"}, {"Orders.New/1", "orders.new/1"},
     };
     for (const auto& [audience, path] : cases) {
         const auto grant = root_key().verify(make_sas_token(audience, "Root", kKey, kExpiry), kNow);
         ASSERT_TRUE(grant) << audience << ": " << grant.error().detail;
         EXPECT_EQ(grant->path, path) << audience;
     }
+}
+
+TEST(SharedAccessSignature, ABareHostWithoutAPortIsOneOnlyForWhoSaysSo) {
+    const auto path = [](std::string_view audience, std::string_view host) {
+        return root_key().verify(make_sas_token(audience, "Root", kKey, kExpiry), kNow, host)->path;
+    };
+    EXPECT_EQ(path("ns.example", "NS.example"), "");
+    EXPECT_EQ(path("ns.example/orders", "ns.example"), "orders");
+    EXPECT_EQ(path("ns.example", "other.example"), "ns.example");
+    EXPECT_EQ(path("ns.example", ""), "ns.example");
 }
 
 TEST(SharedAccessSignature, WhatIsNoValidTokenIsRefusedWithoutTellingSecrets) {

@@ -302,14 +302,60 @@ TEST_F(Administration, DeletesMessagesOfTheSessionThatIsHeld) {
 TEST_F(Administration, PeeksIntoOneSession) {
     create_sessions("s");
     for (const std::string body : {"a1", "b1", "a2", "a3"}) send_to_session("s", body.substr(0, 1), body);
+    const auto of_session = [](const std::string& id, std::int64_t from, std::size_t count) {
+        return PeekOptions{.session_id = id, .from = from, .messages_max = count};
+    };
     const auto peeked = [&](const std::string& id, std::int64_t from, std::size_t count) {
-        return bodies(loop.await(broker().peek_session("s", id, from, count)).value());
+        return bodies(loop.await(broker().peek("s", of_session(id, from, count))).value());
     };
     EXPECT_THAT(peeked("a", 0, 100), ElementsAre("a1", "a2", "a3"));
     EXPECT_THAT(peeked("a", 2, 1), ElementsAre("a2"));
     EXPECT_THAT(peeked("none", 0, 100), IsEmpty());
     under_test.put("q");
-    EXPECT_EQ(error_of(loop.await(broker().peek_session("q", "a", 0, 1))), Errc::invalid_input);
+    EXPECT_EQ(error_of(loop.await(broker().peek("q", of_session("a", 0, 1)))), Errc::invalid_input);
+}
+
+TEST_F(Administration, APeekTakesNoMoreThanItMayButAlwaysOneMessage) {
+    under_test.put("q");
+    send_texts("q", {std::string(600, 'a'), std::string(600, 'b'), "c", std::string(5000, 'd')});
+    const auto peeked = [&](std::int64_t from, std::size_t bytes) {
+        PeekOptions options{.from = from, .messages_max = 100, .bytes_max = bytes};
+        std::vector<std::size_t> sizes;
+        for (const auto& one : loop.await(broker().peek("q", options)).value())
+            sizes.push_back(one.message.body.size());
+        return sizes;
+    };
+    EXPECT_THAT(peeked(1, 1000), ElementsAre(600));
+    EXPECT_THAT(peeked(1, 2000), ElementsAre(600, 600, 1));
+    EXPECT_THAT(peeked(4, 1), ElementsAre(5000));
+}
+
+TEST_F(Administration, TheLockOfASessionIsCheckedWithoutADatabase) {
+    create_sessions("s");
+    const SessionLock lock = accept("s", "a");
+    EXPECT_TRUE(broker().check_session(lock));
+    under_test.pass(minutes(1));
+    EXPECT_EQ(error_of(broker().check_session(lock)), Errc::conflict);
+    const SessionLock again = accept("s", "a");
+    EXPECT_TRUE(broker().check_session(again));
+    EXPECT_EQ(error_of(broker().check_session(lock)), Errc::conflict);
+    EXPECT_TRUE(loop.await(broker().remove_entity("s")));
+    EXPECT_EQ(error_of(broker().check_session(again)), Errc::not_found);
+}
+
+TEST_F(Administration, ThePageThatFollowsBeginsBehindTheLastIdWhateverHasGone) {
+    create_sessions("s");
+    for (const std::string id : {"", "a", "c", "e", "f"}) send_to_session("s", id, "x");
+    EXPECT_TRUE(loop.await(broker().set_session_state(accept("s", "d"), std::string("state"))));
+    const auto listed = [&](std::size_t skip, std::size_t top) {
+        return loop.await(broker().sessions("s", std::nullopt, skip, top)).value();
+    };
+    EXPECT_THAT(listed(0, 2), ElementsAre("", "a"));
+    const SessionLock lock = accept("s", "a");
+    EXPECT_TRUE(complete(receive("s", 1, lock.token).at(0)));
+    EXPECT_THAT(listed(2, 2), ElementsAre("c", "d")) << "nothing is passed over";
+    EXPECT_THAT(listed(4, 2), ElementsAre("e", "f"));
+    EXPECT_THAT(listed(3, 2), ElementsAre("e", "f")) << "no page has ended there: it is counted";
 }
 
 TEST_F(Administration, ListsSessionsThatHaveMessagesOrAState) {

@@ -207,11 +207,34 @@ TEST_F(Forwarding, ARedriveIntoTheFullEntityItselfTakesNoMoreRoom) {
     EXPECT_EQ(loop.await(broker().redrive("target", DeadLetterFilter(), 0, false))->moved, 1u);
 }
 
+TEST_F(Forwarding, AnEntityForwardsOnlyToAQueueOrTopicThatIsThere) {
+    put_target();
+    EntityOptions topic, subscription, dead_letters;
+    topic.kind = EntityKind::topic;
+    under_test.put("t", topic);
+    subscription.kind = EntityKind::subscription;
+    under_test.put("t/Subscriptions/s", subscription);
+    for (const std::string target : {"nowhere", "t/Subscriptions/s", "target/$DeadLetterQueue"}) {
+        EntityOptions options;
+        options.forward_to = target;
+        EXPECT_EQ(error_of(loop.await(broker().put_entity("q", options))), Errc::invalid_input) << target;
+        dead_letters.forward_dead_letters_to = target;
+        EXPECT_EQ(error_of(loop.await(broker().put_entity("target", dead_letters))), Errc::invalid_input);
+        subscription.forward_to = target;
+        auto creating = broker().create_subscription("t/Subscriptions/new", subscription, Rule());
+        EXPECT_EQ(error_of(loop.await(std::move(creating))), Errc::invalid_input) << target;
+    }
+    EXPECT_FALSE(broker().counts("q"));
+    EXPECT_EQ(broker().counts("target")->options.forward_dead_letters_to, "");
+    dead_letters.forward_dead_letters_to = "T";
+    under_test.put("target", dead_letters);
+}
+
 TEST_F(Forwarding, AMessageThatSomebodyDeletedIsForgotten) {
     under_test.put("q");
     send_texts("q", {"a"});
-    forward("q");
     put_target();
+    forward("q");
     auto steal = [](store::Connection& connection) -> Result<void> {
         connection.execute("DELETE FROM message");
         return {};

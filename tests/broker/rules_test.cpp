@@ -222,6 +222,24 @@ TEST_F(Rules, WhatCannotBeEvaluatedIsADeadLetter) {
     EXPECT_EQ(dead[0].dead_letter_source, kPath);
 }
 
+TEST_F(Rules, AllThatAMessageMeetsTogetherMayNotTakeTooManySteps) {
+    Message large = text_message("large");
+    large.properties["t"] = std::string(60'000, 'a');
+    const std::string costly = "t<>t OR t<>t OR t<>t OR t<>t";  // nearly half of what there is
+    create(sql_rule("a", costly));
+    const std::string other = subscription_path("t", "other");
+    ASSERT_TRUE(loop.await(broker().create_subscription(other, subscription(), sql_rule("b", costly))));
+    send("t", {large, large});
+    EXPECT_THAT(peek(dead_letter_queue_of(kPath)), IsEmpty());
+    EXPECT_THAT(peek(dead_letter_queue_of(other)), IsEmpty()) << "each message has its own budget";
+    EXPECT_TRUE(put(sql_rule("c", costly)));
+    send("t", std::vector<Message>{large});
+    EXPECT_THAT(peek(dead_letter_queue_of(kPath)), IsEmpty());
+    const auto dead = peek(dead_letter_queue_of(other));
+    ASSERT_EQ(dead.size(), 1u) << "what comes behind the costly rules of others is not evaluated";
+    EXPECT_EQ(reason(dead[0]), "FilterEvaluationException");
+}
+
 TEST_F(Rules, WhatCannotBeEvaluatedIsPassedOverIfTheSubscriptionSaysSo) {
     EntityOptions options = subscription();
     options.dead_letter_on_filter_error = false;

@@ -1,3 +1,4 @@
+#include "base/limits.hpp"
 #include "broker/sql_evaluate.hpp"
 #include "broker/sql_parser.hpp"
 
@@ -40,7 +41,8 @@ Result<bool> ask(std::string_view text, const Message& message) {
     const auto parsed = parse_condition(text);
     if (!parsed) return parsed.error();
     const Arriving arriving{message, 42, from_millis(1'800'000'000'000), 77};
-    return holds(*parsed, arriving);
+    Budget budget{limits::sql_steps_max};
+    return holds(*parsed, arriving, budget);
 }
 
 struct Case {
@@ -295,7 +297,8 @@ Result<Message> act(std::string_view text) {
     if (!parsed) return parsed.error();
     Message message = sample();
     const Arriving arriving{message, 42, from_millis(0), 77};
-    if (auto applied = apply(*parsed, arriving, message); !applied) return applied.error();
+    Budget budget{limits::sql_steps_max};
+    if (auto applied = apply(*parsed, arriving, message, budget); !applied) return applied.error();
     return message;
 }
 

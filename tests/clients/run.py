@@ -3,6 +3,7 @@
 
     tests/clients/run.py SUITE [--binary build/dev/millrace] [--restart-between-steps] [--transport NAME]…
                          [--only WORDS] [--record FOLDER] [--keep FOLDER]
+    tests/clients/run.py --missing   # the suites that cannot run here, a line each
 
 A suite runs once for each of its transports, all at the same time and against one server. With
 --restart-between-steps it runs once, over plain AMQP; whenever a test says that all that counts is stored,
@@ -59,6 +60,23 @@ SUITES = {
     "openai": Suite(("openai",), needs="provider"),
     "worker": Suite(("worker",), needs="worker"),
 }
+
+
+def missing_parts(suite, clients=CLIENTS):
+    """What tools/fetch_clients.py has not fetched of what the suite needs."""
+    places = {
+        "js": clients / "js" / "node",
+        "python": clients / "python" / "azure",
+        "rabbitmq": clients / "rabbitmq" / "server",
+    }
+    needed = ["js" if suite.files else "python"] + (["rabbitmq"] if suite.needs == "rabbitmq" else [])
+    return [part for part in needed if not places[part].exists()]
+
+
+def print_missing():
+    for name, suite in SUITES.items():
+        for part in missing_parts(suite):
+            print(f"clients_{name}: the {part} client is not there")
 
 
 def command(suite, only):
@@ -222,7 +240,8 @@ def run(options, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("suite", choices=SUITES)
+    parser.add_argument("suite", choices=SUITES, nargs="?")
+    parser.add_argument("--missing", action="store_true", help="name the suites that cannot run here")
     parser.add_argument("--binary", type=pathlib.Path, default=HERE.parents[1] / "build" / "dev" / "millrace")
     parser.add_argument("--restart-between-steps", action="store_true")
     parser.add_argument("--transport", action="append", choices=TRANSPORTS)
@@ -230,6 +249,10 @@ def main():
     parser.add_argument("--record", type=pathlib.Path, metavar="FOLDER", help="keeps what clients send")
     parser.add_argument("--keep", type=pathlib.Path, help="folder that keeps configuration, data and logs")
     options = parser.parse_args()
+    if options.missing:
+        return print_missing()
+    if not options.suite:
+        parser.error("name a suite")
     options.binary = options.binary.resolve()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="millrace-clients-") as scratch:
@@ -238,8 +261,8 @@ def main():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         try:
-            if not NODE.exists():
-                raise RuntimeError("the clients are not there; run tools/fetch_clients.py")
+            if missing := missing_parts(SUITES[options.suite]):
+                raise RuntimeError(f"not there: {', '.join(missing)}; run tools/fetch_clients.py")
             return 0 if run(options, folder) else 1
         except RuntimeError as error:
             print(f"run: {error}", file=sys.stderr)

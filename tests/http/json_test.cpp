@@ -111,10 +111,10 @@ TEST(Multipart, BrokenBodiesAreRefusedAndNeverReadBeyondTheirEnd) {
 }
 
 TEST(Views, TheBaseUrlComesFromASaneHostOnly) {
-    EXPECT_EQ(base_url("127.0.0.1:8080", ""), "http://127.0.0.1:8080");
+    EXPECT_EQ(base_url("127.0.0.1:8080", "http"), "http://127.0.0.1:8080");
     EXPECT_EQ(base_url("[::1]:8080", "https"), "https://[::1]:8080");
-    EXPECT_EQ(base_url("evil\"><script>", ""), "");
-    EXPECT_EQ(base_url("a b", ""), "");
+    EXPECT_EQ(base_url("evil\"><script>", "http"), "");
+    EXPECT_EQ(base_url("a b", "http"), "");
     EXPECT_EQ(percent_encoded("a/b ü"), "a%2Fb%20%C3%BC");
 }
 

@@ -86,6 +86,30 @@ TEST_F(ServerOverTls, AnswersOnOneConnectionAndEndsItInOrder) {
     }
 }
 
+TEST_F(ServerOverTls, ARequestKnowsItsSchemeUnlessAProxySaysAnother) {
+    const auto scheme = [](Request request) -> asio::awaitable<Response> {
+        co_return json_answer(200, std::string(request.scheme()));
+    };
+    const auto last = [](const std::string& answer) { return answer.substr(answer.rfind('\n') + 1); };
+    const std::string close = "Connection: close\r\n";
+    LiveServer tls(scheme, options_), plain(scheme);
+    const std::pair<std::string, bool> cases[] = {
+        {"", true}, {"X-Forwarded-Proto: http\r\n", false}, {"X-Forwarded-Proto: gopher\r\n", true}};
+    for (const auto& [proxy, secure] : cases) {
+        TlsClient client(tls.port(), trusted());
+        client.send(post("/", "", close + proxy));
+        EXPECT_EQ(last(client.read_to_end()), secure ? "https" : "http") << proxy;
+    }
+    for (const std::string proxy : {"http", "https"}) {
+        RawSocket client(plain.port());
+        client.send(post("/", "", close + "X-Forwarded-Proto: " + proxy + "\r\n"));
+        EXPECT_EQ(last(client.read_to_end()), proxy);
+    }
+    RawSocket client(plain.port());
+    client.send(post("/", "", close));
+    EXPECT_EQ(last(client.read_to_end()), "http");
+}
+
 TEST_F(ServerOverTls, RefusesOldProtocols) {
     LiveServer server(echo, options_);
     EXPECT_FALSE(TlsClient(server.port(), trusted(), TLS1_1_VERSION).connected());

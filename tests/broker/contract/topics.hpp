@@ -135,6 +135,7 @@ TEST_P(RoutingContract, AMessageForwardedMoreThanFourTimesBecomesADeadLetter) {
 }
 
 TEST_P(RoutingContract, ACircleOfForwardingEndsInADeadLetter) {
+    create("b");
     create_forwarding("a", "b");
     create_forwarding("b", "a");
     send_texts("a", {"round"});

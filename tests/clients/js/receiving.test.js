@@ -30,6 +30,29 @@ describe('receiving', { concurrency: !restarting }, () => {
         assert(await isEmpty(receiver));
     });
 
+    scenario('a trace context arrives as it was sent, also among the dead letters', async (client) => {
+        const queue = entity('traced');
+        const traced = {
+            traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+            'Diagnostic-Id': '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+            tracestate: 'vendor=a,other=b',
+        };
+        await client
+            .createSender(queue)
+            .sendMessages([{ body: 1, applicationProperties: traced }, { body: 2 }]);
+        const receiver = client.createReceiver(queue);
+        await step();
+        const [first, second] = await take(receiver, 2);
+        assert.deepEqual({ ...first.applicationProperties }, traced);
+        assert.deepEqual({ ...second.applicationProperties }, {}, 'nothing is added');
+        await receiver.deadLetterMessage(first);
+        await receiver.completeMessage(second);
+        await step();
+        const dead = await takeOne(deadLettersOf(client, queue));
+        for (const [name, value] of Object.entries(traced))
+            assert.equal(dead.applicationProperties[name], value);
+    });
+
     scenario('what is received and deleted is gone at once', async (client) => {
         const queue = entity('receive-and-delete');
         await client.createSender(queue).sendMessages([{ body: 1 }, { body: 2 }]);
