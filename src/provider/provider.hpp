@@ -148,21 +148,23 @@ struct ModelInfo {
 };
 
 /// Computes embeddings and completions. All calls on the I/O thread; implementations may do the work
-/// elsewhere. `context`: on whose behalf.
+/// elsewhere. `context`: on whose behalf. Its default is no `{}`, which GCC 12 destroys twice where the call
+/// is awaited at once.
 class Provider {
   public:
     virtual ~Provider() = default;
     virtual const ModelInfo& model() const noexcept = 0;
     /// Embeds `inputs` (1 to inputs_per_request_max non-empty UTF-8 texts) in one call.
     virtual boost::asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs,
-                                                              CallContext context = {}) = 0;
+                                                              CallContext context = CallContext()) = 0;
     /// Answers `request`. `rejected` where the model doesn't complete, which is what this one says.
     virtual boost::asio::awaitable<Outcome<Completion>> complete(CompletionRequest request,
-                                                                 CallContext context = {});
+                                                                 CallContext context = CallContext());
     /// Passes `request` on with this deployment's model in it. 4xx other than 408, 409 and 429 are answers,
     /// not failures: they say what is wrong with this one request. `rejected` where there is no server to
     /// pass it on to, which is what this one says, or where it isn't an OpenAI request.
-    virtual boost::asio::awaitable<Outcome<RawAnswer>> call(RawRequest request, CallContext context = {});
+    virtual boost::asio::awaitable<Outcome<RawAnswer>> call(RawRequest request,
+                                                            CallContext context = CallContext());
 };
 
 }  // namespace millrace::provider

@@ -101,9 +101,26 @@ TYPED_TEST_P(ProviderContract, TakesALongText) {
     EXPECT_NEAR(dot_product(vector, vector), 1, 1e-4);
 }
 
+TYPED_TEST_P(ProviderContract, MayBeAskedWithoutAContextAndAwaitedAtOnce) {
+    Provider& provider = this->world.provider();
+    const auto ask = [&provider]() -> asio::awaitable<bool> {
+        std::vector<std::string> inputs = {"text"};
+        const auto embeddings = co_await provider.embed(std::move(inputs));
+        CompletionRequest request;
+        request.task = "summarize";
+        request.input = "One sentence.";
+        const auto completion = co_await provider.complete(std::move(request));
+        RawRequest nothing;
+        const auto passed_on = co_await provider.call(std::move(nothing));
+        co_return embeddings.has_value() && !passed_on.has_value();
+    };
+    EXPECT_TRUE(run(this->world.io, ask()));
+}
+
 REGISTER_TYPED_TEST_SUITE_P(ProviderContract, GivesOneUnitVectorOfTheModelsLengthPerInput,
                             KeepsTheOrderOfTheInputsWhateverElseIsInTheBatch,
                             GivesTheSameVectorForTheSameText, PutsTextsOfTheSameWordsNearEachOther,
-                            RefusesNothingAndEmptyTexts, TakesAsManyInputsAsItSaysAndNoMore, TakesALongText);
+                            RefusesNothingAndEmptyTexts, TakesAsManyInputsAsItSaysAndNoMore, TakesALongText,
+                            MayBeAskedWithoutAContextAndAwaitedAtOnce);
 
 }  // namespace millrace::provider
