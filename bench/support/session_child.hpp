@@ -24,7 +24,7 @@ struct SessionLedger {
 
 inline SessionLedger read_ledger(const std::filesystem::path& directory) {
     SessionLedger ledger;
-    store::Connection connection(directory / "millrace.db", store::Access::read_write);
+    store::SqliteConnection connection(directory / "millrace.db", store::Access::read_write);
     ledger.sent = connection.integer("SELECT count(*) FROM ledger_sent");
     ledger.sessions = connection.integer("SELECT count(DISTINCT session) FROM ledger_sent");
     const std::int64_t seen = connection.integer("SELECT count(*) FROM ledger_seen");
