@@ -110,7 +110,7 @@ class Worker::Parts {
         if (state_.pool) state_.pool->stop();
         if (broker_) co_await broker_->stop();
         if (models_) models_->stop();
-        if (state_.database) state_.database->stop();
+        state_.stop_databases();
     }
 
     std::string model() const { return models_ ? models_->in_use().provider->model().name : std::string(); }
@@ -154,7 +154,7 @@ class Worker::Parts {
         auto handler = handlers::make_stage_handler(*pipeline_.services, std::string(row->stage), row->run,
                                                     handlers::Adoption::in_place);
         work::Complete complete = [this](broker::LockRef lock, work::Done done) {
-            return complete_remote(*state_.database, *queue_, std::move(lock), std::move(done));
+            return complete_remote(state_.records(), *queue_, std::move(lock), std::move(done));
         };
         processors_.add(std::make_unique<work::Processor>(io_, *queue_, clock_, std::move(complete),
                                                           std::move(options), std::move(handler)));

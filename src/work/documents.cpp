@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::chrono::hours kAnswersKept{24};
 constexpr std::chrono::seconds kSweepAge{3600};
+constexpr std::chrono::seconds kLookAgain{2};
 
 /// A message body is JSON: only UTF-8 can travel in it, and only if it is small.
 bool is_inline_text(const NewDocument& document) {
@@ -79,8 +80,8 @@ Result<void> insert_answer(store::Connection& connection, const Idempotency& ide
         .run();
     connection
         .prepare(
-            "INSERT OR IGNORE INTO idempotency (key, fingerprint, status, answer, stored) VALUES (?, ?, ?, "
-            "?, ?)")
+            "INSERT INTO idempotency (key, fingerprint, status, answer, stored) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT DO NOTHING")
         .bind(idempotency.key, idempotency.fingerprint, idempotency.status, idempotency.answer(accepted), now)
         .run();
     if (connection.changes() == 1) return {};
@@ -110,9 +111,9 @@ struct Documents::Prepared {
     broker::Message message;
 };
 
-Documents::Documents(store::Database& database, store::Blobs& blobs, CpuPool& pool, broker::Broker& broker,
+Documents::Documents(store::Database& database, store::Blobs& blobs, CpuPool& pool, Handover& handover,
                      Clock& clock)
-    : database_(database), blobs_(blobs), pool_(pool), broker_(broker), clock_(clock) {}
+    : database_(database), blobs_(blobs), pool_(pool), handover_(handover), clock_(clock) {}
 
 std::int64_t Documents::next_generation() {
     const std::int64_t micros = to_millis(clock_.now()) * 1000;
@@ -148,8 +149,9 @@ asio::awaitable<Result<std::vector<Accepted>>> Documents::accept(
     } catch (const MachineError&) {
         broken = std::current_exception();
     }
-    // Nothing was stored, so nobody knows of the blobs.
-    co_await remove_blobs(blobs_of(*prepared));
+    // Nothing was stored, so nobody knows of the blobs. Where the connection broke it may have been: then the
+    // sweep of the next start decides.
+    if (!database_.shared()) co_await remove_blobs(blobs_of(*prepared));
     std::rethrow_exception(broken);
 }
 
@@ -183,8 +185,8 @@ asio::awaitable<Result<std::vector<Accepted>>> Documents::prepare_and_send(
         return {};
     };
     const std::string queue_name = queue::ingestion;
-    std::function<Result<void>(store::Connection&)> with = std::move(rows);
-    auto sent = co_await broker_.send_with(queue_name, std::move(messages), std::move(with));
+    Handover::Rows with = std::move(rows);
+    auto sent = co_await handover_.send_with(queue_name, std::move(messages), std::move(with));
     if (!sent) co_return sent.error();
     co_return accepted;
 }
@@ -272,7 +274,11 @@ asio::awaitable<void> Documents::sweep_blobs() {
 }
 
 Operations::Operations(asio::any_io_executor io, store::Database& database, Clock& clock)
-    : io_(std::move(io)), database_(database), clock_(clock) {}
+    : io_(std::move(io)), database_(database), clock_(clock) {
+    database_.listen([this](const std::string& document) { heard(document); });
+}
+
+Operations::~Operations() { database_.listen(nullptr); }
 
 asio::awaitable<Result<OperationView>> Operations::find(std::string id) {
     auto look_up = [&id](store::Connection& connection) { return records::find_operation(connection, id); };
@@ -307,7 +313,9 @@ asio::awaitable<Result<OperationView>> Operations::wait(std::string id, Duration
         if (!found || found->ended() || clock_.now() >= deadline) break;
         if (change->count != count) continue;
         auto changed = change->signal.wait();
-        auto late = clock_.sleep_until(deadline);
+        // Another process is heard of, but not while the connection that listens is away.
+        const TimePoint look_again = clock_.now() + kLookAgain;
+        auto late = clock_.sleep_until(database_.shared() ? std::min(deadline, look_again) : deadline);
         auto either = std::move(changed) || std::move(late);
         co_await std::move(either);
     }
@@ -327,6 +335,17 @@ void Operations::changed(const std::string& document) {
     if (const auto change = found->second.lock()) {
         change->count += 1;
         change->signal.notify();
+    }
+}
+
+// What other processes have said; "" where it is not known what.
+void Operations::heard(const std::string& document) {
+    if (!document.empty()) return changed(document);
+    for (const auto& [waited_for, change] : waiting_) {
+        if (const auto alive = change.lock()) {
+            alive->count += 1;
+            alive->signal.notify();
+        }
     }
 }
 

@@ -185,6 +185,7 @@ TEST_F(PostgresTest, ACommandThatAnotherProcessGetsInTheWayOfRunsAgainAndItsGrou
     auto other = open();
     ASSERT_TRUE(put(*one, "counter"));
     std::promise<void> grouped;
+    const std::shared_future<void> all_wait = grouped.get_future().share();
     int runs = 0;
     auto meet = [&] {
         runs += 1;
@@ -196,7 +197,7 @@ TEST_F(PostgresTest, ACommandThatAnotherProcessGetsInTheWayOfRunsAgainAndItsGrou
     };
     // The first holds the writer until the others wait for it: they become one group.
     auto hold = [&](Connection&) -> Result<void> {
-        grouped.get_future().wait();
+        all_wait.wait();
         return {};
     };
     int ended = 0;
