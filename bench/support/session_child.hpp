@@ -4,6 +4,7 @@
 
 #include "base/async.hpp"
 #include "broker/broker.hpp"
+#include "store/sqlite.hpp"
 #include "work/processor.hpp"
 
 #include <cstdio>

@@ -48,8 +48,10 @@ broker::Message ingestion_message(const NewDocument& document, const VersionRef&
     return message;
 }
 
-void insert_rows(store::Connection& connection, const NewDocument& document, const Accepted& accepted,
-                 std::int64_t now) {
+// An older version than the newest is stored and dropped later. One of the same moment, which only another
+// process on the same state can have accepted, would mix with it.
+Result<void> insert_rows(store::Connection& connection, const NewDocument& document, const Accepted& accepted,
+                         std::int64_t now) {
     connection
         .prepare(
             "INSERT INTO document (id, title, category, metadata, uploaded_at, status, generation, "
@@ -64,6 +66,10 @@ void insert_rows(store::Connection& connection, const NewDocument& document, con
               document.metadata.empty() ? std::string_view("{}") : std::string_view(document.metadata),
               document.uploaded_at, accepted.generation, accepted.operation, now, now)
         .run();
+    const VersionRef version{accepted.id, accepted.generation};
+    if (connection.changes() == 0 && records::is_newest(connection, version))
+        return Error{Errc::conflict, "another version of document " + accepted.id +
+                                         " was accepted at this moment; ask again"};
     connection
         .prepare(
             "INSERT INTO operation (id, kind, subject, generation, status, created_at, updated_at) VALUES "
@@ -71,6 +77,7 @@ void insert_rows(store::Connection& connection, const NewDocument& document, con
             "'document', ?, ?, 'accepted', ?, ?)")
         .bind(accepted.operation, accepted.id, accepted.generation, now, now)
         .run();
+    return {};
 }
 
 Result<void> insert_answer(store::Connection& connection, const Idempotency& idempotency,
@@ -177,7 +184,8 @@ asio::awaitable<Result<std::vector<Accepted>>> Documents::prepare_and_send(
     auto rows = [prepared, idempotency, accepted,
                  now = to_millis(clock_.now())](store::Connection& connection) -> Result<void> {
         for (const auto& one : *prepared) {
-            insert_rows(connection, one.document, one.accepted, now);
+            auto inserted = insert_rows(connection, one.document, one.accepted, now);
+            if (!inserted) return inserted;
             const VersionRef version{one.accepted.id, one.accepted.generation};
             if (!one.blob.empty()) records::add_blob(connection, version, one.blob);
         }

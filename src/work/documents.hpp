@@ -83,8 +83,9 @@ class Documents {
 
     /// Accepts all or none: document rows, operation rows, messages (or where the state is another database,
     /// the outbox) and the idempotent answer are one transaction, durable when this answers. A known id
-    /// becomes a new generation beside the old one. conflict: the same key is being used by another request;
-    /// over_limit: the queue is full.
+    /// becomes a new generation beside the old one. conflict: the same key is being used by another request,
+    /// or another process has accepted a version of the document in the same millisecond; over_limit: the
+    /// queue is full.
     asio::awaitable<Result<std::vector<Accepted>>> accept(std::vector<NewDocument> documents,
                                                           std::shared_ptr<const Idempotency> idempotency);
 

@@ -120,6 +120,22 @@ TEST_P(DocumentsTest, GenerationsGrowEvenWhenTheClockStandsStillOrGoesBack) {
     EXPECT_GT(later.next_generation(), first->at(1).generation);
 }
 
+TEST_P(DocumentsTest, TwoProcessesCannotAcceptVersionsOfOneDocumentInOneMoment) {
+    ASSERT_TRUE(accept({document("a", "one")}));
+    Documents of_another(*database, *blobs, pool, *handover, clock);
+    std::vector<NewDocument> list{document("a", "two"), document("b")};
+    auto accepting = of_another.accept(list, nullptr);
+    const auto refused = test::run(io, std::move(accepting));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::conflict);
+    EXPECT_EQ(rows("operation"), 1);
+    EXPECT_EQ(broker->counts(queue::ingestion)->active, 1u);
+    // A moment later its versions are newer.
+    auto again = of_another.accept(list, nullptr);
+    EXPECT_TRUE(test::run(io, std::move(again)));
+    EXPECT_EQ(rows("operation"), 3);
+}
+
 TEST_P(DocumentsTest, AKeyIsAnsweredOnceAndAConcurrentUseIsRefusedWhole) {
     auto idempotency = std::make_shared<Idempotency>();
     idempotency->key = "key";
