@@ -10,7 +10,7 @@
 #include "bench/support/process.hpp"
 #include "bench/support/program.hpp"
 #include "bench/support/session_child.hpp"
-#include "store/connection.hpp"
+#include "store/sqlite.hpp"
 
 #include <cstdio>
 #include <fstream>
@@ -315,7 +315,7 @@ class DocumentCrash {
     }
 
     void check_rows() {
-        store::Connection connection(directory_ / "server/millrace.db", store::Access::read_write);
+        store::SqliteConnection connection(directory_ / "server/millrace.db", store::Access::read_write);
         const auto zero = [&](const char* what, const char* sql) {
             const std::int64_t count = connection.integer(sql);
             verdict_.expect(count == 0, std::string(what) + ": " + std::to_string(count));

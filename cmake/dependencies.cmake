@@ -9,6 +9,7 @@ find_package(CLI11 REQUIRED)
 find_package(tomlplusplus REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(TEXT REQUIRED IMPORTED_TARGET gumbo md4c libzip pugixml uchardet icu-uc icu-i18n)
+pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq>=15)
 pkg_check_modules(PUGIXML REQUIRED IMPORTED_TARGET pugixml)
 
 if(NOT TARGET SQLite::SQLite3)

@@ -203,7 +203,7 @@ def check_header(path: str, text: str) -> Iterator[Finding]:
 # ------------------------------------------------------------------------------------------ layers
 
 OWNED_INCLUDES = {"sqlite3.h": "store", "libpq-fe.h": "store"}
-GENERATED = {"migrations.hpp"}
+GENERATED = {"migrations.hpp", "migrations_postgres.hpp"}
 SANS_IO = re.compile(r"src/amqp/(codec|connection)[/._]|_protocol\.[ch]pp$")
 SOCKETS = re.compile(r"boost/(asio|beast)|sys/socket\.h|netinet/")
 

@@ -3,7 +3,7 @@
 
 #include "base/ids.hpp"
 #include "bench/support/queue_load.hpp"
-#include "store/connection.hpp"
+#include "store/sqlite.hpp"
 #include "store/migrate.hpp"
 
 #include <fcntl.h>
@@ -159,7 +159,7 @@ class BareQueue {
         }
     }
 
-    store::Connection connection_;
+    store::SqliteConnection connection_;
     LoadShape shape_;
     std::string body_;
     std::deque<std::int64_t> ready_;

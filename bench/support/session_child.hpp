@@ -4,6 +4,7 @@
 
 #include "base/async.hpp"
 #include "broker/broker.hpp"
+#include "store/sqlite.hpp"
 #include "work/processor.hpp"
 
 #include <cstdio>
@@ -24,7 +25,7 @@ struct SessionLedger {
 
 inline SessionLedger read_ledger(const std::filesystem::path& directory) {
     SessionLedger ledger;
-    store::Connection connection(directory / "millrace.db", store::Access::read_write);
+    store::SqliteConnection connection(directory / "millrace.db", store::Access::read_write);
     ledger.sent = connection.integer("SELECT count(*) FROM ledger_sent");
     ledger.sessions = connection.integer("SELECT count(DISTINCT session) FROM ledger_sent");
     const std::int64_t seen = connection.integer("SELECT count(*) FROM ledger_seen");

@@ -5,6 +5,7 @@
 #include "app/raw_configuration.hpp"
 #include "app/settings.hpp"
 #include "base/nearest.hpp"
+#include "store/postgres.hpp"
 
 #include <charconv>
 #include <fstream>
@@ -267,6 +268,14 @@ void read_key_files(Configuration& configuration, std::vector<std::string>& prob
     if (queue.connection_string.empty() && !queue.connection_string_file.empty())
         queue.connection_string = read_secret(queue.connection_string_file, "queue.connection_string_file",
                                               "connection string", problems);
+    StoreSettings& store = configuration.store;
+    if (store.connection_string.empty() && !store.connection_string_file.empty())
+        store.connection_string = read_secret(store.connection_string_file, "store.connection_string_file",
+                                              "connection string", problems);
+    if (!store.connection_string.empty() && problems.empty()) {
+        const auto target = store::PostgresTarget::parse(store.connection_string);
+        if (!target) problems.push_back("store.connection_string_file: " + target.error().detail);
+    }
     for (DeploymentEntry& deployment : configuration.deployments) {
         if (!deployment.key.empty() || deployment.key_file.empty()) continue;
         deployment.key = read_secret(deployment.key_file, "deployments." + deployment.name + ".key_file",

@@ -79,6 +79,9 @@ struct SubscriptionEntry {
 
 struct StoreSettings {
     std::string engine = "sqlite";
+    std::string connection_string;
+    std::string connection_string_file;
+    std::int64_t connections = 4;
     std::int64_t readers = 2;
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/nearest.hpp"
 #include "handlers/stages.hpp"
+#include "store/postgres.hpp"
 
 #include <boost/beast/core/string.hpp>
 
@@ -41,6 +42,20 @@ void check_entities(const Configuration& configuration, std::vector<std::string>
         const std::string path = broker::subscription_path(entry.topic, entry.name);
         check_entity_entry("subscriptions", path, entity_options(entry), seen, problems);
     }
+}
+
+void check_store(const StoreSettings& store, std::vector<std::string>& problems) {
+    const bool given = !store.connection_string.empty() || !store.connection_string_file.empty();
+    if (store.engine == "sqlite" && given)
+        problems.push_back(
+            "store.connection_string: is for engine = \"postgres\"; set it, or remove the connection string");
+    if (store.engine == "postgres" && !given)
+        problems.push_back(
+            "store: where is PostgreSQL? set the variable MILLRACE_STORE__CONNECTION_STRING, or "
+            "connection_string_file = \"PATH\"");
+    if (store.connection_string.empty()) return;
+    const auto target = store::PostgresTarget::parse(store.connection_string);
+    if (!target) problems.push_back("store.connection_string: " + target.error().detail);
 }
 
 /// Documents pass through these queues: their operations must hear of every end.
@@ -209,6 +224,7 @@ void keep_administered(broker::EntityOptions& options, const broker::EntityOptio
 
 void check_configuration(const Configuration& configuration, std::vector<std::string>& problems) {
     check_listeners(configuration.server, problems);
+    check_store(configuration.store, problems);
     check_entities(configuration, problems);
     check_pipeline_queues(configuration, problems);
     check_deployments(configuration, problems);

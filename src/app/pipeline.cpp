@@ -8,6 +8,7 @@ namespace millrace::app {
 namespace {
 
 constexpr Duration kPruneInterval = std::chrono::hours(1);
+constexpr Duration kDrainInterval = std::chrono::seconds(5);
 
 handlers::Observer observer(telemetry::Metrics& metrics) {
     namespace metric = telemetry::metric;
@@ -33,17 +34,22 @@ asio::awaitable<Result<Pipeline>> open_pipeline(asio::any_io_executor io, const 
                                                 std::vector<std::string>& notices) {
     const State& state = base.state;
     Pipeline pipeline;
-    const index::EmbeddedIndexOptions options;
+    index::EmbeddedIndexOptions options;
+    options.state = state.shared.get();
     auto index = co_await index::make_embedded_index(*state.database, *state.pool, options);
     if (!index) co_return index.error();
     pipeline.index = std::move(*index);
-    pipeline.documents = std::make_unique<work::Documents>(*state.database, *state.blobs, *state.pool,
-                                                           base.broker, base.clock);
+    store::Database& records = state.records();
+    pipeline.handover = std::make_unique<work::Handover>(records, *state.database, base.broker);
+    auto handed = co_await pipeline.handover->start();
+    if (!handed) telemetry::log_warning("outbox", "database", handed.error().detail);
+    pipeline.documents =
+        std::make_unique<work::Documents>(records, *state.blobs, *state.pool, *pipeline.handover, base.clock);
     co_await pipeline.documents->start();
-    pipeline.operations = std::make_unique<work::Operations>(std::move(io), *state.database, base.clock);
+    pipeline.operations = std::make_unique<work::Operations>(std::move(io), records, base.clock);
     pipeline.services = std::make_unique<handlers::Services>(
-        handlers::Services{base.tasks, *state.database, *state.blobs, *state.pool, base.clock,
-                           *pipeline.index, *base.model.for_work, *pipeline.documents, *pipeline.operations,
+        handlers::Services{base.tasks, records, *state.blobs, *state.pool, base.clock, *pipeline.index,
+                           *base.model.for_work, *pipeline.documents, *pipeline.operations,
                            token_counter(base.model, notices), observer(base.metrics)});
     co_return pipeline;
 }
@@ -53,6 +59,14 @@ asio::awaitable<void> prune_records(work::Documents& documents, Clock& clock) {
         auto pruned = co_await documents.prune();
         if (!pruned) telemetry::log_warning("prune", "database", pruned.error().detail);
         co_await clock.sleep_for(kPruneInterval);
+    }
+}
+
+asio::awaitable<void> drain_outbox(work::Handover& handover, Clock& clock) {
+    while (true) {
+        co_await clock.sleep_for(kDrainInterval);
+        const auto drained = co_await handover.drain();
+        if (!drained) telemetry::log_warning("drain", "outbox", drained.error().detail);
     }
 }
 

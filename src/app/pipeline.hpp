@@ -15,6 +15,7 @@ namespace millrace::app {
 /// Every member is there once `open_pipeline` has answered; handlers refer to `services`.
 struct Pipeline {
     std::unique_ptr<index::Index> index;
+    std::unique_ptr<work::Handover> handover;
     std::unique_ptr<work::Documents> documents;
     std::unique_ptr<work::Operations> operations;
     std::unique_ptr<handlers::Services> services;
@@ -37,5 +38,8 @@ asio::awaitable<Result<Pipeline>> open_pipeline(asio::any_io_executor io, const 
 
 /// Removes records whose time is over, now and then every hour, until its coroutine is cancelled.
 asio::awaitable<void> prune_records(work::Documents& documents, Clock& clock);
+
+/// Sends now and then what the queues could not take when it was accepted, until its coroutine is cancelled.
+asio::awaitable<void> drain_outbox(work::Handover& handover, Clock& clock);
 
 }  // namespace millrace::app

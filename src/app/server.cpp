@@ -62,7 +62,7 @@ class Server::Parts {
         co_await stop_listeners(Duration::zero());
         if (broker_) co_await broker_->stop();
         if (models_) co_await models_->stop();
-        if (state_.database) state_.database->stop();
+        state_.stop_databases();
         // Requests whose last read has just ended.
         co_await stop_listeners(Duration::zero());
     }
@@ -115,7 +115,7 @@ class Server::Parts {
     }
 
     asio::awaitable<Result<void>> open_pipeline() {
-        const ModelsBase base{*state_.database, *state_.pool, clock_, metrics};
+        const ModelsBase base{state_.records(), *state_.pool, clock_, metrics};
         auto models = Models::make(io_, configuration_, base);
         if (!models) co_return models.error();
         models_ = std::move(*models);
@@ -132,10 +132,7 @@ class Server::Parts {
         const auto workers = plan_workers(configuration_, models_->in_use());
         if (!workers) return workers.error();
         work::Complete complete = [this](broker::LockRef lock, work::Done done) {
-            std::vector<std::pair<std::string, broker::Message>> follow_ups;
-            for (auto& next : done.follow_ups)
-                follow_ups.emplace_back(std::move(next.entity), std::move(next.message));
-            return broker_->complete_with(std::move(lock), std::move(follow_ups), std::move(done.with));
+            return pipeline_.handover->complete_with(std::move(lock), std::move(done));
         };
         for (const PlannedWorker& worker : *workers) {
             const auto counts = broker_->counts(worker.queue);
@@ -183,7 +180,8 @@ class Server::Parts {
                                    *pipeline_.operations,
                                    *state_.pool,
                                    metrics,
-                                   clock_};
+                                   clock_,
+                                   state_.shared.get()};
         api_ = std::make_unique<http::Api>(io_, parts, std::move(options));
         auto opened = http_.open(io_, configuration_.server, tls_, api_->handler());
         if (!opened) return opened;
@@ -213,10 +211,12 @@ class Server::Parts {
         broker_->start();
         api_->start();
         processors_.start();
+        if (state_.shared)
+            background_.start("outbox", [this] { return drain_outbox(*pipeline_.handover, clock_); });
         background_.start("dead letters", [this] { return dead_letter_watch_->run(); });
         background_.start("pruning", [this] { return prune_records(*pipeline_.documents, clock_); });
         for (const WatchEntry& entry : configuration_.watch) {
-            watches_.push_back(std::make_unique<FolderWatch>(entry, *state_.database, *pipeline_.documents,
+            watches_.push_back(std::make_unique<FolderWatch>(entry, state_.records(), *pipeline_.documents,
                                                              *state_.pool, clock_));
             background_.start("watch " + entry.path,
                               [watch = watches_.back().get()] { return watch->run(); });

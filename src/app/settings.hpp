@@ -42,7 +42,6 @@ struct LaterKey {
     std::string_view key;  ///< empty: the whole section
 };
 inline constexpr std::array kLaterKeys = {
-    LaterKey{"store", "connection_string"},
     LaterKey{"index", "endpoint"},
     LaterKey{"index", "key"},
     LaterKey{"index", "name"},
@@ -194,15 +193,31 @@ inline constexpr std::array kSettings<SubscriptionEntry> = {
 
 template <>
 inline constexpr std::array kSettings<StoreSettings> = {
-    Setting<StoreSettings>{"engine",
-                           &StoreSettings::engine,
-                           "",
-                           "where state is kept",
-                           {.choices = "sqlite", .later = "postgres"}},
+    Setting<StoreSettings>{
+        "engine",
+        &StoreSettings::engine,
+        "",
+        "where documents, operations and results are kept: in the data directory, or shared by "
+        "several processes",
+        {.choices = "sqlite|postgres"}},
+    Setting<StoreSettings>{
+        "connection_string",
+        &StoreSettings::connection_string,
+        "",
+        "postgres: where it is and how to log in; by environment only, for the file there is "
+        "`connection_string_file`",
+        {.secret = true}},
+    Setting<StoreSettings>{"connection_string_file", &StoreSettings::connection_string_file, "path",
+                           "file whose first line is the connection string"},
+    Setting<StoreSettings>{"connections",
+                           &StoreSettings::connections,
+                           "connections",
+                           "postgres: of this process; one writes, the others read, one more listens",
+                           {.min = 2, .max = 64}},
     Setting<StoreSettings>{"readers",
                            &StoreSettings::readers,
                            "threads",
-                           "threads that read the database",
+                           "threads that read the database of the data directory",
                            {.min = 1, .max = 64}},
 };
 

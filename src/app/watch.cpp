@@ -89,14 +89,12 @@ asio::awaitable<Result<std::size_t>> FolderWatch::look() {
 }
 
 asio::awaitable<FolderWatch::Files> FolderWatch::remembered() {
-    auto work = [prefix = entry_.path + "/"](store::Connection& connection) {
+    // '0' follows '/': all that begins with the former comes before the latter.
+    auto work = [prefix = entry_.path + "/", past = entry_.path + "0"](store::Connection& connection) {
         Files files;
         auto& rows =
-            connection
-                .prepare(
-                    "SELECT path, size, modified FROM watched_file WHERE path >= ?1 AND path < ?1 || "
-                    "char(0x10FFFF)")
-                .bind(prefix);
+            connection.prepare("SELECT path, size, modified FROM watched_file WHERE path >= ? AND path < ?")
+                .bind(prefix, past);
         while (rows.step()) files.emplace(rows.string(0), Seen{rows.integer(1), rows.integer(2)});
         return files;
     };

@@ -110,7 +110,7 @@ class Worker::Parts {
         if (state_.pool) state_.pool->stop();
         if (broker_) co_await broker_->stop();
         if (models_) co_await models_->stop();
-        if (state_.database) state_.database->stop();
+        state_.stop_databases();
     }
 
     std::string model() const { return models_ ? models_->in_use().provider->model().name : std::string(); }
@@ -130,7 +130,7 @@ class Worker::Parts {
     }
 
     asio::awaitable<Result<void>> open_pipeline() {
-        const ModelsBase base{*state_.database, *state_.pool, clock_, metrics_};
+        const ModelsBase base{state_.records(), *state_.pool, clock_, metrics_};
         auto models = Models::make(io_, configuration_, base);
         if (!models) co_return models.error();
         models_ = std::move(*models);
@@ -155,7 +155,7 @@ class Worker::Parts {
         auto handler = handlers::make_stage_handler(*pipeline_.services, std::string(row->stage), row->run,
                                                     handlers::Adoption::in_place);
         work::Complete complete = [this](broker::LockRef lock, work::Done done) {
-            return complete_remote(*state_.database, *queue_, std::move(lock), std::move(done));
+            return complete_remote(state_.records(), *queue_, std::move(lock), std::move(done));
         };
         processors_.add(std::make_unique<work::Processor>(io_, *queue_, clock_, std::move(complete),
                                                           std::move(options), std::move(handler)));

@@ -31,6 +31,7 @@ struct ApiParts {
     CpuPool& pool;
     telemetry::Metrics& metrics;
     Clock& clock;
+    store::Database* shared = nullptr;   ///< where documents and operations are, if not in `database`
 };
 
 struct ApiOptions {

@@ -69,7 +69,8 @@ asio::awaitable<Response> get_health(Context context, Call) {
 asio::awaitable<Response> get_readiness(Context context, Call) {
     if (!context->ready) co_return problem(503, "starting or stopping; ask again");
     auto ask = [](store::Connection& connection) { return connection.integer("SELECT 1"); };
-    const std::int64_t one = co_await context->parts.database.read(std::move(ask));
+    std::int64_t one = co_await context->parts.database.read(ask);
+    if (store::Database* const shared = context->parts.shared) one = co_await shared->read(ask);
     co_return json_answer(200, one == 1 ? "{\"status\":\"ready\"}" : "{\"status\":\"unknown\"}");
 }
 

@@ -63,6 +63,7 @@ class EmbeddedIndex final : public Index {
     EmbeddedIndex(store::Database& database, CpuPool& pool, const EmbeddedIndexOptions& options,
                   const asio::any_io_executor& executor, Stamp newest)
         : database_(database),
+          state_(options.state),
           pool_(pool),
           scanner_(pool, executor, options.scan_threads),
           searches_(std::make_shared<Searches>(executor)),
@@ -88,6 +89,8 @@ class EmbeddedIndex final : public Index {
     asio::awaitable<void> load_group(std::shared_ptr<const std::vector<LiveVersion>> group);
     asio::awaitable<LoadedVersion> load(std::int64_t version, const std::string& model,
                                         const std::string& category);
+    asio::awaitable<void> find_orphans();
+    asio::awaitable<Result<void>> remove_here(std::string document, AlsoWrite with);
     asio::awaitable<Result<Published>> change(std::shared_ptr<ChangeCommand> command);
     void to_purge(const std::vector<std::int64_t>& versions) {
         unpurged_.insert(unpurged_.end(), versions.begin(), versions.end());
@@ -98,6 +101,7 @@ class EmbeddedIndex final : public Index {
                                                          std::size_t count);
 
     store::Database& database_;
+    store::Database* state_;   ///< null: the same
     CpuPool& pool_;
     Scanner scanner_;
     std::shared_ptr<Searches> searches_;
@@ -109,8 +113,7 @@ class EmbeddedIndex final : public Index {
 };
 
 asio::awaitable<void> EmbeddedIndex::open() {
-    auto find_orphans = [](store::Connection& database) { return orphans(database); };
-    unpurged_ = co_await database_.read(std::move(find_orphans));
+    co_await find_orphans();
     co_await purge();
 
     auto find_live = [](store::Connection& database) { return read_live_versions(database); };
@@ -123,6 +126,19 @@ asio::awaitable<void> EmbeddedIndex::open() {
         co_await load_group(std::move(group));
         at = end;
     }
+}
+
+asio::awaitable<void> EmbeddedIndex::find_orphans() {
+    auto list = [](store::Connection& database) { return unpublished(database); };
+    auto candidates = co_await database_.read(std::move(list));
+    auto choose = [candidates = std::move(candidates)](store::Connection& state) {
+        std::vector<std::int64_t> orphans;
+        for (const Unpublished& version : candidates)
+            if (is_orphan(state, version)) orphans.push_back(version.id);
+        return orphans;
+    };
+    store::Database& state = state_ == nullptr ? database_ : *state_;
+    unpurged_ = co_await state.read(std::move(choose));
 }
 
 // Small documents are read together, a large one in pieces.
@@ -279,6 +295,7 @@ asio::awaitable<Result<std::size_t>> EmbeddedIndex::publish(DocumentVersion vers
     auto write_rows = [version, id = row->id](store::Connection& database, Stamp stamp) {
         return publish_rows(database, version, id, stamp);
     };
+    AlsoWrite afterwards = state_ == nullptr ? AlsoWrite() : std::exchange(with, nullptr);
     auto command =
         std::make_shared<ChangeCommand>(ChangeCommand{versions_, write_rows, std::move(with), loaded.get()});
     auto published = co_await change(std::move(command));
@@ -288,6 +305,10 @@ asio::awaitable<Result<std::size_t>> EmbeddedIndex::publish(DocumentVersion vers
         stats_.documents += 1;
         stats_.chunks += published->chunks;
         co_await purge_sometime();
+    }
+    if (afterwards) {
+        auto written = co_await state_->write(std::move(afterwards));
+        if (!written) co_return written.error();
     }
     co_return published->chunks;
 }
@@ -304,7 +325,18 @@ asio::awaitable<Result<void>> EmbeddedIndex::discard(std::string document, std::
     co_return Result<void>();
 }
 
+// On two databases a version may be staged and published between both: it goes with a second look.
 asio::awaitable<Result<void>> EmbeddedIndex::remove(std::string document, AlsoWrite with) {
+    AlsoWrite afterwards = state_ == nullptr ? AlsoWrite() : std::exchange(with, nullptr);
+    auto removed = co_await remove_here(document, std::move(with));
+    if (!removed || !afterwards) co_return removed;
+    auto written = co_await state_->write(std::move(afterwards));
+    if (!written) co_return written;
+    const AlsoWrite nothing;
+    co_return co_await remove_here(std::move(document), nothing);
+}
+
+asio::awaitable<Result<void>> EmbeddedIndex::remove_here(std::string document, AlsoWrite with) {
     auto write_rows = [document = std::move(document)](store::Connection& database,
                                                        Stamp stamp) -> Result<Published> {
         return unpublish_rows(database, document, stamp);

@@ -15,6 +15,10 @@ struct EmbeddedIndexOptions {
     /// Vectors of one model from which on a graph (HNSW) is built beside them, in the background. Below it
     /// they are scanned, which is exact and fast enough; docs/search.md has the measured times.
     std::size_t graph_rows_min = 200'000;
+    /// The database of documents, and of what `publish` and `remove` write along with theirs, if it is
+    /// another one than the index's. Then it can't be one transaction: such rows are written after the
+    /// index's own.
+    store::Database* state = nullptr;
 };
 
 /// Removes what a crash left half done and loads the live vectors: about 1 KiB of memory for a vector of

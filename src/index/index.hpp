@@ -78,7 +78,9 @@ struct IndexStats {
     std::uint64_t bytes = 0;       ///< memory held for vectors
 };
 
-/// More rows for the same transaction; runs on the writer thread. May be empty.
+/// More rows for the same transaction, or where these rows are in another database, for one right after it:
+/// an error then leaves the index changed, and running it again changes only what is missing. Runs on a
+/// writer thread. May be empty.
 using AlsoWrite = std::function<Result<void>(store::Connection&)>;
 
 /// Puts versions of documents in and searches them. All calls on the I/O thread; every change is durable when

@@ -369,15 +369,22 @@ bool purge_rows(store::Connection& database, std::int64_t version) {
     return true;
 }
 
-std::vector<std::int64_t> orphans(store::Connection& database) {
-    std::vector<std::int64_t> found;
+std::vector<Unpublished> unpublished(store::Connection& database) {
+    std::vector<Unpublished> found;
     auto& find = database.prepare(
-        "SELECT v.id FROM version v LEFT JOIN version l ON l.document = v.document AND l.live = 1"
-        " LEFT JOIN document d ON d.id = v.document"
-        " WHERE v.live = 0 AND (v.generation < 0 OR v.generation < l.generation OR d.id IS NULL"
-        " OR (v.generation < d.generation AND v.generation <> d.live))");
-    while (find.step()) found.push_back(find.integer(0));
+        "SELECT v.id, v.document, v.generation, coalesce(l.generation, 0) FROM version v"
+        " LEFT JOIN version l ON l.document = v.document AND l.live = 1 WHERE v.live = 0");
+    while (find.step()) found.push_back({find.integer(0), find.string(1), find.integer(2), find.integer(3)});
     return found;
+}
+
+bool is_orphan(store::Connection& state, const Unpublished& version) {
+    if (version.generation < 0 || version.generation < version.live) return true;
+    auto& find = state.prepare("SELECT generation, live FROM document WHERE id=?").bind(version.document);
+    if (!find.step()) return true;
+    const bool superseded = version.generation < find.integer(0) && version.generation != find.integer(1);
+    find.reset();
+    return superseded;
 }
 
 }  // namespace millrace::index

@@ -90,8 +90,16 @@ std::int64_t park(store::Connection& database, const std::string& document, std:
 /// none is left.
 bool purge_rows(store::Connection& database, std::int64_t version);
 
-/// Versions that nobody will ever publish: parked, older than the live one, superseded, or of a document that
-/// is gone.
-std::vector<std::int64_t> orphans(store::Connection& database);
+/// A version that search doesn't see.
+struct Unpublished {
+    std::int64_t id = 0;
+    std::string document;
+    std::int64_t generation = 0;  ///< negative: parked
+    std::int64_t live = 0;        ///< generation of the document that search sees; 0: none
+};
+std::vector<Unpublished> unpublished(store::Connection& database);
+/// True if nobody will ever publish `version`: parked, older than the live one, superseded, or of a document
+/// that is gone. `state` is where documents are.
+bool is_orphan(store::Connection& state, const Unpublished& version);
 
 }  // namespace millrace::index

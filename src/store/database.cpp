@@ -1,18 +1,19 @@
 #include "store/database.hpp"
 
 #include "store/migrate.hpp"
+#include "store/postgres_listener.hpp"
+#include "store/postgres_session.hpp"
+#include "store/session.hpp"
+#include "store/sqlite_session.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 
-#include <fcntl.h>
 #include <pthread.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <condition_variable>
-#include <cstring>
 #include <mutex>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -21,36 +22,6 @@ namespace millrace::store {
 namespace asio = boost::asio;
 
 namespace {
-
-/// The lock file of a data directory, held while the process lives.
-class DirectoryLock {
-  public:
-    explicit DirectoryLock(int descriptor) : descriptor_(descriptor) {}
-    ~DirectoryLock() { ::close(descriptor_); }
-    DirectoryLock(const DirectoryLock&) = delete;
-
-    static Result<std::unique_ptr<DirectoryLock>> take(const std::filesystem::path& directory) {
-        const std::string path = directory / "lock";
-        const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (descriptor < 0) {
-            return Error{Errc::unavailable, "cannot write to the data directory " + directory.string() +
-                                                ": " + std::strerror(errno) +
-                                                "; check its owner, its mode and the disk"};
-        }
-        auto lock = std::make_unique<DirectoryLock>(descriptor);
-        if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-            return Error{Errc::conflict,
-                         "the data directory " + directory.string() +
-                             " is in use by another server; stop it or choose another directory"};
-        }
-        return lock;
-    }
-
-  private:
-    int descriptor_;
-};
-
-using Jobs = std::vector<std::unique_ptr<Job>>;
 
 // While coroutines are resumed, what they ask for is gathered, so that the answers to one group lead to one
 // next group instead of a first command that the writer takes alone. Not for long: the writer should have
@@ -72,33 +43,40 @@ thread_local Gathered* Gathered::current = nullptr;
 
 }  // namespace
 
+/// What the engines make their threads of.
+struct Database::Parts {
+    std::filesystem::path directory;         ///< empty on PostgreSQL
+    std::unique_ptr<DirectoryLock> lock;     ///< null on PostgreSQL
+    std::unique_ptr<Session> writer;
+    std::vector<std::unique_ptr<Session>> readers;
+    std::unique_ptr<PostgresListener> listener;   ///< null on SQLite
+    std::size_t group_commands_max = 1;
+    std::stop_source stopping;   ///< ends the pauses of sessions
+};
+
 class Database::Threads {
   public:
-    Threads(asio::any_io_executor io, Options options, std::unique_ptr<DirectoryLock> lock,
-            std::unique_ptr<Connection> writer)
-        : io_(std::move(io)),
-          options_(std::move(options)),
-          lock_(std::move(lock)),
-          writer_(std::move(writer)) {
-        for (unsigned i = 0; i < std::max(1u, options_.readers); ++i) {
-            readers_.push_back(std::make_unique<Connection>(database_path(), Access::read_only));
-        }
+    Threads(asio::any_io_executor io, Parts parts) : io_(std::move(io)), parts_(std::move(parts)) {
         threads_.emplace_back([this] {
             ::pthread_setname_np(::pthread_self(), "store-writer");
             write_loop();
         });
-        for (auto& reader : readers_) {
-            threads_.emplace_back([this, connection = reader.get()] {
+        for (auto& reader : parts_.readers) {
+            threads_.emplace_back([this, session = reader.get()] {
                 ::pthread_setname_np(::pthread_self(), "store-reader");
-                read_loop(*connection);
+                read_loop(*session);
             });
         }
     }
 
     ~Threads() { stop(); }
 
-    std::string database_path() const { return options_.directory / "millrace.db"; }
-    const std::filesystem::path& directory() const noexcept { return options_.directory; }
+    const std::filesystem::path& directory() const noexcept { return parts_.directory; }
+    bool shared() const noexcept { return shared_; }
+
+    void listen(Heard heard) {
+        if (parts_.listener) parts_.listener->listen(std::move(heard));
+    }
 
     void enqueue(std::unique_ptr<Job> job, bool writer) {
         if (Gathered* const gathered = writer ? this_thread_gathers() : nullptr) {
@@ -129,14 +107,16 @@ class Database::Threads {
             const std::scoped_lock guard(mutex_);
             stopping_ = true;
         }
+        parts_.stopping.request_stop();
         writes_ready_.notify_all();
         reads_ready_.notify_all();
         for (auto& thread : threads_) {
             if (thread.joinable()) thread.join();
         }
-        readers_.clear();
-        writer_.reset();
-        lock_.reset();
+        parts_.listener.reset();
+        parts_.readers.clear();
+        parts_.writer.reset();
+        parts_.lock.reset();
     }
 
     WriterStats stats() const noexcept {
@@ -147,17 +127,19 @@ class Database::Threads {
   private:
     void write_loop() {
         Jobs group;
-        while (take(writes_, writes_ready_, group, options_.group_commands_max)) {
-            commit_group(group);
+        while (take(writes_, writes_ready_, group, parts_.group_commands_max)) {
+            const Committed committed = parts_.writer->run_group(group);
+            commits_ += committed.commits;
+            commands_ += committed.commands;
             resume_all(std::move(group));
             group.clear();
         }
     }
 
-    void read_loop(Connection& connection) {
+    void read_loop(Session& session) {
         Jobs one;
         while (take(reads_, reads_ready_, one, 1)) {
-            run_read(connection, *one.front());
+            session.run_read(*one.front());
             resume_all(std::move(one));
             one.clear();
         }
@@ -175,69 +157,6 @@ class Database::Threads {
             from.erase(from.begin(), end);
         }
         return !into.empty();
-    }
-
-    void commit_group(Jobs& group) {
-        try {
-            set_sync(group);
-            writer_->prepare("BEGIN IMMEDIATE").run();
-            for (auto& job : group) run_one(*job);
-            writer_->end_reads();
-            writer_->prepare("COMMIT").run();
-            commits_ += 1;
-            commands_ += group.size();
-        } catch (...) {
-            roll_back();
-            for (auto& job : group) job->fail(std::current_exception());
-        }
-    }
-
-    // SQLite reads `synchronous` when it commits; FULL flushes the log, NORMAL only writes it.
-    void set_sync(const Jobs& group) {
-        const bool durable = std::any_of(group.begin(), group.end(),
-                                         [](const auto& job) { return job->sync == Sync::durable; });
-        if (durable == durable_) return;
-        writer_->execute(durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
-        durable_ = durable;
-    }
-
-    // A command that throws without a savepoint has left half its writes behind: the whole group must go.
-    void run_one(Job& job) {
-        if (job.undo == Undo::none) {
-            job.run(*writer_);
-            return;
-        }
-        writer_->prepare("SAVEPOINT command").run();
-        try {
-            job.run(*writer_);
-        } catch (...) {
-            if (writer_->autocommit()) throw;  // SQLite has rolled back everything by itself
-        }
-        if (job.failed()) writer_->prepare("ROLLBACK TO command").run();
-        writer_->prepare("RELEASE command").run();
-    }
-
-    void roll_back() noexcept {
-        try {
-            if (!writer_->autocommit()) writer_->execute("ROLLBACK");
-        } catch (const std::exception&) {
-            // The next BEGIN reports what is wrong.
-        }
-    }
-
-    void run_read(Connection& connection, Job& job) {
-        try {
-            connection.prepare("BEGIN").run();
-            job.run(connection);
-        } catch (...) {
-            job.fail(std::current_exception());
-        }
-        connection.end_reads();
-        try {
-            if (!connection.autocommit()) connection.execute("ROLLBACK");
-        } catch (...) {
-            job.fail(std::current_exception());
-        }
     }
 
     void resume_all(Jobs jobs) {
@@ -280,11 +199,8 @@ class Database::Threads {
     }
 
     asio::any_io_executor io_;
-    Options options_;
-    std::unique_ptr<DirectoryLock> lock_;
-    std::unique_ptr<Connection> writer_;
-    std::vector<std::unique_ptr<Connection>> readers_;
-    bool durable_ = true;
+    Parts parts_;
+    const bool shared_ = parts_.listener != nullptr;
 
     mutable std::mutex mutex_;
     std::condition_variable writes_ready_;
@@ -312,11 +228,40 @@ Result<std::unique_ptr<Database>> Database::open(asio::any_io_executor io, Optio
     if (!lock) return lock.error();
     try {
         const std::string path = options.directory / "millrace.db";
-        auto writer = std::make_unique<Connection>(path, Access::read_write);
+        auto writer = std::make_unique<SqliteConnection>(path, Access::read_write);
         auto migrated = migrate(*writer);
         if (!migrated) return migrated.error();
-        auto threads =
-            std::make_unique<Threads>(std::move(io), std::move(options), std::move(*lock), std::move(writer));
+        Parts parts;
+        parts.writer = std::make_unique<SqliteSession>(std::move(writer));
+        for (unsigned i = 0; i < std::max(1u, options.readers); ++i) {
+            auto reader = std::make_unique<SqliteConnection>(path, Access::read_only);
+            parts.readers.push_back(std::make_unique<SqliteSession>(std::move(reader)));
+        }
+        parts.directory = std::move(options.directory);
+        parts.lock = std::move(*lock);
+        parts.group_commands_max = options.group_commands_max;
+        auto threads = std::make_unique<Threads>(std::move(io), std::move(parts));
+        return std::unique_ptr<Database>(new Database(std::move(threads)));
+    } catch (const MachineError& broken) {
+        return Error{Errc::unavailable, broken.what()};
+    }
+}
+
+Result<std::unique_ptr<Database>> Database::connect(asio::any_io_executor io, PostgresOptions options) {
+    Parts parts;
+    const std::stop_token stopped = parts.stopping.get_token();
+    try {
+        auto target = PostgresTarget::parse(options.connection_string);
+        if (!target) return target.error();
+        auto writer = std::make_unique<PostgresSession>(*target, stopped);
+        auto migrated = writer->migrate();
+        if (!migrated) return migrated.error();
+        parts.writer = std::move(writer);
+        for (unsigned i = 1; i < std::max(2u, options.connections); ++i)
+            parts.readers.push_back(std::make_unique<PostgresSession>(*target, stopped));
+        parts.listener = std::make_unique<PostgresListener>(io, *target, stopped);
+        parts.group_commands_max = options.group_commands_max;
+        auto threads = std::make_unique<Threads>(std::move(io), std::move(parts));
         return std::unique_ptr<Database>(new Database(std::move(threads)));
     } catch (const MachineError& broken) {
         return Error{Errc::unavailable, broken.what()};
@@ -326,6 +271,10 @@ Result<std::unique_ptr<Database>> Database::open(asio::any_io_executor io, Optio
 WriterStats Database::stats() const noexcept { return threads_->stats(); }
 
 const std::filesystem::path& Database::directory() const noexcept { return threads_->directory(); }
+
+bool Database::shared() const noexcept { return threads_->shared(); }
+
+void Database::listen(Heard heard) { threads_->listen(std::move(heard)); }
 
 void Database::stop() { threads_->stop(); }
 

@@ -13,8 +13,10 @@
 #include <concepts>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -46,6 +48,7 @@ enum class Undo {
 class Job {
   public:
     virtual ~Job() = default;
+    /// Runs the work, again if it ran before; throws what it threw.
     virtual void run(Connection& connection) = 0;
     /// The job is not going to be run, or what it did was undone.
     virtual void fail(std::exception_ptr why) = 0;
@@ -58,13 +61,19 @@ class Job {
     Undo undo = Undo::savepoint;
 };
 
-/// The database file `millrace.db` in a data directory, locked against a second server.
+/// A database of one of two engines: the file `millrace.db` in a data directory, locked against a second
+/// server (SQLite), or the state that several processes share (PostgreSQL, docs/decisions/0011).
 ///
 /// `write` and `read` may be called from coroutines of one executor (the I/O thread); their `work` runs on a
 /// thread of the database and must touch nothing but its arguments and what it captured. Reads see one
-/// snapshot each; keep them short, for an open one pins the log. MachineError thrown by SQLite reaches the
-/// caller of the command it broke, and of every command of its group if the commit itself broke: then nothing
-/// of the group is stored.
+/// snapshot each; keep them short, for an open one pins the log. MachineError thrown by the engine reaches
+/// the caller of the command it broke, and of every command of its group if the commit itself broke: then
+/// nothing of the group is stored.
+///
+/// On PostgreSQL each write is as if it ran alone, whatever other processes do: where two collide, `work`
+/// runs again, so it must leave what it captured as it was. A lost connection is a MachineError of the
+/// commands it broke, and the next one connects again; if it was lost during the commit, nobody knows whether
+/// they are stored. No call takes longer than the limits of store/postgres.hpp.
 class Database {
   public:
     struct Options {
@@ -74,10 +83,21 @@ class Database {
         std::size_t group_commands_max = 4096;
     };
 
+    struct PostgresOptions {
+        std::string connection_string;  ///< URI or key=value words, as libpq takes them
+        unsigned connections = 4;  ///< one writes, the others read; at least 2. One more listens
+        /// As above: PostgreSQL keeps 64 subtransactions of a transaction at hand.
+        std::size_t group_commands_max = 60;
+    };
+
     /// Opens or creates the database and brings it to this version's schema. Errors, each one line that says
     /// what to do: directory not writable or full, locked by another server, not a database, written by a
     /// newer version.
     static Result<std::unique_ptr<Database>> open(boost::asio::any_io_executor io, Options options);
+    /// Connects to PostgreSQL 15 or later and brings its tables to this version's schema; any number of
+    /// processes may do so at once. Blocks for as long as that takes. Errors as above, without the password.
+    static Result<std::unique_ptr<Database>> connect(boost::asio::any_io_executor io,
+                                                     PostgresOptions options);
     ~Database();
     Database(const Database&) = delete;
 
@@ -99,6 +119,14 @@ class Database {
     WriterStats stats() const noexcept;
     const std::filesystem::path& directory() const noexcept;
 
+    /// True if other processes may change what is stored.
+    bool shared() const noexcept;
+    /// `heard` is called on the I/O thread with each subject that a process (this one too) has given to
+    /// `Connection::notify`, after its commit; with "" when some may have been missed. On SQLite never. A
+    /// later call replaces it, an empty function ends it.
+    using Heard = std::function<void(const std::string& subject)>;
+    void listen(Heard heard);
+
     /// Runs what waits, then ends the threads. A second stop is harmless; later calls fail with MachineError.
     void stop();
 
@@ -107,6 +135,7 @@ class Database {
 
   private:
     class Threads;
+    struct Parts;
     explicit Database(std::unique_ptr<Threads> threads);
 
     template <class F>
@@ -138,6 +167,8 @@ class TypedJob final : public Job {
     TypedJob(F work, Handler handler) : work_(std::move(work)), handler_(std::move(handler)) {}
 
     void run(Connection& connection) override {
+        failure_ = nullptr;
+        result_.reset();
         try {
             result_.emplace(work_(connection));
         } catch (...) {

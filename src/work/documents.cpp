@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::chrono::hours kAnswersKept{24};
 constexpr std::chrono::seconds kSweepAge{3600};
+constexpr std::chrono::seconds kLookAgain{2};
 
 /// A message body is JSON: only UTF-8 can travel in it, and only if it is small.
 bool is_inline_text(const NewDocument& document) {
@@ -47,8 +48,10 @@ broker::Message ingestion_message(const NewDocument& document, const VersionRef&
     return message;
 }
 
-void insert_rows(store::Connection& connection, const NewDocument& document, const Accepted& accepted,
-                 std::int64_t now) {
+// An older version than the newest is stored and dropped later. One of the same moment, which only another
+// process on the same state can have accepted, would mix with it.
+Result<void> insert_rows(store::Connection& connection, const NewDocument& document, const Accepted& accepted,
+                         std::int64_t now) {
     connection
         .prepare(
             "INSERT INTO document (id, title, category, metadata, uploaded_at, status, generation, "
@@ -63,6 +66,10 @@ void insert_rows(store::Connection& connection, const NewDocument& document, con
               document.metadata.empty() ? std::string_view("{}") : std::string_view(document.metadata),
               document.uploaded_at, accepted.generation, accepted.operation, now, now)
         .run();
+    const VersionRef version{accepted.id, accepted.generation};
+    if (connection.changes() == 0 && records::is_newest(connection, version))
+        return Error{Errc::conflict, "another version of document " + accepted.id +
+                                         " was accepted at this moment; ask again"};
     connection
         .prepare(
             "INSERT INTO operation (id, kind, subject, generation, status, created_at, updated_at) VALUES "
@@ -70,6 +77,7 @@ void insert_rows(store::Connection& connection, const NewDocument& document, con
             "'document', ?, ?, 'accepted', ?, ?)")
         .bind(accepted.operation, accepted.id, accepted.generation, now, now)
         .run();
+    return {};
 }
 
 Result<void> insert_answer(store::Connection& connection, const Idempotency& idempotency,
@@ -79,8 +87,8 @@ Result<void> insert_answer(store::Connection& connection, const Idempotency& ide
         .run();
     connection
         .prepare(
-            "INSERT OR IGNORE INTO idempotency (key, fingerprint, status, answer, stored) VALUES (?, ?, ?, "
-            "?, ?)")
+            "INSERT INTO idempotency (key, fingerprint, status, answer, stored) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT DO NOTHING")
         .bind(idempotency.key, idempotency.fingerprint, idempotency.status, idempotency.answer(accepted), now)
         .run();
     if (connection.changes() == 1) return {};
@@ -110,9 +118,9 @@ struct Documents::Prepared {
     broker::Message message;
 };
 
-Documents::Documents(store::Database& database, store::Blobs& blobs, CpuPool& pool, broker::Broker& broker,
+Documents::Documents(store::Database& database, store::Blobs& blobs, CpuPool& pool, Handover& handover,
                      Clock& clock)
-    : database_(database), blobs_(blobs), pool_(pool), broker_(broker), clock_(clock) {}
+    : database_(database), blobs_(blobs), pool_(pool), handover_(handover), clock_(clock) {}
 
 std::int64_t Documents::next_generation() {
     const std::int64_t micros = to_millis(clock_.now()) * 1000;
@@ -148,8 +156,9 @@ asio::awaitable<Result<std::vector<Accepted>>> Documents::accept(
     } catch (const MachineError&) {
         broken = std::current_exception();
     }
-    // Nothing was stored, so nobody knows of the blobs.
-    co_await remove_blobs(blobs_of(*prepared));
+    // Nothing was stored, so nobody knows of the blobs. Where the connection broke it may have been: then the
+    // sweep of the next start decides.
+    if (!database_.shared()) co_await remove_blobs(blobs_of(*prepared));
     std::rethrow_exception(broken);
 }
 
@@ -175,7 +184,8 @@ asio::awaitable<Result<std::vector<Accepted>>> Documents::prepare_and_send(
     auto rows = [prepared, idempotency, accepted,
                  now = to_millis(clock_.now())](store::Connection& connection) -> Result<void> {
         for (const auto& one : *prepared) {
-            insert_rows(connection, one.document, one.accepted, now);
+            auto inserted = insert_rows(connection, one.document, one.accepted, now);
+            if (!inserted) return inserted;
             const VersionRef version{one.accepted.id, one.accepted.generation};
             if (!one.blob.empty()) records::add_blob(connection, version, one.blob);
         }
@@ -183,8 +193,8 @@ asio::awaitable<Result<std::vector<Accepted>>> Documents::prepare_and_send(
         return {};
     };
     const std::string queue_name = queue::ingestion;
-    std::function<Result<void>(store::Connection&)> with = std::move(rows);
-    auto sent = co_await broker_.send_with(queue_name, std::move(messages), std::move(with));
+    Handover::Rows with = std::move(rows);
+    auto sent = co_await handover_.send_with(queue_name, std::move(messages), std::move(with));
     if (!sent) co_return sent.error();
     co_return accepted;
 }
@@ -272,7 +282,11 @@ asio::awaitable<void> Documents::sweep_blobs() {
 }
 
 Operations::Operations(asio::any_io_executor io, store::Database& database, Clock& clock)
-    : io_(std::move(io)), database_(database), clock_(clock) {}
+    : io_(std::move(io)), database_(database), clock_(clock) {
+    database_.listen([this](const std::string& document) { heard(document); });
+}
+
+Operations::~Operations() { database_.listen(nullptr); }
 
 asio::awaitable<Result<OperationView>> Operations::find(std::string id) {
     auto look_up = [&id](store::Connection& connection) { return records::find_operation(connection, id); };
@@ -307,7 +321,9 @@ asio::awaitable<Result<OperationView>> Operations::wait(std::string id, Duration
         if (!found || found->ended() || clock_.now() >= deadline) break;
         if (change->count != count) continue;
         auto changed = change->signal.wait();
-        auto late = clock_.sleep_until(deadline);
+        // Another process is heard of, but not while the connection that listens is away.
+        const TimePoint look_again = clock_.now() + kLookAgain;
+        auto late = clock_.sleep_until(database_.shared() ? std::min(deadline, look_again) : deadline);
         auto either = std::move(changed) || std::move(late);
         co_await std::move(either);
     }
@@ -327,6 +343,17 @@ void Operations::changed(const std::string& document) {
     if (const auto change = found->second.lock()) {
         change->count += 1;
         change->signal.notify();
+    }
+}
+
+// What other processes have said; "" where it is not known what.
+void Operations::heard(const std::string& document) {
+    if (!document.empty()) return changed(document);
+    for (const auto& [waited_for, change] : waiting_) {
+        if (const auto alive = change.lock()) {
+            alive->count += 1;
+            alive->signal.notify();
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 
 #include "base/async.hpp"
 #include "base/trace_context.hpp"
-#include "broker/broker.hpp"
 #include "store/blobs.hpp"
 #include "store/database.hpp"
+#include "work/handover.hpp"
 #include "work/records.hpp"
 
 #include <functional>
@@ -74,15 +74,18 @@ std::string document_id_problem(std::string_view id);
 /// Accepts documents and answers what became of them. All calls on the I/O thread.
 class Documents {
   public:
-    Documents(store::Database& database, store::Blobs& blobs, CpuPool& pool, broker::Broker& broker,
+    /// `database` holds the state; `handover` brings messages to the queues with it. All outlive this.
+    Documents(store::Database& database, store::Blobs& blobs, CpuPool& pool, Handover& handover,
               Clock& clock);
 
     /// Learns the newest generation and sweeps stray files. Await it before the first `accept`.
     asio::awaitable<void> start();
 
-    /// Accepts all or none: document rows, operation rows, messages and the idempotent answer are one
-    /// transaction, durable when this answers. A known id becomes a new generation beside the old one.
-    /// conflict: the same key is being used by another request; over_limit: the queue is full.
+    /// Accepts all or none: document rows, operation rows, messages (or where the state is another database,
+    /// the outbox) and the idempotent answer are one transaction, durable when this answers. A known id
+    /// becomes a new generation beside the old one. conflict: the same key is being used by another request,
+    /// or another process has accepted a version of the document in the same millisecond; over_limit: the
+    /// queue is full.
     asio::awaitable<Result<std::vector<Accepted>>> accept(std::vector<NewDocument> documents,
                                                           std::shared_ptr<const Idempotency> idempotency);
 
@@ -112,7 +115,7 @@ class Documents {
     store::Database& database_;
     store::Blobs& blobs_;
     CpuPool& pool_;
-    broker::Broker& broker_;
+    Handover& handover_;
     Clock& clock_;
     std::int64_t last_generation_ = 0;
 };
@@ -121,16 +124,18 @@ class Documents {
 class Operations {
   public:
     Operations(asio::any_io_executor io, store::Database& database, Clock& clock);
+    ~Operations();
 
     /// not_found: no such operation, or its document was deleted.
     asio::awaitable<Result<OperationView>> find(std::string id);
-    /// As `find`, once the operation has ended or `time` has passed.
+    /// As `find`, once the operation has ended or `time` has passed; also where another process has ended it.
     asio::awaitable<Result<OperationView>> wait(std::string id, Duration time);
     /// Wakes those who wait for the operation of `document`; call it after the commit that changed it.
     void changed(const std::string& document);
 
   private:
     struct Change;
+    void heard(const std::string& document);
     std::shared_ptr<Change> change_of(const std::string& document);
 
     asio::any_io_executor io_;

@@ -179,14 +179,21 @@ void add_tokens(store::Connection& connection, const VersionRef& version, std::i
 
 void add_attempt(store::Connection& connection, const VersionRef& version, std::string_view stage,
                  std::string_view error, TimePoint now) {
-    json::object attempt{{"at", to_rfc3339(now)}, {"stage", stage}, {"error", error}};
+    auto& row = connection.prepare("SELECT attempts FROM operation WHERE subject=? AND generation=?")
+                    .bind(version.document, version.generation);
+    if (!row.step()) return;
+    boost::system::error_code broken;
+    json::parse_options options;
+    options.allow_invalid_utf8 = true;  // what other systems have said
+    json::value attempts = json::parse(row.text(0), broken, {}, options);
+    row.reset();
+    if (broken || !attempts.is_array()) attempts = json::array();
+    if (attempts.get_array().size() >= kAttemptsMax) return;
+    attempts.get_array().push_back(json::object{{"at", to_rfc3339(now)}, {"stage", stage}, {"error", error}});
     connection
         .prepare(
-            "UPDATE operation SET attempts=json_insert(attempts, '$[#]', json(?)), wait_reason=?, "
-            "updated_at=? "
-            "WHERE subject=? AND generation=? AND json_array_length(attempts) < ?")
-        .bind(json::serialize(attempt), error, to_millis(now), version.document, version.generation,
-              kAttemptsMax)
+            "UPDATE operation SET attempts=?, wait_reason=?, updated_at=? WHERE subject=? AND generation=?")
+        .bind(json::serialize(attempts), error, to_millis(now), version.document, version.generation)
         .run();
 }
 
@@ -231,6 +238,7 @@ bool finish_part(store::Connection& connection, const VersionRef& version, Part 
         .prepare("UPDATE document SET status='succeeded', error='', updated_at=? WHERE id=? AND generation=?")
         .bind(to_millis(now), version.document, version.generation)
         .run();
+    connection.notify(version.document);
     return true;
 }
 
@@ -251,6 +259,7 @@ void fail(store::Connection& connection, const VersionRef& version, std::string_
             "'succeeded'")
         .bind(error, to_millis(now), version.document, version.generation)
         .run();
+    connection.notify(version.document);
 }
 
 void supersede(store::Connection& connection, const VersionRef& version, TimePoint now) {
@@ -261,10 +270,12 @@ void supersede(store::Connection& connection, const VersionRef& version, TimePoi
             "'running')")
         .bind(to_millis(now), version.document, version.generation)
         .run();
+    connection.notify(version.document);
 }
 
 void add_blob(store::Connection& connection, const VersionRef& version, std::string_view name) {
-    connection.prepare("INSERT OR IGNORE INTO blob (name, document, generation) VALUES (?, ?, ?)")
+    connection
+        .prepare("INSERT INTO blob (name, document, generation) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
         .bind(name, version.document, version.generation)
         .run();
 }
@@ -281,6 +292,7 @@ std::vector<std::string> remove_document(store::Connection& connection, std::str
     std::vector<std::string> names = forget_blobs(connection, VersionRef{std::string(id), INT64_MAX});
     connection.prepare("DELETE FROM operation WHERE subject=?").bind(id).run();
     connection.prepare("DELETE FROM document WHERE id=?").bind(id).run();
+    connection.notify(id);
     return names;
 }
 

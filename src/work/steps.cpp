@@ -17,7 +17,9 @@ asio::awaitable<Result<std::string>> Steps::run(std::string name, Work work) {
     if (!result) co_return result;
     auto remember = [message = message_id_, name, now = clock_.now(),
                      bytes = *result](store::Connection& connection) -> Result<void> {
-        connection.prepare("INSERT OR IGNORE INTO step (message, name, result, stored) VALUES (?, ?, ?, ?)")
+        connection
+            .prepare(
+                "INSERT INTO step (message, name, result, stored) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
             .bind(message, name, store::Blob{bytes}, to_millis(now))
             .run();
         return {};

@@ -80,7 +80,6 @@ TEST(Configuration, EveryMistakeGetsALineThatSaysWhereWhatAndWhatToDo) {
         {"[queue]\nengine = \"kafka\"", "\"kafka\" is none of the values"},
         {"[queue]\nconnection_string = \"x\"", "write connection_string_file = \"PATH\""},
         {"[queue]\nengine = \"embeded\"", "is none of the values (did you mean \"embedded\"?)"},
-        {"[store]\nengine = \"postgres\"", "\"postgres\" is not in this version; use \"sqlite\""},
         {"[index]\nengine = \"azure-search\"", "\"azure-search\" is not in this version; use \"embedded\""},
         {"[index]\nendpoint = \"https://x\"", "index.endpoint: is not in this version"},
         {"[[tasks]]\ntype = \"summarize\"", "[tasks] is not in this version"},
@@ -95,6 +94,34 @@ TEST(Configuration, EveryMistakeGetsALineThatSaysWhereWhatAndWhatToDo) {
         {"[server]\nlisten = \"a\xff\"", "millrace.toml:2:"},
     };
     for (const auto& [text, message] : cases) EXPECT_THAT(only_problem(text), HasSubstr(message)) << text;
+}
+
+TEST(Configuration, EveryMistakeAboutTheStoreIsSaid) {
+    const std::pair<const char*, const char*> cases[] = {
+        {"[store]\nengine = \"postgres\"", "store: where is PostgreSQL? set the variable"},
+        {"[store]\nengine = \"postgres\"\nconnection_string = \"host=h\"",
+         "write connection_string_file = \"PATH\", or set the variable MILLRACE_STORE__CONNECTION_STRING"},
+        {"[store]\nconnection_string_file = \"f\"", "is for engine = \"postgres\""},
+        {"[store]\nengine = \"mysql\"", "\"mysql\" is none of the values"},
+        {"[store]\nconnections = 1", "store.connections: must be from 2 to 64 connections"},
+    };
+    for (const auto& [text, message] : cases) EXPECT_THAT(only_problem(text), HasSubstr(message)) << text;
+}
+
+TEST(Configuration, TheConnectionStringOfPostgresqlIsCheckedAndNotRepeated) {
+    const Environment right = {{"MILLRACE_STORE__ENGINE", "postgres"},
+                               {"MILLRACE_STORE__CONNECTION_STRING", "postgresql://u:SECRET@h/d"}};
+    const LoadedConfiguration good = parse_configuration("", "", right);
+    EXPECT_THAT(good.problems, IsEmpty());
+    EXPECT_EQ(good.configuration.store.connection_string, "postgresql://u:SECRET@h/d");
+    EXPECT_THAT(print_toml(good.configuration), Not(HasSubstr("SECRET")));
+    const Environment wrong = {{"MILLRACE_STORE__ENGINE", "postgres"},
+                               {"MILLRACE_STORE__CONNECTION_STRING", "Server=h;Password=SECRET"}};
+    const LoadedConfiguration bad = parse_configuration("", "", wrong);
+    ASSERT_EQ(bad.problems.size(), 1u);
+    EXPECT_THAT(
+        bad.problems.front(),
+        AllOf(HasSubstr("store.connection_string: this is no connection string"), Not(HasSubstr("SECRET"))));
 }
 
 TEST(Configuration, AnAddressThatIsNotServedNeedsNoKey) {

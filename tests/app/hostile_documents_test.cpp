@@ -1,6 +1,6 @@
 // Documents that end badly, or that are hard to take: from POST to the dead letter, and on.
 #include "base/limits.hpp"
-#include "store/connection.hpp"
+#include "store/sqlite.hpp"
 #include "tests/app/server_fixture.hpp"
 #include "tests/text/samples.hpp"
 
@@ -50,7 +50,7 @@ class HostileDocuments : public ServerTest {
     }
 
     std::int64_t rows(const std::string& sql) {
-        store::Connection connection((data() / "millrace.db").string(), store::Access::read_only);
+        store::SqliteConnection connection((data() / "millrace.db").string(), store::Access::read_only);
         return connection.integer(sql);
     }
     std::size_t blob_files() const {

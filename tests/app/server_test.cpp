@@ -1,6 +1,6 @@
 #include "tests/app/server_fixture.hpp"
 
-#include "store/connection.hpp"
+#include "store/sqlite.hpp"
 
 namespace millrace::app {
 namespace {
@@ -82,7 +82,7 @@ TEST_F(ServerTest, DataOfANewerVersionIsLeftAlone) {
     start();
     stop();
     {
-        store::Connection connection((data() / "millrace.db").string(), store::Access::read_write);
+        store::SqliteConnection connection((data() / "millrace.db").string(), store::Access::read_write);
         connection.execute("PRAGMA user_version = 9999");
     }
     const auto started = try_start(test_configuration(data()));
@@ -97,7 +97,7 @@ TEST_F(ServerTest, TheRulesOfTheConfigurationAreThoseOfTheSubscription) {
     const auto stored = [&] {
         start(configuration);
         stop();
-        store::Connection connection((data() / "millrace.db").string(), store::Access::read_only);
+        store::SqliteConnection connection((data() / "millrace.db").string(), store::Access::read_only);
         auto& select = connection.prepare("SELECT name,action FROM rule");
         std::string rules;
         while (select.step()) rules += select.string(0) + ":" + select.string(1) + " ";
@@ -126,7 +126,7 @@ TEST_F(ServerTest, ARestartKeepsWhatProgramsHaveSetOfAnEntity) {
     start(configuration);
     stop();
     {
-        store::Connection connection((data() / "millrace.db").string(), store::Access::read_write);
+        store::SqliteConnection connection((data() / "millrace.db").string(), store::Access::read_write);
         connection.execute(
             "UPDATE entity SET options=json_set(options,'$.status','disabled','$.user_metadata','mine') "
             "WHERE name='q'");
@@ -134,7 +134,7 @@ TEST_F(ServerTest, ARestartKeepsWhatProgramsHaveSetOfAnEntity) {
     configuration.queues[0].lock_seconds = 30;
     start(configuration);
     stop();
-    store::Connection connection((data() / "millrace.db").string(), store::Access::read_only);
+    store::SqliteConnection connection((data() / "millrace.db").string(), store::Access::read_only);
     EXPECT_EQ(connection.integer("SELECT options->>'$.lock_ms' FROM entity WHERE name='q'"), 30'000);
     EXPECT_EQ(connection.integer("SELECT options->>'$.status'='disabled' AND "
                                  "options->>'$.user_metadata'='mine' FROM entity WHERE name='q'"),

@@ -26,7 +26,8 @@ class FolderWatchTest : public testing::Test {
         broker_ = std::move(broker.value());
         test::run(io_, broker_->put_entity(work::queue::ingestion, {})).value();
         blobs_.emplace(directory_.path() / "data");
-        documents_.emplace(*database_, *blobs_, pool_, *broker_, clock_);
+        handover_.emplace(*database_, *database_, *broker_);
+        documents_.emplace(*database_, *blobs_, pool_, *handover_, clock_);
         test::run(io_, documents_->start());
         telemetry::configure_log(
             {.sink = [this](std::string_view line) { log_ += std::string(line) + "\n"; }});
@@ -69,6 +70,7 @@ class FolderWatchTest : public testing::Test {
     std::unique_ptr<store::Database> database_;
     std::unique_ptr<broker::Broker> broker_;
     std::optional<store::Blobs> blobs_;
+    std::optional<work::Handover> handover_;
     std::optional<work::Documents> documents_;
     std::optional<FolderWatch> watch_;
     std::string log_;

@@ -1,170 +1,11 @@
-#include "handlers/dead_letter_watch.hpp"
-#include "handlers/stages.hpp"
-#include "index/embedded_index.hpp"
-#include "tests/support/counting_provider.hpp"
-#include "tests/support/run.hpp"
-#include "tests/support/temporary_directory.hpp"
-#include "work/processor.hpp"
-#include "work/trace.hpp"
-
-#include <gtest/gtest.h>
+#include "tests/handlers/pipeline_fixture.hpp"
 
 #include <set>
 
 namespace millrace::handlers {
 namespace {
 
-using work::NewDocument;
-using work::OperationView;
-using work::Status;
-
-/// Three paragraphs, each a passage of its own for the counting provider.
-std::string paragraphs(const std::string& middle) {
-    auto paragraph = [](const std::string& topic) {
-        std::string text = "# About " + topic + "\n\n";
-        for (int i = 0; i < 12; ++i)
-            text += "The " + topic + " stands here in sentence " + std::to_string(i) + ". ";
-        return text + "\n\n";
-    };
-    return paragraph("mill") + paragraph(middle) + paragraph("river");
-}
-
-/// A whole pipeline on a real database, queue and index; only the provider is the test's.
-class PipelineTest : public testing::Test {
-  protected:
-    void SetUp() override {
-        open();
-        start();
-    }
-    void TearDown() override { close(); }
-
-    void open() {
-        database = std::move(*store::Database::open(io.get_executor(), {directory.path()}));
-        blobs = std::make_unique<store::Blobs>(directory.path() / "blobs");
-        broker = std::move(*test::run(io, broker::Broker::open(*database, clock, {})));
-        index = std::move(*test::run(io, index::make_embedded_index(*database, pool)));
-        documents = std::make_unique<work::Documents>(*database, *blobs, pool, *broker, clock);
-        operations = std::make_unique<work::Operations>(io.get_executor(), *database, clock);
-        test::run(io, documents->start());
-        broker::EntityOptions options;
-        options.delivery_count_max = 3;
-        options.duplicate_window = std::chrono::minutes(10);
-        for (const auto& row : kHandlers) {
-            const std::string name = row.queue.empty() ? "inline" : std::string(row.queue);
-            ASSERT_TRUE(test::run(io, broker->put_entity(name, options)));
-        }
-        broker->start();
-        services.reset(new Services{
-            tasks, *database, *blobs, pool, clock, *index, provider, *documents, *operations, nullptr, {}});
-    }
-
-    void start() {
-        for (const auto& row : kHandlers) {
-            work::ProcessorOptions options;
-            options.queue = row.queue.empty() ? "inline" : std::string(row.queue);
-            auto complete = [this](broker::LockRef lock, work::Done done) {
-                return finish(std::move(lock), std::move(done));
-            };
-            auto handler = make_stage_handler(*services, std::string(row.stage), row.run);
-            processors.push_back(std::make_unique<work::Processor>(io.get_executor(), *broker, clock,
-                                                                   complete, options, std::move(handler)));
-            processors.back()->start();
-        }
-    }
-
-    void close() {
-        for (auto& processor : processors) test::run(io, processor->stop(std::chrono::seconds(10)));
-        processors.clear();
-        test::run(io, tasks.stop());
-        test::run(io, broker->stop());
-        services.reset();
-        operations.reset();
-        documents.reset();
-        index.reset();
-        broker.reset();
-        database->stop();
-        database.reset();
-    }
-
-    asio::awaitable<Result<void>> finish(broker::LockRef lock, work::Done done) {
-        completions += 1;
-        if (completions == fail_completion) co_return Error{Errc::unavailable, "failed on purpose"};
-        std::vector<std::pair<std::string, broker::Message>> follow_ups;
-        for (auto& one : done.follow_ups) {
-            const auto trace = work::trace_of(one.message);
-            traced[one.entity] = trace ? trace->traceparent() : "none";
-            follow_ups.emplace_back(one.entity, std::move(one.message));
-        }
-        co_return co_await broker->complete_with(std::move(lock), std::move(follow_ups),
-                                                 std::move(done.with));
-    }
-
-    std::string accept(const std::string& id, const std::string& content,
-                       const std::string& type = "text/markdown") {
-        std::vector<NewDocument> one(1);
-        one[0].id = id;
-        one[0].content = content;
-        one[0].content_type = type;
-        auto accepted = test::run(io, documents->accept(std::move(one), nullptr));
-        EXPECT_TRUE(accepted);
-        return accepted->front().operation;
-    }
-
-    OperationView wait(const std::string& operation) {
-        OperationView view;
-        do {
-            auto found = test::run(io, operations->wait(operation, std::chrono::seconds(20)));
-            if (!found) throw std::runtime_error(operation + ": " + found.error().detail);
-            view = *found;
-        } while (!view.ended());
-        return view;
-    }
-
-    OperationView ingest(const std::string& id, const std::string& content) {
-        return wait(accept(id, content));
-    }
-
-    std::vector<index::SearchHit> search(const std::string& query) {
-        index::SearchRequest request;
-        request.query = query;
-        request.vector = test::CountingProvider::vector_of(query);
-        request.model = services->model_key();
-        return *test::run(io, index->search(std::move(request)));
-    }
-
-    std::int64_t rows(const std::string& table) {
-        auto count = [&](store::Connection& c) { return c.integer("SELECT count(*) FROM " + table); };
-        return test::run(io, database->read(count));
-    }
-
-    std::string dead_letter_reason(const std::string& queue) {
-        test::run_until(io, [&] { return broker->counts(queue)->dead_lettered > 0; });
-        auto dead = test::run(io, broker->peek(broker::dead_letter_queue_of(queue), 1, 10));
-        if (!dead || dead->empty()) return "";
-        return std::get<std::string>(dead->front().message.properties[broker::kDeadLetterReason]);
-    }
-
-    asio::io_context io;
-    test::TemporaryDirectory directory;
-    SystemClock clock;
-    TaskGroup tasks{io.get_executor(),
-                    [](const std::string& name, const char* what) { ADD_FAILURE() << name << ": " << what; }};
-    CpuPool pool{2};
-    test::CountingProvider provider;
-    std::map<std::string, std::string> traced;  ///< of the last message to each queue
-    std::unique_ptr<store::Database> database;
-    std::unique_ptr<store::Blobs> blobs;
-    std::unique_ptr<broker::Broker> broker;
-    std::unique_ptr<index::Index> index;
-    std::unique_ptr<work::Documents> documents;
-    std::unique_ptr<work::Operations> operations;
-    std::unique_ptr<Services> services;
-    std::vector<std::unique_ptr<work::Processor>> processors;
-    int completions = 0;
-    int fail_completion = 0;
-};
-
-TEST_F(PipelineTest, ADocumentBecomesSearchableWithItsPlaceAndMetadata) {
+TEST_P(PipelineTest, ADocumentBecomesSearchableWithItsPlaceAndMetadata) {
     const auto operation = ingest("doc", paragraphs("wheel"));
     EXPECT_EQ(operation.status, Status::succeeded);
     EXPECT_EQ(operation.done, operation.total);
@@ -180,7 +21,7 @@ TEST_F(PipelineTest, ADocumentBecomesSearchableWithItsPlaceAndMetadata) {
     EXPECT_NE(document.metadata.find("\"language\":\"en\""), std::string::npos) << document.metadata;
 }
 
-TEST_F(PipelineTest, AReadyDocumentLeavesNoBlobAndNoMessage) {
+TEST_P(PipelineTest, AReadyDocumentLeavesNoBlobAndNoMessage) {
     ingest("doc", paragraphs("wheel") + std::string(200'000, 'x'));
     EXPECT_EQ(rows("blob"), 0);
     test::run_until(io, [&] { return blobs->list(std::chrono::seconds(-5)).empty(); });
@@ -188,7 +29,7 @@ TEST_F(PipelineTest, AReadyDocumentLeavesNoBlobAndNoMessage) {
     EXPECT_EQ(rows("message"), 0);
 }
 
-TEST_F(PipelineTest, UnchangedContentCostsNoProviderCall) {
+TEST_P(PipelineTest, UnchangedContentCostsNoProviderCall) {
     ingest("doc", paragraphs("wheel"));
     const std::size_t calls = provider.calls;
     EXPECT_EQ(ingest("doc", paragraphs("wheel")).status, Status::succeeded);
@@ -196,7 +37,7 @@ TEST_F(PipelineTest, UnchangedContentCostsNoProviderCall) {
     EXPECT_EQ(provider.calls, calls);
 }
 
-TEST_F(PipelineTest, AChangedParagraphEmbedsOnlyItsOwnPassages) {
+TEST_P(PipelineTest, AChangedParagraphEmbedsOnlyItsOwnPassages) {
     ingest("doc", paragraphs("wheel"));
     provider.texts.clear();
     ingest("doc", paragraphs("sluice"));
@@ -206,7 +47,7 @@ TEST_F(PipelineTest, AChangedParagraphEmbedsOnlyItsOwnPassages) {
     EXPECT_EQ(rows("chunk"), static_cast<std::int64_t>(test::run(io, documents->find("doc"))->chunks));
 }
 
-TEST_F(PipelineTest, APassageThatAPartialAnswerHeldIsNotPaidForAgain) {
+TEST_P(PipelineTest, APassageThatAPartialAnswerHeldIsNotPaidForAgain) {
     provider.answers_max = 1;
     const auto operation = ingest("doc", paragraphs("wheel"));
     EXPECT_EQ(operation.status, Status::succeeded);
@@ -215,7 +56,7 @@ TEST_F(PipelineTest, APassageThatAPartialAnswerHeldIsNotPaidForAgain) {
     EXPECT_EQ(distinct.size(), provider.texts.size());
 }
 
-TEST_F(PipelineTest, TheNewestOfSeveralVersionsWins) {
+TEST_P(PipelineTest, TheNewestOfSeveralVersionsWins) {
     std::vector<std::string> accepted;
     for (const char* topic : {"one", "two", "three", "four"})
         accepted.push_back(accept("doc", paragraphs(topic)));
@@ -226,7 +67,7 @@ TEST_F(PipelineTest, TheNewestOfSeveralVersionsWins) {
     EXPECT_EQ(rows("chunk"), static_cast<std::int64_t>(test::run(io, documents->find("doc"))->chunks));
 }
 
-TEST_F(PipelineTest, TransientFailuresAreTriedAgainAndStayInTheHistory) {
+TEST_P(PipelineTest, TransientFailuresAreTriedAgainAndStayInTheHistory) {
     provider.failures.push_back({provider::FailureKind::transient, 503, "overloaded", Duration(1)});
     provider.failures.push_back({provider::FailureKind::throttled, 429, "slow down", Duration(1)});
     const auto operation = ingest("doc", paragraphs("wheel"));
@@ -235,7 +76,7 @@ TEST_F(PipelineTest, TransientFailuresAreTriedAgainAndStayInTheHistory) {
     EXPECT_NE(operation.attempts.find("slow down"), std::string::npos) << operation.attempts;
 }
 
-TEST_F(PipelineTest, ARefusedDocumentIsDeadLetteredAndItsOldVersionStays) {
+TEST_P(PipelineTest, ARefusedDocumentIsDeadLetteredAndItsOldVersionStays) {
     ingest("doc", paragraphs("wheel"));
     provider.failures.push_back({provider::FailureKind::rejected, 401, "bad key", {}});
     const auto operation = ingest("doc", paragraphs("sluice"));
@@ -246,7 +87,7 @@ TEST_F(PipelineTest, ARefusedDocumentIsDeadLetteredAndItsOldVersionStays) {
     EXPECT_EQ(test::run(io, documents->find("doc"))->error, "ApiError_401: bad key");
 }
 
-TEST_F(PipelineTest, ARedriveGoesOnWhereItFailed) {
+TEST_P(PipelineTest, ARedriveGoesOnWhereItFailed) {
     provider.failures.push_back({provider::FailureKind::rejected, 401, "bad key", {}});
     const std::string operation = accept("doc", paragraphs("wheel"));
     EXPECT_EQ(wait(operation).status, Status::failed);
@@ -259,7 +100,7 @@ TEST_F(PipelineTest, ARedriveGoesOnWhereItFailed) {
     EXPECT_FALSE(search("wheel").empty());
 }
 
-TEST_F(PipelineTest, AProviderThatStaysDownEndsInTheDeadLetterQueueAndTheOperationSaysSo) {
+TEST_P(PipelineTest, AProviderThatStaysDownEndsInTheDeadLetterQueueAndTheOperationSaysSo) {
     for (int i = 0; i < 3; ++i)
         provider.failures.push_back({provider::FailureKind::transient, 500, "down", Duration(1)});
     const std::string operation = accept("doc", paragraphs("wheel"));
@@ -271,7 +112,7 @@ TEST_F(PipelineTest, AProviderThatStaysDownEndsInTheDeadLetterQueueAndTheOperati
     EXPECT_NE(view.error.find("MaxDeliveryCountExceeded"), std::string::npos) << view.error;
 }
 
-TEST_F(PipelineTest, TextInAnotherCharsetIsReadAsItsSenderSays) {
+TEST_P(PipelineTest, TextInAnotherCharsetIsReadAsItsSenderSays) {
     const std::string text = "Das M\xfchlrad dreht sich am Bach, weil das Wasser der M\xfchle es treibt.";
     EXPECT_EQ(wait(accept("latin", text, "text/plain; charset=iso-8859-1")).status, Status::succeeded);
     const auto hits = search("M\u00fchlrad");
@@ -279,7 +120,7 @@ TEST_F(PipelineTest, TextInAnotherCharsetIsReadAsItsSenderSays) {
     EXPECT_NE(hits.front().text.find("M\u00fchlrad"), std::string::npos) << hits.front().text;
 }
 
-TEST_F(PipelineTest, BadContentBecomesADeadLetterWithItsReason) {
+TEST_P(PipelineTest, BadContentBecomesADeadLetterWithItsReason) {
     struct Case {
         std::string content;
         const char* type;
@@ -302,7 +143,7 @@ TEST_F(PipelineTest, BadContentBecomesADeadLetterWithItsReason) {
         io, [&] { return broker->counts(work::queue::ingestion)->dead_lettered == std::size(cases); });
 }
 
-TEST_F(PipelineTest, MessagesFromOtherProducersAreAdopted) {
+TEST_P(PipelineTest, MessagesFromOtherProducersAreAdopted) {
     std::vector<broker::Message> messages(1);
     messages[0].body =
         R"({"DocumentId":"foreign","Title":"Theirs","Content":"The mill race turns the wheel.","Category":"c"})";
@@ -321,7 +162,7 @@ TEST_F(PipelineTest, MessagesFromOtherProducersAreAdopted) {
 
 constexpr char kTraceparent[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-TEST_F(PipelineTest, EveryStageAndTheProviderAreToldTheTraceOfTheRequest) {
+TEST_P(PipelineTest, EveryStageAndTheProviderAreToldTheTraceOfTheRequest) {
     std::vector<NewDocument> one(1);
     one[0].content = paragraphs("trace");
     one[0].trace = TraceContext::parse(kTraceparent);
@@ -344,7 +185,7 @@ TEST_F(PipelineTest, EveryStageAndTheProviderAreToldTheTraceOfTheRequest) {
     EXPECT_FALSE(provider.traces[0]);
 }
 
-TEST_F(PipelineTest, TheTraceOfAnSdksMessageGoesOnUnderBothNames) {
+TEST_P(PipelineTest, TheTraceOfAnSdksMessageGoesOnUnderBothNames) {
     std::vector<broker::Message> messages(1);
     messages[0].body = R"({"DocumentId":"foreign","Content":"The mill race turns the wheel."})";
     messages[0].properties["Diagnostic-Id"] = std::string(kTraceparent);
@@ -356,7 +197,7 @@ TEST_F(PipelineTest, TheTraceOfAnSdksMessageGoesOnUnderBothNames) {
     EXPECT_EQ(provider.traces[0], TraceContext::parse(kTraceparent));
 }
 
-TEST_F(PipelineTest, MessagesFromOtherProducersAreReadWhateverTheyAreWrappedInto) {
+TEST_P(PipelineTest, MessagesFromOtherProducersAreReadWhateverTheyAreWrappedInto) {
     using namespace std::string_literals;
     const std::string payload = R"({"DocumentId":"foreign","Content":"The mill race turns the wheel."})";
     // Two data sections; then a sequence, which holds no payload.
@@ -372,7 +213,7 @@ TEST_F(PipelineTest, MessagesFromOtherProducersAreReadWhateverTheyAreWrappedInto
     EXPECT_FALSE(search("mill race").empty());
 }
 
-TEST_F(PipelineTest, AMessageFromAnotherProducerKeepsItsPlaceAmongVersionsWhenItIsRedriven) {
+TEST_P(PipelineTest, AMessageFromAnotherProducerKeepsItsPlaceAmongVersionsWhenItIsRedriven) {
     provider.failures.push_back({provider::FailureKind::rejected, 401, "bad key", {}});
     const auto send = [&](const std::string& text) {
         std::vector<broker::Message> messages(1);
@@ -395,7 +236,7 @@ TEST_F(PipelineTest, AMessageFromAnotherProducerKeepsItsPlaceAmongVersionsWhenIt
     EXPECT_EQ(hits.front().text, "The new text is about waterwheels.");
 }
 
-TEST_F(PipelineTest, MalformedMessagesAreDeadLetteredAtOnce) {
+TEST_P(PipelineTest, MalformedMessagesAreDeadLetteredAtOnce) {
     struct Case {
         const char* body;
         const char* reason;
@@ -418,7 +259,7 @@ TEST_F(PipelineTest, MalformedMessagesAreDeadLetteredAtOnce) {
     }
 }
 
-TEST_F(PipelineTest, TheSingleQueueHandlerDoesItAll) {
+TEST_P(PipelineTest, TheSingleQueueHandlerDoesItAll) {
     std::vector<broker::Message> messages(1);
     messages[0].body = R"({"DocumentId":"inline","Content":"The mill race turns the wheel."})";
     ASSERT_TRUE(test::run(io, broker->send("inline", messages)));
@@ -427,7 +268,7 @@ TEST_F(PipelineTest, TheSingleQueueHandlerDoesItAll) {
     EXPECT_EQ(test::run(io, documents->find("inline"))->status, Status::succeeded);
 }
 
-TEST_F(PipelineTest, TheTimeOfEveryEmbeddingIsToldWithTheCategoryOfItsDocument) {
+TEST_P(PipelineTest, TheTimeOfEveryEmbeddingIsToldWithTheCategoryOfItsDocument) {
     std::vector<std::string> categories;
     services->observer.embedding_took = [&](const std::string& category, double seconds) {
         EXPECT_GE(seconds, 0);
@@ -444,7 +285,7 @@ TEST_F(PipelineTest, TheTimeOfEveryEmbeddingIsToldWithTheCategoryOfItsDocument) 
     EXPECT_EQ(categories, (std::vector<std::string>{"for document-ingestion", "for inline"}));
 }
 
-TEST_F(PipelineTest, ADeletedDocumentLeavesNothingEvenWhileItIsUnderWay) {
+TEST_P(PipelineTest, ADeletedDocumentLeavesNothingEvenWhileItIsUnderWay) {
     const std::string operation = accept("doc", paragraphs("wheel"));
     index::AlsoWrite with = [](store::Connection& connection) -> Result<void> {
         work::records::remove_document(connection, "doc");
@@ -462,7 +303,7 @@ TEST_F(PipelineTest, ADeletedDocumentLeavesNothingEvenWhileItIsUnderWay) {
     EXPECT_TRUE(search("wheel").empty());
 }
 
-TEST_F(PipelineTest, ALostCompletionAtAnyStepRepeatsTheStepWithoutASecondEffect) {
+TEST_P(PipelineTest, ALostCompletionAtAnyStepRepeatsTheStepWithoutASecondEffect) {
     for (int step = 1; step <= 5; ++step) {
         close();
         completions = 0;
@@ -477,7 +318,8 @@ TEST_F(PipelineTest, ALostCompletionAtAnyStepRepeatsTheStepWithoutASecondEffect)
         fail_completion = 0;
         open();
         start();
-        EXPECT_EQ(wait(operation).status, Status::succeeded) << "step " << step;
+        const auto ended = wait(operation);
+        EXPECT_EQ(ended.status, Status::succeeded) << "step " << step << ": " << ended.error;
         const auto document = *test::run(io, documents->find(id));
         auto mine = [&](store::Connection& c) {
             auto& row =
@@ -488,9 +330,11 @@ TEST_F(PipelineTest, ALostCompletionAtAnyStepRepeatsTheStepWithoutASecondEffect)
             row.reset();
             return count;
         };
-        EXPECT_EQ(test::run(io, database->read(mine)), document.chunks) << "step " << step;
+        EXPECT_EQ(test::run(io, local->read(mine)), document.chunks) << "step " << step;
     }
 }
+
+MILLRACE_ON_EVERY_ENGINE(PipelineTest);
 
 }  // namespace
 }  // namespace millrace::handlers

@@ -63,7 +63,8 @@ class ApiTest : public testing::Test {
         auto index = test::run(io_, index::make_embedded_index(*database_, pool_, {}));
         index_ = std::move(index.value());
         blobs_.emplace(directory_.path());
-        documents_.emplace(*database_, *blobs_, pool_, *broker_, clock_);
+        handover_.emplace(*database_, *database_, *broker_);
+        documents_.emplace(*database_, *blobs_, pool_, *handover_, clock_);
         test::run(io_, documents_->start());
         operations_.emplace(io_.get_executor(), *database_, clock_);
         const ApiParts parts{*database_,   *broker_, model_,   *index_, *documents_,
@@ -171,6 +172,7 @@ class ApiTest : public testing::Test {
     std::unique_ptr<broker::Broker> broker_;
     std::unique_ptr<index::Index> index_;
     std::optional<store::Blobs> blobs_;
+    std::optional<work::Handover> handover_;
     std::optional<work::Documents> documents_;
     std::optional<work::Operations> operations_;
     std::unique_ptr<Api> api_;

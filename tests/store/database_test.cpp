@@ -1,35 +1,34 @@
 #include "store/database.hpp"
-#include "store/migrate.hpp"
+#include "tests/support/engines.hpp"
 #include "tests/support/run.hpp"
-#include "tests/support/temporary_directory.hpp"
 
 #include <gtest/gtest.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-// Counts the flushes of SQLite, which calls this one instead of the C library's.
-std::atomic<std::uint64_t> flushes = 0;
-extern "C" int fdatasync(int descriptor) {
-    flushes += 1;
-    return static_cast<int>(::syscall(SYS_fdatasync, descriptor));
-}
+#include <boost/asio/detached.hpp>
+
+#include <future>
 
 namespace millrace::store {
 namespace {
 
 namespace asio = boost::asio;
 
-class DatabaseTest : public testing::Test {
+// A table that both engines have.
+constexpr char kInsert[] = "INSERT INTO watched_file (path, size, modified, document) VALUES (?, 1, 0, 'd')";
+constexpr char kInsertAnother[] = "INSERT INTO watched_file VALUES ('another', 1, 0, 'd')";
+
+/// What every engine promises.
+class DatabaseTest : public testing::TestWithParam<test::Engine> {
   protected:
     std::unique_ptr<Database> open() {
-        auto opened = Database::open(io_.get_executor(), {directory_.path()});
+        auto opened = place_.open(io_.get_executor());
         EXPECT_TRUE(opened) << (opened ? "" : opened.error().detail);
         return opened ? std::move(*opened) : nullptr;
     }
 
     asio::awaitable<Result<void>> put(Database& database, int key, Sync sync = Sync::durable) {
         auto work = [key](Connection& connection) -> Result<void> {
-            connection.prepare("INSERT INTO delivery (message, count) VALUES (?, 1)").bind(key).run();
+            connection.prepare(kInsert).bind(std::to_string(key)).run();
             return {};
         };
         co_return co_await database.write(std::move(work), sync);
@@ -37,16 +36,16 @@ class DatabaseTest : public testing::Test {
 
     std::int64_t count(Database& database) {
         auto work = [](Connection& connection) {
-            return connection.integer("SELECT count(*) FROM delivery");
+            return connection.integer("SELECT count(*) FROM watched_file");
         };
         return test::run(io_, database.read(std::move(work)));
     }
 
     asio::io_context io_;
-    test::TemporaryDirectory directory_;
+    test::DatabasePlace place_{GetParam()};
 };
 
-TEST_F(DatabaseTest, KeepsWhatWasWrittenAcrossARestart) {
+TEST_P(DatabaseTest, KeepsWhatWasWrittenAcrossARestart) {
     auto database = open();
     EXPECT_TRUE(test::run(io_, put(*database, 7)));
     database->stop();
@@ -54,39 +53,7 @@ TEST_F(DatabaseTest, KeepsWhatWasWrittenAcrossARestart) {
     EXPECT_EQ(count(*database), 1);
 }
 
-TEST_F(DatabaseTest, DoesNotWriteThePagesOfWhatIsDeletedOnceMore) {
-    auto database = open();
-    auto ask = [](Connection& connection) -> Result<std::int64_t> {
-        return connection.integer("PRAGMA secure_delete");
-    };
-    EXPECT_EQ(*test::run(io_, database->write(std::move(ask))), 2) << "FAST";
-}
-
-TEST_F(DatabaseTest, FlushesEveryCommitThatItAcknowledged) {
-    auto database = open();
-    const std::uint64_t before = flushes;
-    const std::uint64_t commits_before = database->stats().commits;
-    for (int key = 0; key < 50; ++key) {
-        const std::uint64_t flushed = flushes;
-        ASSERT_TRUE(test::run(io_, put(*database, key)));
-        ASSERT_GT(flushes, flushed) << "acknowledged without a flush";
-    }
-    EXPECT_GE(flushes - before, database->stats().commits - commits_before);
-}
-
-TEST_F(DatabaseTest, FlushesAfterWrittenCommandsAreMixedWithDurableOnes) {
-    auto database = open();
-    for (int key = 0; key < 20; key += 2) {
-        const std::uint64_t before = flushes;
-        ASSERT_TRUE(test::run(io_, put(*database, key, Sync::written)));
-        EXPECT_EQ(flushes, before) << "a command that is only written was flushed";
-        ASSERT_TRUE(test::run(io_, put(*database, key + 1)));
-        EXPECT_GT(flushes, before) << "acknowledged without a flush";
-    }
-    EXPECT_EQ(count(*database), 20);
-}
-
-TEST_F(DatabaseTest, CommitsWaitingCommandsAsOneGroup) {
+TEST_P(DatabaseTest, CommitsWaitingCommandsAsOneGroup) {
     auto database = open();
     constexpr int kCommands = 500;
     int done = 0;
@@ -101,10 +68,10 @@ TEST_F(DatabaseTest, CommitsWaitingCommandsAsOneGroup) {
     EXPECT_EQ(count(*database), kCommands);
 }
 
-TEST_F(DatabaseTest, AnErrorUndoesOnlyItsOwnCommand) {
+TEST_P(DatabaseTest, AnErrorUndoesOnlyItsOwnCommand) {
     auto database = open();
     auto bad = [](Connection& connection) -> Result<void> {
-        connection.execute("INSERT INTO delivery (message, count) VALUES (100, 1)");
+        connection.prepare(kInsertAnother).run();
         return Error{Errc::conflict, "changed its mind"};
     };
     auto both = [&]() -> asio::awaitable<void> {
@@ -119,11 +86,11 @@ TEST_F(DatabaseTest, AnErrorUndoesOnlyItsOwnCommand) {
     EXPECT_EQ(count(*database), 2);
 }
 
-TEST_F(DatabaseTest, AnExceptionReachesItsCallerAndNobodyElse) {
+TEST_P(DatabaseTest, AnExceptionReachesItsCallerAndNobodyElse) {
     auto database = open();
     auto bad = [](Connection& connection) -> Result<void> {
-        connection.execute("INSERT INTO delivery (message, count) VALUES (100, 1)");
-        connection.execute("INSERT INTO no_such_table VALUES (1)");
+        connection.prepare(kInsertAnother).run();
+        connection.prepare("INSERT INTO no_such_table VALUES (1)").run();
         return {};
     };
     EXPECT_THROW(test::run(io_, database->write(bad)), MachineError);
@@ -131,103 +98,40 @@ TEST_F(DatabaseTest, AnExceptionReachesItsCallerAndNobodyElse) {
     EXPECT_EQ(count(*database), 1);
 }
 
-TEST_F(DatabaseTest, AFullDatabaseFailsCommandsAndLosesNothingThatWasAcknowledged) {
+TEST_P(DatabaseTest, ReadsSeeOneStateWhileWritesGoOn) {
     auto database = open();
     ASSERT_TRUE(test::run(io_, put(*database, 1)));
-    auto limit = [](Connection& connection) -> Result<void> {
-        connection.execute("PRAGMA max_page_count=1");
-        return {};
-    };
-    ASSERT_TRUE(test::run(io_, database->write(limit)));
-    auto large = [](Connection& connection) -> Result<void> {
-        connection
-            .prepare(
-                "INSERT INTO step (message, name, result, stored) VALUES ('m', 'n', zeroblob(900000), 0)")
-            .run();
-        return {};
-    };
-    bool disk_full = false;
-    try {
-        test::run(io_, database->write(large));
-    } catch (const MachineError& error) {
-        disk_full = error.disk_full();
-    }
-    EXPECT_TRUE(disk_full);
-    EXPECT_EQ(count(*database), 1);
-    auto more = [](Connection& connection) -> Result<void> {
-        connection.execute("PRAGMA max_page_count=1000000");
-        return {};
-    };
-    ASSERT_TRUE(test::run(io_, database->write(more)));
-    EXPECT_TRUE(test::run(io_, database->write(large)));
-}
-
-TEST_F(DatabaseTest, RefusesASecondServerOnTheSameDirectory) {
-    auto database = open();
-    auto second = Database::open(io_.get_executor(), {directory_.path()});
-    ASSERT_FALSE(second);
-    EXPECT_EQ(second.error().code, Errc::conflict);
-    EXPECT_NE(second.error().detail.find("in use by another server"), std::string::npos);
-    database->stop();
-    EXPECT_TRUE(Database::open(io_.get_executor(), {directory_.path()}));
-}
-
-TEST_F(DatabaseTest, RefusesADatabaseOfANewerVersionAndLeavesItAlone) {
-    open()->stop();
-    {
-        Connection connection(directory_.path() / "millrace.db", Access::read_write);
-        connection.execute("PRAGMA user_version=" + std::to_string(schema_version() + 1));
-    }
-    auto opened = Database::open(io_.get_executor(), {directory_.path()});
-    ASSERT_FALSE(opened);
-    EXPECT_EQ(opened.error().code, Errc::conflict);
-    EXPECT_NE(opened.error().detail.find("newer version"), std::string::npos);
-    Connection connection(directory_.path() / "millrace.db", Access::read_write);
-    EXPECT_EQ(connection.integer("PRAGMA user_version"), schema_version() + 1);
-}
-
-TEST_F(DatabaseTest, SaysWhatIsWrongWithADirectoryItCannotUse) {
-    const auto file = directory_.path() / "file";
-    fclose(fopen(file.c_str(), "w"));
-    auto opened = Database::open(io_.get_executor(), {file / "data"});
-    ASSERT_FALSE(opened);
-    EXPECT_NE(opened.error().detail.find("data directory"), std::string::npos);
-}
-
-TEST_F(DatabaseTest, SaysThatAFileIsNotADatabase) {
-    FILE* file = fopen((directory_.path() / "millrace.db").c_str(), "w");
-    fputs(std::string(8192, 'x').c_str(), file);
-    fclose(file);
-    auto opened = Database::open(io_.get_executor(), {directory_.path()});
-    ASSERT_FALSE(opened);
-    EXPECT_NE(opened.error().detail.find("not a database"), std::string::npos);
-}
-
-TEST_F(DatabaseTest, ReadsSeeOneStateWhileWritesGoOn) {
-    auto database = open();
-    ASSERT_TRUE(test::run(io_, put(*database, 1)));
+    std::promise<void> looked;
+    std::promise<void> written;
     auto twice = [&](Connection& connection) {
-        const auto first = connection.integer("SELECT count(*) FROM delivery");
-        std::thread other([&] {
-            Connection writer(directory_.path() / "millrace.db", Access::read_write);
-            writer.execute("INSERT INTO delivery (message, count) VALUES (9, 1)");
-        });
-        other.join();
-        return std::pair(first, connection.integer("SELECT count(*) FROM delivery"));
+        const auto first = connection.integer("SELECT count(*) FROM watched_file");
+        looked.set_value();
+        written.get_future().wait();
+        return std::pair(first, connection.integer("SELECT count(*) FROM watched_file"));
     };
-    const auto [first, second] = test::run(io_, database->read(twice));
-    EXPECT_EQ(first, second);
+    std::pair<std::int64_t, std::int64_t> counts{-1, -1};
+    auto reader = [&]() -> asio::awaitable<void> { counts = co_await database->read(twice); };
+    bool ended = false;
+    asio::co_spawn(io_, reader(), [&](std::exception_ptr) { ended = true; });
+    io_.restart();
+    io_.poll();
+    looked.get_future().wait();
+    EXPECT_TRUE(test::run(io_, put(*database, 2)));
+    written.set_value();
+    test::run_until(io_, [&] { return ended; });
+    EXPECT_EQ(counts.first, 1);
+    EXPECT_EQ(counts.second, 1);
     EXPECT_EQ(count(*database), 2);
 }
 
-TEST_F(DatabaseTest, AReadThatStopsInTheMiddleOfItsRowsPinsNoSnapshot) {
+TEST_P(DatabaseTest, AReadThatStopsInTheMiddleOfItsRowsPinsNoSnapshot) {
     auto database = open();
     ASSERT_TRUE(test::run(io_, put(*database, 1)));
     auto half = [](Connection& connection) {
-        return connection.prepare("SELECT message FROM delivery UNION ALL SELECT 2").bind().step();
+        return connection.prepare("SELECT path FROM watched_file UNION ALL SELECT '2'").bind().step();
     };
     auto null = [](Connection& connection) {
-        return connection.integer("SELECT max(count) FROM delivery WHERE 0", 7);
+        return connection.integer("SELECT max(size) FROM watched_file WHERE size < 0", 7);
     };
     for (int reader = 0; reader < 4; ++reader) {
         EXPECT_TRUE(test::run(io_, database->read(half)));
@@ -237,7 +141,84 @@ TEST_F(DatabaseTest, AReadThatStopsInTheMiddleOfItsRowsPinsNoSnapshot) {
     for (int reader = 0; reader < 4; ++reader) EXPECT_EQ(count(*database), 2);
 }
 
-TEST_F(DatabaseTest, RunsWhatWaitsBeforeItStopsAndRefusesAfterwards) {
+TEST_P(DatabaseTest, AReadCannotWrite) {
+    auto database = open();
+    auto write = [](Connection& connection) {
+        connection.prepare(kInsertAnother).run();
+        return connection.changes();
+    };
+    EXPECT_THROW(test::run(io_, database->read(write)), MachineError);
+    EXPECT_EQ(count(*database), 0);
+}
+
+TEST_P(DatabaseTest, ValuesComeBackAsTheyWereBound) {
+    auto database = open();
+    const std::string bytes("\0\x01\xff'\\", 5);
+    auto round_trip = [&](Connection& connection) -> Result<void> {
+        connection.prepare("INSERT INTO step (message, name, result, stored) VALUES (?, ?, ?, ?)")
+            .bind("m\xc3\xbc?", std::string("'quoted\\'"), Blob{bytes}, INT64_MIN)
+            .run();
+        EXPECT_EQ(connection.changes(), 1);
+        auto& row = connection.prepare(
+            "SELECT message, name, result, stored, NULL, 1 = 1, '?' FROM step WHERE stored=?1 AND "
+            "message=?2 AND stored=?1");
+        row.bind(INT64_MIN, "m\xc3\xbc?");
+        EXPECT_TRUE(row.step());
+        EXPECT_EQ(row.text(0), "m\xc3\xbc?");
+        EXPECT_EQ(row.text(1), "'quoted\\'");
+        EXPECT_EQ(row.string(2), bytes);
+        EXPECT_EQ(row.integer(3), INT64_MIN);
+        EXPECT_TRUE(row.is_null(4));
+        EXPECT_EQ(row.integer(5), 1);
+        EXPECT_EQ(row.text(6), "?");
+        EXPECT_FALSE(row.step());
+        connection.prepare("UPDATE step SET stored=? WHERE message=?").bind(true, "m\xc3\xbc?").run();
+        connection.prepare("INSERT INTO step (message, name, result, stored) VALUES ('n', '', ?, ?)")
+            .bind(Blob{}, std::optional<std::int64_t>(123'456'789'012'345))
+            .run();
+        EXPECT_EQ(connection.integer("SELECT sum(stored) FROM step"), 123'456'789'012'346);
+        EXPECT_EQ(connection.integer("SELECT -sum(stored) FROM step"), -123'456'789'012'346);
+        auto& real = connection.prepare("SELECT CAST(? AS DOUBLE PRECISION)").bind(-1.5e-3);
+        EXPECT_TRUE(real.step());
+        EXPECT_EQ(real.real(0), -1.5e-3);
+        return {};
+    };
+    EXPECT_TRUE(test::run(io_, database->write(round_trip)));
+}
+
+TEST_P(DatabaseTest, TextsAreOrderedByTheirBytes) {
+    auto database = open();
+    auto order = [](Connection& connection) -> Result<std::string> {
+        for (const char* path : {"b", "B", "a", "_", "\xc3\xa4", "A"})
+            connection.prepare(kInsert).bind(path).run();
+        std::string text;
+        auto& rows =
+            connection.prepare("SELECT path FROM watched_file WHERE path > 'A' ORDER BY path").bind();
+        while (rows.step()) text += rows.text(0);
+        return text;
+    };
+    EXPECT_EQ(*test::run(io_, database->write(order)), "B_ab\xc3\xa4");
+}
+
+TEST_P(DatabaseTest, ACommandSeesWhatThoseBeforeItInItsGroupHaveWritten) {
+    auto database = open();
+    std::vector<std::int64_t> seen;
+    for (int key = 0; key < 20; ++key) {
+        auto work = [key](Connection& connection) -> Result<std::int64_t> {
+            connection.prepare(kInsert).bind(std::to_string(key)).run();
+            return connection.integer("SELECT count(*) FROM watched_file");
+        };
+        auto call = [&, work]() -> asio::awaitable<void> {
+            auto counted = co_await database->write(work);
+            seen.push_back(*counted);
+        };
+        asio::co_spawn(io_, std::move(call), asio::detached);
+    }
+    test::run_until(io_, [&] { return seen.size() == 20; });
+    for (std::size_t i = 0; i < seen.size(); ++i) EXPECT_EQ(seen[i], static_cast<std::int64_t>(i) + 1);
+}
+
+TEST_P(DatabaseTest, RunsWhatWaitsBeforeItStopsAndRefusesAfterwards) {
     auto database = open();
     bool stored = false;
     asio::co_spawn(io_, put(*database, 1),
@@ -251,6 +232,8 @@ TEST_F(DatabaseTest, RunsWhatWaitsBeforeItStopsAndRefusesAfterwards) {
     EXPECT_TRUE(stored);
     EXPECT_THROW(test::run(io_, put(*database, 2)), MachineError);
 }
+
+MILLRACE_ON_EVERY_ENGINE(DatabaseTest);
 
 }  // namespace
 }  // namespace millrace::store

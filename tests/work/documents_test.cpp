@@ -1,7 +1,7 @@
 #include "work/documents.hpp"
 
+#include "tests/support/engines.hpp"
 #include "tests/support/run.hpp"
-#include "tests/support/temporary_directory.hpp"
 
 #include <gtest/gtest.h>
 
@@ -10,20 +10,26 @@
 namespace millrace::work {
 namespace {
 
-class DocumentsTest : public testing::Test {
+class DocumentsTest : public testing::TestWithParam<test::Engine> {
   protected:
     void SetUp() override {
-        database = std::move(*store::Database::open(io.get_executor(), {directory.path()}));
+        local = std::move(*store::Database::open(io.get_executor(), {directory.path()}));
+        if (place.shared()) shared = std::move(*place.open(io.get_executor()));
+        database = shared ? shared.get() : local.get();
         blobs = std::make_unique<store::Blobs>(directory.path() / "blobs");
-        broker = std::move(*test::run(io, broker::Broker::open(*database, clock, {})));
+        broker = std::move(*test::run(io, broker::Broker::open(*local, clock, {})));
         ASSERT_TRUE(test::run(io, broker->put_entity(queue::ingestion, {})));
-        documents = std::make_unique<Documents>(*database, *blobs, pool, *broker, clock);
+        handover = std::make_unique<Handover>(*database, *local, *broker);
+        ASSERT_TRUE(test::run(io, handover->start()));
+        documents = std::make_unique<Documents>(*database, *blobs, pool, *handover, clock);
         operations = std::make_unique<Operations>(io.get_executor(), *database, clock);
         test::run(io, documents->start());
     }
     void TearDown() override {
         test::run(io, broker->stop());
-        database->stop();
+        operations.reset();
+        if (shared) shared->stop();
+        local->stop();
     }
 
     static NewDocument document(std::string id, std::string content = "text") {
@@ -52,21 +58,25 @@ class DocumentsTest : public testing::Test {
 
     std::int64_t rows(const std::string& table) {
         auto count = [&](store::Connection& c) { return c.integer("SELECT count(*) FROM " + table); };
-        return test::run(io, database->read(count));
+        return test::run(io, (table == "message" ? *local : *database).read(count));
     }
 
     asio::io_context io;
     test::TemporaryDirectory directory;
     ManualClock clock;
     CpuPool pool{1};
-    std::unique_ptr<store::Database> database;
+    test::DatabasePlace place{GetParam()};
+    std::unique_ptr<store::Database> local;
+    std::unique_ptr<store::Database> shared;
+    store::Database* database = nullptr;   ///< of the state
     std::unique_ptr<store::Blobs> blobs;
     std::unique_ptr<broker::Broker> broker;
+    std::unique_ptr<Handover> handover;
     std::unique_ptr<Documents> documents;
     std::unique_ptr<Operations> operations;
 };
 
-TEST_F(DocumentsTest, AcceptsDocumentOperationAndMessageTogether) {
+TEST_P(DocumentsTest, AcceptsDocumentOperationAndMessageTogether) {
     const auto accepted = accept({document("a"), document("b")});
     ASSERT_TRUE(accepted);
     EXPECT_EQ(rows("document"), 2);
@@ -75,7 +85,7 @@ TEST_F(DocumentsTest, AcceptsDocumentOperationAndMessageTogether) {
     EXPECT_EQ(test::run(io, operations->find(accepted->front().operation))->status, Status::accepted);
 }
 
-TEST_F(DocumentsTest, AcceptsAllOrNone) {
+TEST_P(DocumentsTest, AcceptsAllOrNone) {
     broker::EntityOptions tiny;
     tiny.bytes_max = 1000;
     ASSERT_TRUE(test::run(io, broker->put_entity(queue::ingestion, tiny)));
@@ -87,30 +97,46 @@ TEST_F(DocumentsTest, AcceptsAllOrNone) {
     EXPECT_TRUE(blobs->list(std::chrono::seconds(-5)).empty());
 }
 
-TEST_F(DocumentsTest, ADatabaseThatFailsLeavesNoBlobBehind) {
+TEST_P(DocumentsTest, ADatabaseThatFailsLeavesNoBlobBehindUnlessItMayHaveStoredItsName) {
     database->stop();
     EXPECT_THROW((void)accept({document("a", std::string(1'000'000, 'x')), document("c", "\xff")}),
                  MachineError);
-    EXPECT_TRUE(blobs->list(std::chrono::seconds(-5)).empty());
+    EXPECT_EQ(blobs->list(std::chrono::seconds(-5)).empty(), !place.shared());
 }
 
-TEST_F(DocumentsTest, LargeContentGoesToABlobAndTheMessageStaysSmall) {
+TEST_P(DocumentsTest, LargeContentGoesToABlobAndTheMessageStaysSmall) {
     ASSERT_TRUE(accept({document("a", std::string(1'000'000, 'x'))}));
     EXPECT_EQ(rows("blob"), 1);
     EXPECT_LT(broker->counts(queue::ingestion)->bytes, 2000u);
 }
 
-TEST_F(DocumentsTest, GenerationsGrowEvenWhenTheClockStandsStillOrGoesBack) {
+TEST_P(DocumentsTest, GenerationsGrowEvenWhenTheClockStandsStillOrGoesBack) {
     const auto first = accept({document("a"), document("a")});
     ASSERT_TRUE(first);
     EXPECT_LT(first->at(0).generation, first->at(1).generation);
     ManualClock behind(clock.now() - std::chrono::hours(1));
-    Documents later(*database, *blobs, pool, *broker, behind);
+    Documents later(*database, *blobs, pool, *handover, behind);
     test::run(io, later.start());
     EXPECT_GT(later.next_generation(), first->at(1).generation);
 }
 
-TEST_F(DocumentsTest, AKeyIsAnsweredOnceAndAConcurrentUseIsRefusedWhole) {
+TEST_P(DocumentsTest, TwoProcessesCannotAcceptVersionsOfOneDocumentInOneMoment) {
+    ASSERT_TRUE(accept({document("a", "one")}));
+    Documents of_another(*database, *blobs, pool, *handover, clock);
+    std::vector<NewDocument> list{document("a", "two"), document("b")};
+    auto accepting = of_another.accept(list, nullptr);
+    const auto refused = test::run(io, std::move(accepting));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::conflict);
+    EXPECT_EQ(rows("operation"), 1);
+    EXPECT_EQ(broker->counts(queue::ingestion)->active, 1u);
+    // A moment later its versions are newer.
+    auto again = of_another.accept(list, nullptr);
+    EXPECT_TRUE(test::run(io, std::move(again)));
+    EXPECT_EQ(rows("operation"), 3);
+}
+
+TEST_P(DocumentsTest, AKeyIsAnsweredOnceAndAConcurrentUseIsRefusedWhole) {
     auto idempotency = std::make_shared<Idempotency>();
     idempotency->key = "key";
     idempotency->fingerprint = "print";
@@ -131,7 +157,7 @@ TEST_F(DocumentsTest, AKeyIsAnsweredOnceAndAConcurrentUseIsRefusedWhole) {
     EXPECT_EQ(rows("idempotency"), 0);
 }
 
-TEST_F(DocumentsTest, AWaitEndsWithTheOperationOrWithItsTime) {
+TEST_P(DocumentsTest, AWaitEndsWithTheOperationOrWithItsTime) {
     const auto accepted = accept({document("a")});
     std::optional<OperationView> view;
     auto wait = [&]() -> asio::awaitable<void> {
@@ -158,7 +184,30 @@ TEST_F(DocumentsTest, AWaitEndsWithTheOperationOrWithItsTime) {
     EXPECT_EQ(view->status, Status::accepted);
 }
 
-TEST_F(DocumentsTest, FilesThatNoRowNamesAreSweptAtTheNextStart) {
+TEST_P(DocumentsTest, AWaitEndsWhenAnotherProcessEndsTheOperation) {
+    if (!place.shared()) return;  // there is no other process
+    const auto accepted = accept({document("a")});
+    std::optional<OperationView> view;
+    auto wait = [&]() -> asio::awaitable<void> {
+        auto found = co_await operations->wait(accepted->front().operation, std::chrono::seconds(30));
+        view = *found;
+    };
+    asio::co_spawn(io, wait(), [](std::exception_ptr) {});
+    test::run_until(io, [&] { return clock.sleepers() == 1; });
+    auto other = std::move(*place.open(io.get_executor()));
+    auto finish = [&](store::Connection& connection) -> Result<void> {
+        const VersionRef version{"a", accepted->front().generation};
+        records::finish_part(connection, version, Part::indexed, clock.now());
+        records::finish_part(connection, version, Part::metadata, clock.now());
+        return {};
+    };
+    ASSERT_TRUE(test::run(io, other->write(finish)));
+    // The clock stands still: only what is heard can wake it.
+    test::run_until(io, [&] { return view.has_value(); });
+    EXPECT_EQ(view->status, Status::succeeded);
+}
+
+TEST_P(DocumentsTest, FilesThatNoRowNamesAreSweptAtTheNextStart) {
     ASSERT_TRUE(accept({document("a", std::string(100'000, 'x'))}));
     const std::string stray = blobs->put("left by a crash");
     const auto old = std::filesystem::file_time_type::clock::now() - std::chrono::hours(2);
@@ -170,7 +219,7 @@ TEST_F(DocumentsTest, FilesThatNoRowNamesAreSweptAtTheNextStart) {
     EXPECT_EQ(blobs->list(std::chrono::seconds(-5)).size(), 1u);
 }
 
-TEST_F(DocumentsTest, ListsByCategoryStatusAndPage) {
+TEST_P(DocumentsTest, ListsByCategoryStatusAndPage) {
     auto first = document("a");
     first.category = "x";
     auto second = document("b");
@@ -189,7 +238,7 @@ TEST_F(DocumentsTest, ListsByCategoryStatusAndPage) {
     EXPECT_EQ(ids({.items_max = 1}), "a");
 }
 
-TEST_F(DocumentsTest, TheHistoryOfAttemptsIsAppendedToAndBounded) {
+TEST_P(DocumentsTest, TheHistoryOfAttemptsIsAppendedToAndBounded) {
     const auto accepted = accept({document("a")});
     const VersionRef version{"a", accepted->front().generation};
     auto work = [&](store::Connection& connection) -> Result<void> {
@@ -205,6 +254,8 @@ TEST_F(DocumentsTest, TheHistoryOfAttemptsIsAppendedToAndBounded) {
     EXPECT_NE(view.attempts.find("attempt \\\"" + std::to_string(kAttemptsMax - 1)), std::string::npos);
     EXPECT_EQ(view.attempts.find("attempt \\\"" + std::to_string(kAttemptsMax) + "\\"), std::string::npos);
 }
+
+MILLRACE_ON_EVERY_ENGINE(DocumentsTest);
 
 }  // namespace
 }  // namespace millrace::work

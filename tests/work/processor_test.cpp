@@ -4,7 +4,6 @@
 #include "telemetry/log.hpp"
 #include "tests/support/run.hpp"
 #include "tests/support/temporary_directory.hpp"
-#include "work/steps.hpp"
 
 #include <gtest/gtest.h>
 
@@ -392,47 +391,6 @@ TEST_F(ProcessorTest, ASessionIsKeptWhileItsNextMessageIsWaitedFor) {
     test::run_until(io_, [&] { return counts("ordered").completed_total == 2; });
     EXPECT_EQ(runs, 2);
     test::run(io_, processor->stop(seconds(1)));
-}
-
-TEST_F(ProcessorTest, AStepRunsOncePerMessageForEver) {
-    int calls = 0;
-    auto expensive = [&calls]() -> asio::awaitable<Result<std::string>> {
-        calls += 1;
-        co_return std::string("result") + '\0' + "bytes";
-    };
-    for (int delivery = 0; delivery < 3; ++delivery) {
-        Steps steps(*database_, clock_, "message-1");
-        auto result = test::run(io_, steps.run("summary", expensive));
-        ASSERT_TRUE(result);
-        EXPECT_EQ(*result, std::string("result") + '\0' + "bytes");
-    }
-    EXPECT_EQ(calls, 1);
-    Steps other(*database_, clock_, "message-2");
-    EXPECT_TRUE(test::run(io_, other.run("summary", expensive)));
-    EXPECT_EQ(calls, 2);
-}
-
-TEST_F(ProcessorTest, AFailedStepIsNotRemembered) {
-    int calls = 0;
-    auto flaky = [&calls]() -> asio::awaitable<Result<std::string>> {
-        calls += 1;
-        if (calls == 1) co_return Error{Errc::unavailable, "down"};
-        co_return std::string("up");
-    };
-    Steps steps(*database_, clock_, "message-1");
-    EXPECT_FALSE(test::run(io_, steps.run("call", flaky)));
-    EXPECT_EQ(*test::run(io_, steps.run("call", flaky)), "up");
-    EXPECT_EQ(*test::run(io_, steps.run("call", flaky)), "up");
-    EXPECT_EQ(calls, 2);
-}
-
-TEST_F(ProcessorTest, StepsArePrunedByAge) {
-    auto work = []() -> asio::awaitable<Result<std::string>> { co_return std::string("x"); };
-    Steps steps(*database_, clock_, "message-1");
-    ASSERT_TRUE(test::run(io_, steps.run("old", work)));
-    clock_.advance(std::chrono::hours(2));
-    ASSERT_TRUE(test::run(io_, steps.run("new", work)));
-    EXPECT_EQ(*test::run(io_, Steps::prune(*database_, clock_.now() - std::chrono::hours(1))), 1);
 }
 
 TEST(Backoff, GrowsWithAttemptsUpToItsBound) {

@@ -1,4 +1,4 @@
-#include "store/connection.hpp"
+#include "store/sqlite.hpp"
 
 #include "base/error.hpp"
 
@@ -42,9 +42,9 @@ const char* non_null(std::string_view text) { return text.data() == nullptr ? ""
 
 }  // namespace
 
-Statement::~Statement() { sqlite3_finalize(handle_); }
+SqliteStatement::~SqliteStatement() { sqlite3_finalize(handle_); }
 
-bool Statement::step() {
+bool SqliteStatement::step() {
     const int code = sqlite3_step(handle_);
     if (code == SQLITE_ROW) return true;
     sqlite3* database = sqlite3_db_handle(handle_);
@@ -61,44 +61,51 @@ bool Statement::step() {
     return false;
 }
 
-void Statement::reset() noexcept { sqlite3_reset(handle_); }
+void SqliteStatement::run() {
+    while (step()) {
+    }
+}
 
-std::int64_t Statement::integer(int column) const noexcept { return sqlite3_column_int64(handle_, column); }
+void SqliteStatement::reset() noexcept { sqlite3_reset(handle_); }
 
-double Statement::real(int column) const noexcept { return sqlite3_column_double(handle_, column); }
+std::int64_t SqliteStatement::integer(int column) const noexcept {
+    return sqlite3_column_int64(handle_, column);
+}
 
-bool Statement::is_null(int column) const noexcept {
+double SqliteStatement::real(int column) const noexcept { return sqlite3_column_double(handle_, column); }
+
+bool SqliteStatement::is_null(int column) const noexcept {
     return sqlite3_column_type(handle_, column) == SQLITE_NULL;
 }
 
-std::string_view Statement::text(int column) const noexcept {
+std::string_view SqliteStatement::text(int column) const noexcept {
     const auto* bytes = static_cast<const char*>(sqlite3_column_blob(handle_, column));
     return {bytes, static_cast<std::size_t>(sqlite3_column_bytes(handle_, column))};
 }
 
-void Statement::bind_one(int position, std::int64_t value) {
+void SqliteStatement::bind_integer(int position, std::int64_t value) {
     check(sqlite3_bind_int64(handle_, position, value), handle_, "bind");
 }
 
-void Statement::bind_one(int position, double value) {
+void SqliteStatement::bind_real(int position, double value) {
     check(sqlite3_bind_double(handle_, position, value), handle_, "bind");
 }
 
-void Statement::bind_one(int position, std::string_view text) {
+void SqliteStatement::bind_text(int position, std::string_view text) {
     check(sqlite3_bind_text64(handle_, position, non_null(text), text.size(), SQLITE_STATIC, SQLITE_UTF8),
           handle_, "bind");
 }
 
-void Statement::bind_one(int position, Blob blob) {
-    check(sqlite3_bind_blob64(handle_, position, non_null(blob.bytes), blob.bytes.size(), SQLITE_STATIC),
-          handle_, "bind");
+void SqliteStatement::bind_blob(int position, std::string_view bytes) {
+    check(sqlite3_bind_blob64(handle_, position, non_null(bytes), bytes.size(), SQLITE_STATIC), handle_,
+          "bind");
 }
 
-void Statement::bind_one(int position, std::nullopt_t) {
+void SqliteStatement::bind_null(int position) {
     check(sqlite3_bind_null(handle_, position), handle_, "bind");
 }
 
-Connection::Connection(const std::string& path, Access access) {
+SqliteConnection::SqliteConnection(const std::string& path, Access access) {
     const int flags =
         access == Access::read_write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     const int code = sqlite3_open_v2(path.c_str(), &database_, flags | SQLITE_OPEN_NOMUTEX, nullptr);
@@ -125,12 +132,12 @@ Connection::Connection(const std::string& path, Access access) {
     }
 }
 
-Connection::~Connection() {
+SqliteConnection::~SqliteConnection() {
     statements_.clear();
     sqlite3_close_v2(database_);
 }
 
-Statement& Connection::prepare(std::string_view sql) {
+Statement& SqliteConnection::prepare(std::string_view sql) {
     const auto found = statements_.find(sql);
     if (found != statements_.end()) {
         found->second->reset();
@@ -140,34 +147,26 @@ Statement& Connection::prepare(std::string_view sql) {
     const int code = sqlite3_prepare_v3(database_, sql.data(), static_cast<int>(sql.size()),
                                         SQLITE_PREPARE_PERSISTENT, &handle, nullptr);
     if (code != SQLITE_OK) fail(database_, shown(sql));
-    auto statement = std::make_unique<Statement>(handle);
+    auto statement = std::make_unique<SqliteStatement>(handle);
     return *statements_.emplace(std::string(sql), std::move(statement)).first->second;
 }
 
-void Connection::execute(const std::string& sql) {
+void SqliteConnection::execute(const std::string& sql) {
     if (sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
         fail(database_, shown(sql));
 }
 
-std::int64_t Connection::integer(std::string_view sql, std::int64_t otherwise) {
-    Statement& statement = prepare(sql);
-    const bool found = statement.step() && !statement.is_null(0);
-    const std::int64_t value = found ? statement.integer(0) : otherwise;
-    statement.reset();
-    return value;
-}
-
-void Connection::end_reads() noexcept {
+void SqliteConnection::end_reads() noexcept {
     sqlite3_stmt* statement = sqlite3_next_stmt(database_, nullptr);
     for (; statement != nullptr; statement = sqlite3_next_stmt(database_, statement)) {
         if (sqlite3_stmt_busy(statement) != 0) sqlite3_reset(statement);
     }
 }
 
-std::int64_t Connection::last_insert_row() const noexcept { return sqlite3_last_insert_rowid(database_); }
+std::int64_t SqliteConnection::last_insert_row() const { return sqlite3_last_insert_rowid(database_); }
 
-std::int64_t Connection::changes() const noexcept { return sqlite3_changes64(database_); }
+std::int64_t SqliteConnection::changes() { return sqlite3_changes64(database_); }
 
-bool Connection::autocommit() const noexcept { return sqlite3_get_autocommit(database_) != 0; }
+bool SqliteConnection::autocommit() const noexcept { return sqlite3_get_autocommit(database_) != 0; }
 
 }  // namespace millrace::store
