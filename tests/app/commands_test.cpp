@@ -65,11 +65,11 @@ TEST(Commands, WithoutAServerSayHowToStartOne) {
 TEST(Commands, ConfigCheckNamesEveryProblem) {
     const test::TemporaryDirectory directory;
     const std::string file = directory.path() / "millrace.toml";
-    std::ofstream(file) << "[server]\nlistne = \"x\"\n[store]\nengine = \"postgres\"\n";
+    std::ofstream(file) << "[server]\nlistne = \"x\"\n[index]\nengine = \"azure-search\"\n";
     const auto wrong = millrace_says({"config", "check", "--config", file});
     EXPECT_EQ(wrong.code, 1);
     EXPECT_THAT(wrong.err, AllOf(HasSubstr(":2: server.listne: unknown key (did you mean \"listen\"?)"),
-                                 HasSubstr(":4: store.engine: \"postgres\" is not in this version")));
+                                 HasSubstr(":4: index.engine: \"azure-search\" is not in this version")));
     const auto json = millrace_says({"config", "check", "--config", file, "--json"});
     EXPECT_EQ(boost::json::parse(json.out).at("problems").as_array().size(), 2u);
     EXPECT_EQ(json.code, 1);
