@@ -62,7 +62,7 @@ TEST_F(WorkerTest, WorksOnTheQueueOfAnotherServer) {
         io_.run_one_for(std::chrono::milliseconds(10));
         const auto shown = queue_named("docs");
         if (shown.at("totals").at("completed").to_number<int>() == 1 &&
-            shown.at("deadLettered").to_number<int>() == 1)
+            shown.at("deadLettered").to_number<int>() == 1 && shown.at("locked").to_number<int>() == 0)
             break;
     }
     const auto shown = queue_named("docs");

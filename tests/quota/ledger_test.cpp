@@ -1,26 +1,19 @@
 #include "quota/ledger.hpp"
 
-#include "store/database.hpp"
+#include "tests/support/engines.hpp"
 #include "tests/support/run.hpp"
-#include "tests/support/temporary_directory.hpp"
 
 #include <gtest/gtest.h>
 
 namespace millrace::quota {
 namespace {
 
-class LedgerTest : public testing::Test {
+class LedgerTest : public testing::TestWithParam<test::Engine> {
   protected:
     LedgerTest() { open(); }
     ~LedgerTest() override { database->stop(); }
 
-    void open() {
-        store::Database::Options options;
-        options.directory = directory.path();
-        auto opened = store::Database::open(io.get_executor(), options);
-        ASSERT_TRUE(opened) << opened.error().detail;
-        database = std::move(*opened);
-    }
+    void open() { database = std::move(place.open(io.get_executor()).value()); }
 
     Answer reserve(Ledger& ledger, std::vector<Part> parts) {
         Application application;
@@ -31,14 +24,14 @@ class LedgerTest : public testing::Test {
 
     PageView view(Ledger& ledger) { return test::run(io, ledger.view("d", limits)); }
 
-    test::TemporaryDirectory directory;
     asio::io_context io;
+    test::DatabasePlace place{GetParam()};
     std::unique_ptr<store::Database> database;
     ManualClock clock;
     Limits limits{.tokens_per_minute = 1000, .calls_at_once = 4};
 };
 
-TEST_F(LedgerTest, TwoProcessesShareOneQuota) {
+TEST_P(LedgerTest, TwoProcessesShareOneQuota) {
     Ledger a(*database, clock, "a", {});
     Ledger b(*database, clock, "b", {});
     EXPECT_EQ(reserve(a, {{700, "", 0}}).verdict.kind, Verdict::Kind::granted);
@@ -49,7 +42,7 @@ TEST_F(LedgerTest, TwoProcessesShareOneQuota) {
     EXPECT_EQ(view(a).processes, 2u);
 }
 
-TEST_F(LedgerTest, WhatWasChargedSurvivesARestart) {
+TEST_P(LedgerTest, WhatWasChargedSurvivesARestart) {
     Ledger before(*database, clock, "a", {});
     ASSERT_EQ(reserve(before, {{900, "", 0}}).verdict.kind, Verdict::Kind::granted);
     database->stop();
@@ -62,7 +55,7 @@ TEST_F(LedgerTest, WhatWasChargedSurvivesARestart) {
     EXPECT_EQ(reserve(after, {{200, "", 0}}).verdict.kind, Verdict::Kind::granted);
 }
 
-TEST_F(LedgerTest, AWorkerKilledInTheMiddleOfACallLeavesNothingReserved) {
+TEST_P(LedgerTest, AWorkerKilledInTheMiddleOfACallLeavesNothingReserved) {
     Ledger killed(*database, clock, "killed", {});
     ASSERT_EQ(reserve(killed, {{900, "", 0}}).verdict.kind, Verdict::Kind::granted);
     Ledger other(*database, clock, "other", {});
@@ -72,7 +65,7 @@ TEST_F(LedgerTest, AWorkerKilledInTheMiddleOfACallLeavesNothingReserved) {
     EXPECT_EQ(view(other).calls, 0);
 }
 
-TEST_F(LedgerTest, ASpendingCapHoldsForWhatIsReservedAndIsLiftedTheNextDay) {
+TEST_P(LedgerTest, ASpendingCapHoldsForWhatIsReservedAndIsLiftedTheNextDay) {
     const std::vector<Cap> caps{{"", "t", Cap::Period::day, 1000}};
     Ledger ledger(*database, clock, "a", caps);
     EXPECT_FALSE(reserve(ledger, {{10, "t", 800}}).capped);
@@ -84,7 +77,7 @@ TEST_F(LedgerTest, ASpendingCapHoldsForWhatIsReservedAndIsLiftedTheNextDay) {
     EXPECT_FALSE(reserve(ledger, {{10, "t", 300}}).capped);
 }
 
-TEST_F(LedgerTest, WhatACallDidNotCostMayBeSpentAgain) {
+TEST_P(LedgerTest, WhatACallDidNotCostMayBeSpentAgain) {
     const std::vector<Cap> caps{{"d", "", Cap::Period::month, 1000}};
     Ledger ledger(*database, clock, "a", caps);
     const Answer first = reserve(ledger, {{10, "t", 900}});
@@ -97,11 +90,13 @@ TEST_F(LedgerTest, WhatACallDidNotCostMayBeSpentAgain) {
     EXPECT_TRUE(reserve(ledger, {{10, "t", 1}}).capped);
 }
 
-TEST_F(LedgerTest, APartThatACapForbidsIsLeftOutOfTheRequest) {
+TEST_P(LedgerTest, APartThatACapForbidsIsLeftOutOfTheRequest) {
     Ledger ledger(*database, clock, "a", {{"", "*", Cap::Period::day, 100}});
     const Answer answer = reserve(ledger, {{10, "a", 50}, {10, "b", 101}, {10, "c", 50}});
     EXPECT_EQ(answer.verdict.parts, 1u);
 }
+
+MILLRACE_ON_EVERY_ENGINE(LedgerTest);
 
 TEST(SpendTest, PricesAreForAMillionTokens) {
     const Price price{2.5, 1.25, 10};
