@@ -108,6 +108,20 @@ TEST(PageTest, ACallThatIsLargerThanTheWholeQuotaIsRefusedAtOnce) {
     EXPECT_EQ(ask(page, limits, kStart, 1000).kind, Kind::granted);
 }
 
+TEST(PageTest, ThreeRequestsAMinuteDrainABacklogInNearlyTheLeastTime) {
+    Page page;
+    const Limits limits{.tokens_per_minute = 10'000, .requests_per_minute = 3};
+    TimePoint now = kStart;
+    for (int calls = 0; calls < 30;) {
+        const Verdict verdict = ask(page, limits, now, 3'000);
+        if (verdict.kind == Kind::granted)
+            calls += 1;
+        else
+            now = verdict.again;
+    }
+    EXPECT_LE(now - kStart, std::chrono::minutes(9) + Duration(20'000));
+}
+
 TEST(PageTest, ThePartsThatFitShareOneRequest) {
     Page page;
     const Limits limits{.tokens_per_minute = 1000, .requests_per_minute = 10};

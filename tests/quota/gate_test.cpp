@@ -1,0 +1,113 @@
+#include "quota/gate.hpp"
+
+#include "tests/support/engines.hpp"
+#include "tests/support/run.hpp"
+
+#include <gtest/gtest.h>
+
+namespace millrace::quota {
+namespace {
+
+class GateTest : public testing::TestWithParam<test::Engine> {
+  protected:
+    ~GateTest() override {
+        for (const auto& gate : gates) test::run(io, gate->stop());
+        database->stop();
+    }
+
+    Gate& open(const std::string& deployment, Limits limits, Ledger& ledger) {
+        GateOptions options;
+        options.deployment = deployment;
+        options.limits = limits;
+        gates.push_back(std::make_unique<Gate>(io.get_executor(), ledger, clock, std::move(options)));
+        return *gates.back();
+    }
+
+    /// A call of `tokens`; its pass is put behind the others, its refusal into `refused`.
+    void enter(Gate& gate, std::int64_t tokens, Urgency urgency = Urgency::interactive) {
+        auto one = std::make_shared<Applicant>();
+        one->part.tokens = tokens;
+        one->urgency = urgency;
+        one->go = [this](Pass pass) { passes.push_back(std::move(pass)); };
+        one->refuse = [this](const Refusal& refusal) { refused.push_back(refusal.why); };
+        gate.enter(std::move(one));
+    }
+
+    void settle(Gate& gate, std::size_t which, Ending ending = {}) {
+        test::run(io, gate.settle(passes[which], std::move(ending), {}));
+    }
+
+    void until_passes(std::size_t count) {
+        test::run_until(io, [&] { return passes.size() >= count; });
+    }
+
+    asio::io_context io;
+    test::DatabasePlace place{GetParam()};
+    std::unique_ptr<store::Database> database = std::move(place.open(io.get_executor()).value());
+    ManualClock clock;
+    Ledger ledger{*database, clock, "this", {}};
+    std::vector<std::unique_ptr<Gate>> gates;
+    std::vector<Pass> passes;
+    std::vector<std::string> refused;
+};
+
+TEST_P(GateTest, ADeploymentThatIsThrottledDelaysNoCallToAnother) {
+    Gate& throttled = open("throttled", {}, ledger);
+    Gate& other = open("other", {}, ledger);
+    enter(throttled, 10);
+    until_passes(1);
+    Ending ending;
+    ending.report.throttled = true;
+    ending.report.retry_after = Duration(60'000);
+    settle(throttled, 0, ending);
+    for (int i = 0; i < 100; ++i) enter(throttled, 10);
+    for (int i = 0; i < 100; ++i) enter(other, 10);
+    until_passes(101);  // the clock has not moved
+    EXPECT_EQ(throttled.waiting(), 100u);
+    EXPECT_EQ(other.waiting(), 0u);
+}
+
+TEST_P(GateTest, AnInteractiveCallGoesAtOnceThoughAHundredBatchCallsWait) {
+    Gate& gate = open("d", {.tokens_per_minute = 100'000}, ledger);
+    for (int i = 0; i < 300; ++i) enter(gate, 1'000, Urgency::batch);
+    test::run_until(io, [&] { return !gate.waits_for().empty(); });
+    const std::size_t before = passes.size();
+    enter(gate, 1'000);
+    until_passes(before + 1);
+    EXPECT_EQ(passes.back().group.front()->urgency, Urgency::interactive);
+}
+
+TEST_P(GateTest, WhatWaitsIsRefusedWhenTheProcessEnds) {
+    Gate& gate = open("d", {.calls_at_once = 1}, ledger);
+    enter(gate, 10);
+    until_passes(1);
+    enter(gate, 10);
+    test::run_until(io, [&] { return gate.waits_for() == "calls"; });
+    test::run(io, gate.stop());
+    EXPECT_EQ(refused.size(), 1u);
+    enter(gate, 10);
+    EXPECT_EQ(refused.size(), 2u);
+}
+
+TEST_P(GateTest, AnotherProcessGoesOnWhereThisOneHasLeftOff) {
+    Ledger second{*database, clock, "second", {}};
+    Gate& here = open("d", {.tokens_per_minute = 1'000}, ledger);
+    Gate& there = open("d", {.tokens_per_minute = 1'000}, second);
+    enter(here, 900);
+    until_passes(1);
+    settle(here, 0);
+    enter(there, 900);
+    test::run_until(io, [&] { return !there.waits_for().empty(); });
+    EXPECT_EQ(passes.size(), 1u);
+    while (passes.size() < 2) {
+        clock.advance(Duration(1'000));
+        io.run_one_for(std::chrono::milliseconds(5));
+        ASSERT_LT(clock.now() - passes[0].reservation.at, Duration(600'000));
+    }
+    EXPECT_GE(passes[1].reservation.at - passes[0].reservation.at, Window::kLength);
+}
+
+MILLRACE_ON_EVERY_ENGINE(GateTest);
+
+}  // namespace
+}  // namespace millrace::quota
