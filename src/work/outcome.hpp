@@ -61,6 +61,7 @@ inline constexpr char unknown_task_type[] = "UnknownTaskType";
 inline constexpr char input_too_large[] = "InputTooLarge";
 inline constexpr char content_filtered[] = "ContentFiltered";
 inline constexpr char unexpected_exception[] = "UnexpectedException";
+inline constexpr char malformed_result[] = "MalformedResult";
 inline constexpr char delivery_count_exceeded[] = "MaxDeliveryCountExceeded";
 }  // namespace reason
 

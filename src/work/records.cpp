@@ -290,7 +290,7 @@ std::vector<std::string> forget_blobs(store::Connection& connection, const Versi
 
 std::vector<std::string> remove_document(store::Connection& connection, std::string_view id) {
     std::vector<std::string> names = forget_blobs(connection, VersionRef{std::string(id), INT64_MAX});
-    connection.prepare("DELETE FROM operation WHERE subject=?").bind(id).run();
+    connection.prepare("DELETE FROM operation WHERE subject=? AND kind='document'").bind(id).run();
     connection.prepare("DELETE FROM document WHERE id=?").bind(id).run();
     connection.notify(id);
     return names;

@@ -4,10 +4,12 @@
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "store/database.hpp"
+#include "work/outcome.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -33,6 +35,13 @@ class Steps {
     /// is returned. An error is returned as it is and not remembered. A crash inside `work` is the one case
     /// that runs it again.
     asio::awaitable<Result<std::string>> run(std::string name, Work work);
+
+    /// Sleeps for `time` from the first call with `name` on, over restarts: the moment to wake is remembered
+    /// as a step, and no process has to live until then. Nothing once it has come; before it, what the
+    /// handler answers: its message comes back then, without a delivery spent.
+    ///
+    ///     if (auto later = co_await steps.sleep("cool down", std::chrono::hours(1))) co_return *later;
+    asio::awaitable<std::optional<Outcome>> sleep(std::string name, Duration time);
 
     /// Forgets steps stored before `before`; answers how many.
     static asio::awaitable<Result<std::int64_t>> prune(store::Database& database, TimePoint before);
