@@ -1,6 +1,7 @@
 #include "handlers/dead_letter_watch.hpp"
 
 #include "handlers/payload.hpp"
+#include "handlers/task_payload.hpp"
 
 namespace millrace::handlers {
 
@@ -54,7 +55,7 @@ asio::awaitable<void> DeadLetterWatch::look_at(std::string queue) {
 
 asio::awaitable<void> DeadLetterWatch::mark(const broker::Delivery& delivery, const std::string& queue) {
     const auto version = version_of(delivery.message);
-    if (!version) co_return;
+    if (!version) co_return co_await mark_task(delivery, queue);
     const std::string reason = text_property(delivery.message, broker::kDeadLetterReason);
     const std::string description = text_property(delivery.message, broker::kDeadLetterDescription);
     auto work = [version = *version, queue, error = reason + ": " + description,
@@ -68,6 +69,24 @@ asio::awaitable<void> DeadLetterWatch::mark(const broker::Delivery& delivery, co
     };
     auto marked = co_await services_.database.write(std::move(work));
     if (marked) services_.operations.changed(version->document);
+}
+
+asio::awaitable<void> DeadLetterWatch::mark_task(const broker::Delivery& delivery, const std::string& queue) {
+    const std::string id = task_id_of(delivery.message);
+    if (id.empty()) co_return;
+    const std::string error = text_property(delivery.message, broker::kDeadLetterReason) + ": " +
+                              text_property(delivery.message, broker::kDeadLetterDescription);
+    auto work = [id, queue, error,
+                 now = services_.clock.now()](store::Connection& connection) -> Result<void> {
+        const auto task = work::records::find_task(connection, id);
+        const bool open =
+            task && (task->status == work::Status::accepted || task->status == work::Status::running);
+        const work::TaskCost unknown;
+        if (open) work::records::fail_task(connection, id, queue, error, unknown, now);
+        return {};
+    };
+    auto marked = co_await services_.database.write(std::move(work));
+    if (marked) services_.operations.changed(id);
 }
 
 }  // namespace millrace::handlers

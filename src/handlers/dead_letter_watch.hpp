@@ -17,7 +17,7 @@ class DeadLetterWatch {
   public:
     DeadLetterWatch(Services& services, broker::Broker& broker, std::vector<std::string> queues);
 
-    /// Marks the documents of all dead letters that were not looked at before as failed.
+    /// Marks the documents and tasks of all dead letters that were not looked at before as failed.
     asio::awaitable<void> look();
     /// Looks again and again until its coroutine is cancelled.
     asio::awaitable<void> run();
@@ -25,6 +25,7 @@ class DeadLetterWatch {
   private:
     asio::awaitable<void> look_at(std::string queue);
     asio::awaitable<void> mark(const broker::Delivery& delivery, const std::string& queue);
+    asio::awaitable<void> mark_task(const broker::Delivery& delivery, const std::string& queue);
 
     Services& services_;
     broker::Broker& broker_;

@@ -20,6 +20,8 @@ namespace millrace::handlers {
 
 namespace asio = boost::asio;
 
+struct TaskParts;
+
 /// What the handlers report to telemetry; every function may be empty.
 struct Observer {
     std::function<void(const std::string& category, Duration since_accepted)> document_processed;
@@ -43,6 +45,8 @@ struct Services {
     std::shared_ptr<const text::TokenCounter> tokens;
     Observer observer;
     std::minstd_rand random{std::random_device{}()};
+    /// Of the handler of tasks; null: none runs here.
+    const TaskParts* task_parts = nullptr;
 
     double jitter() { return std::uniform_real_distribution<double>(0, 1)(random); }
     std::string model_key() const {

@@ -8,6 +8,7 @@
 
 #include "handlers/services.hpp"
 #include "text/extract.hpp"
+#include "work/tasks.hpp"
 
 #include <string_view>
 #include <vector>
@@ -32,7 +33,7 @@ struct HandlerRow {
     std::string_view name;
     std::string_view queue;   ///< the queue it serves by default; "" for none
     std::string_view stage;   ///< what operations show while it runs
-    asio::awaitable<work::Outcome> (*run)(Services&, Job);
+    asio::awaitable<work::Outcome> (*run)(Services&, Job);  ///< null: no stage of documents
     std::size_t concurrency;  ///< by default
 };
 
@@ -44,7 +45,12 @@ inline constexpr HandlerRow kHandlers[] = {
     {"index", work::queue::index, "index", publish_document, 8},
     {"metadata", work::queue::metadata, "metadata", describe_document, 4},
     {"embed-index", "", "embed", embed_index, 4},
+    {"task", work::queue::tasks, "task", nullptr, 32},
 };
+
+/// The handler of a row; one for tasks needs `services.task_parts`. As `make_stage_handler`.
+work::Handler make_handler(Services& services, const HandlerRow& row,
+                           Adoption adoption = Adoption::by_resending);
 
 /// The row called `name`, or nullptr.
 const HandlerRow* find_handler(std::string_view name) noexcept;

@@ -135,8 +135,7 @@ asio::awaitable<Result<Done>> FanOut::finish(Piece piece, std::string result, st
                  result = std::move(result)](store::Connection& connection) -> Result<std::optional<Group>> {
         return add_result(connection, piece, result, bringer);
     };
-    // Flushed with the completion of its message; if that is lost, so is this, and the piece comes again.
-    auto group = co_await database_.write(std::move(work), store::Sync::written);
+    auto group = co_await database_.write(std::move(work));
     if (!group) co_return group.error();
     Done done;
     if (*group && (*group)->done == (*group)->total && (*group)->last == bringer)

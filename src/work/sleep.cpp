@@ -11,7 +11,7 @@ constexpr Duration kLongestPause = std::chrono::hours(24);
 
 }  // namespace
 
-asio::awaitable<std::optional<Outcome>> Steps::sleep(std::string name, Duration time) {
+asio::awaitable<std::optional<Outcome>> Steps::sleep_for(std::string name, Duration time) {
     const std::string wake_at = std::to_string(to_millis(clock_.now() + time));
     Work decide = [&wake_at]() -> asio::awaitable<Result<std::string>> { co_return wake_at; };
     std::string step = "sleep/" + name;

@@ -40,8 +40,8 @@ class Steps {
     /// as a step, and no process has to live until then. Nothing once it has come; before it, what the
     /// handler answers: its message comes back then, without a delivery spent.
     ///
-    ///     if (auto later = co_await steps.sleep("cool down", std::chrono::hours(1))) co_return *later;
-    asio::awaitable<std::optional<Outcome>> sleep(std::string name, Duration time);
+    ///     if (auto later = co_await steps.sleep_for("cool down", std::chrono::hours(1))) co_return *later;
+    asio::awaitable<std::optional<Outcome>> sleep_for(std::string name, Duration time);
 
     /// Forgets steps stored before `before`; answers how many.
     static asio::awaitable<Result<std::int64_t>> prune(store::Database& database, TimePoint before);

@@ -44,6 +44,32 @@ class CountingProvider final : public provider::Provider {
         co_return embeddings;
     }
 
+    /// Answers with the next of `answers`, or by `answer`, or "answer N".
+    boost::asio::awaitable<provider::Outcome<provider::Completion>> complete(
+        provider::CompletionRequest request, provider::CallContext context) override {
+        contexts.push_back(context);
+        requests.push_back(request);
+        if (on_complete) co_await on_complete(request);
+        if (!failures.empty()) {
+            provider::Failure failure = failures.front();
+            failures.pop_front();
+            co_return failure;
+        }
+        provider::Completion completion;
+        completion.model = "counting-1";
+        completion.usage.prompt_tokens = static_cast<std::int64_t>(request.input.size());
+        completion.text = "answer " + std::to_string(requests.size());
+        completion.usage.completion_tokens = 7;
+        if (!answers.empty()) {
+            completion.text = answers.front();
+            answers.pop_front();
+        } else if (answer) {
+            completion.text = answer(request);
+        }
+        co_return completion;
+    }
+    provider::ModelInfo& info() { return model_; }
+
     /// Unit vector in which every word of the text is counted in one of 64 places.
     static std::vector<float> vector_of(std::string_view text) {
         std::vector<float> vector(64, 0.01f);
@@ -67,6 +93,12 @@ class CountingProvider final : public provider::Provider {
     std::vector<std::string> texts;            ///< every input that was embedded, in order
     std::vector<std::optional<TraceContext>> traces;  ///< of every call
     std::size_t answers_max = 0;               ///< vectors in one answer; 0: for all inputs
+    std::vector<provider::CompletionRequest> requests;  ///< every completion that was asked for
+    std::vector<provider::CallContext> contexts;        ///< of these
+    std::deque<std::string> answers;                    ///< of the next completions
+    std::function<std::string(const provider::CompletionRequest&)> answer;
+    /// Awaited before a completion is answered; may be empty.
+    std::function<boost::asio::awaitable<void>(const provider::CompletionRequest&)> on_complete;
     std::deque<provider::Failure> failures;    ///< what the next calls answer instead
 
   private:

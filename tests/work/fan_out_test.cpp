@@ -213,19 +213,19 @@ TEST_P(FanOutTest, ASleepOutlivesItsProcessAndSpendsNoDelivery) {
     ManualClock turned;
     {
         Steps steps(*database, turned, "message");
-        const auto first = test::run(io, steps.sleep("pause", std::chrono::minutes(10)));
+        const auto first = test::run(io, steps.sleep_for("pause", std::chrono::minutes(10)));
         ASSERT_TRUE(first);
         EXPECT_EQ(std::get<RetryAfter>(*first).delay, std::chrono::minutes(10));
         EXPECT_FALSE(std::get<RetryAfter>(*first).spends_delivery);
     }
     turned.advance(std::chrono::minutes(4));
     Steps steps(*database, turned, "message");
-    const auto second = test::run(io, steps.sleep("pause", std::chrono::minutes(10)));
+    const auto second = test::run(io, steps.sleep_for("pause", std::chrono::minutes(10)));
     ASSERT_TRUE(second);
     EXPECT_EQ(std::get<RetryAfter>(*second).delay, std::chrono::minutes(6)) << "it began before";
     turned.advance(std::chrono::minutes(6));
-    EXPECT_FALSE(test::run(io, steps.sleep("pause", std::chrono::minutes(10))));
-    EXPECT_TRUE(test::run(io, steps.sleep("another", std::chrono::minutes(10))));
+    EXPECT_FALSE(test::run(io, steps.sleep_for("pause", std::chrono::minutes(10))));
+    EXPECT_TRUE(test::run(io, steps.sleep_for("another", std::chrono::minutes(10))));
 }
 
 MILLRACE_ON_EVERY_ENGINE(FanOutTest);

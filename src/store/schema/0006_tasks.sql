@@ -1,4 +1,4 @@
--- Tasks and what became of them; fan-outs that are wider than one worker. See docs/tasks.md, docs/handlers.md.
+-- Tasks and what became of them, and fan-outs that are wider than one worker (docs/tasks.md, handlers.md).
 CREATE TABLE task_result (
     id          TEXT PRIMARY KEY,
     type        TEXT NOT NULL,
