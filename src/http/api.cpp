@@ -31,6 +31,8 @@ constexpr std::array kRoutes = {
     Route{{"GET", "/v1/documents"}, list_documents},
     Route{{"GET", "/v1/documents/{id...}"}, get_document},
     Route{{"DELETE", "/v1/documents/{id...}"}, delete_document},
+    Route{{"POST", "/v1/tasks"}, post_tasks},
+    Route{{"GET", "/v1/tasks/{id...}"}, get_task},
     Route{{"GET", "/v1/operations/{id}"}, get_operation},
     Route{{"POST", "/v1/search"}, post_search},
     Route{{"GET", "/v1/queues"}, list_queues},

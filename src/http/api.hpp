@@ -12,6 +12,7 @@
 #include "store/database.hpp"
 #include "telemetry/metrics.hpp"
 #include "work/documents.hpp"
+#include "work/tasks.hpp"
 
 #include <functional>
 #include <memory>
@@ -32,6 +33,7 @@ struct ApiParts {
     telemetry::Metrics& metrics;
     Clock& clock;
     store::Database* shared = nullptr;   ///< where documents and operations are, if not in `database`
+    work::Tasks* tasks = nullptr;  ///< null: tasks are not taken here
 };
 
 struct ApiOptions {
@@ -42,6 +44,10 @@ struct ApiOptions {
     std::function<bool()> work_is_held;
     /// What GET /v1/quota shows; empty: no deployment has a quota.
     std::function<asio::awaitable<std::vector<quota::PageView>>()> quota;
+    /// Nothing where a task can be worked on as far as its own words tell, and what it would cost; both there
+    /// if tasks are taken.
+    std::function<Result<void>(const work::NewTask&)> check_task;
+    std::function<asio::awaitable<Result<work::TaskEstimate>>(work::NewTask)> estimate_task;
     index::Fusion fusion = index::Fusion::score;
     double keyword_weight = 0.7;
     Duration stuck_after = std::chrono::minutes(5);

@@ -1,7 +1,6 @@
 // Documents and operations: accepted here, looked up here, removed here.
-#include "http/api_routes.hpp"
+#include "http/acceptance.hpp"
 #include "http/document_body.hpp"
-#include "http/idempotency.hpp"
 #include "http/json_text.hpp"
 #include "http/views.hpp"
 
@@ -11,10 +10,6 @@ namespace millrace::http {
 
 namespace {
 
-/// Bodies from here on are read on the CPU pool: parsing and hashing one would hold up everybody else.
-constexpr std::size_t kPoolBytesMin = 64 * limits::kKiB;
-constexpr char kPollSeconds[] = "1";
-
 /// A request read and checked.
 struct Submission {
     DocumentBody body;
@@ -23,9 +18,7 @@ struct Submission {
 
 Checked<Submission> read_submission(const Request& request) {
     Submission submission;
-    std::string_view caller = request.header("Authorization");
-    if (caller.empty()) caller = request.header("api-key");
-    auto key = idempotency_key(request, caller);
+    auto key = key_of_caller(request);
     if (!key) return key.error();
     submission.key = std::move(*key);
     auto body = read_documents(request);
@@ -43,50 +36,6 @@ asio::awaitable<Checked<Submission>> read_where_it_fits(Context context,
     co_return std::move(*done);
 }
 
-json::object receipt(const work::Accepted& accepted, const std::string& base) {
-    return json::object{{"id", accepted.id},
-                        {"operation", accepted.operation},
-                        {"statusUrl", base + "/v1/operations/" + accepted.operation}};
-}
-
-/// 202 for what was accepted. The single form names its resources in headers, as long-running operations do.
-Response accepted_answer(const std::vector<work::Accepted>& accepted, bool is_list, const std::string& base) {
-    if (is_list) {
-        json::array list;
-        for (const auto& one : accepted) list.push_back(receipt(one, base));
-        Response response = json_answer(202, json_text(list));
-        response.headers.emplace_back("Retry-After", kPollSeconds);
-        return response;
-    }
-    const json::object body = receipt(accepted.front(), base);
-    const std::string url(body.at("statusUrl").as_string());
-    Response response = json_answer(202, json_text(body));
-    response.headers.emplace_back("Location", base + "/v1/documents/" + percent_encoded(accepted.front().id));
-    response.headers.emplace_back("Operation-Location", url);
-    response.headers.emplace_back("Retry-After", kPollSeconds);
-    return response;
-}
-
-asio::awaitable<std::optional<Response>> replay(Context context, IdempotencyKey key) {
-    auto stored = co_await context->parts.documents.stored_answer(key.key);
-    if (!stored) co_return std::nullopt;
-    if (stored->fingerprint != key.fingerprint)
-        co_return problem(422,
-                          "this Idempotency-Key was used for another request; use a new key for new content");
-    co_return parse_answer(stored->status, stored->answer);
-}
-
-std::shared_ptr<const work::Idempotency> remember(const IdempotencyKey& key, bool is_list,
-                                                  const std::string& base) {
-    auto idempotency = std::make_shared<work::Idempotency>();
-    idempotency->key = key.key;
-    idempotency->fingerprint = key.fingerprint;
-    idempotency->answer = [is_list, base](const std::vector<work::Accepted>& accepted) {
-        return serialize_answer(accepted_answer(accepted, is_list, base));
-    };
-    return idempotency;
-}
-
 json::array views_of(const std::vector<work::DocumentView>& documents) {
     json::array views;
     for (const auto& document : documents) views.push_back(view_of(document));
@@ -96,20 +45,22 @@ json::array views_of(const std::vector<work::DocumentView>& documents) {
 }  // namespace
 
 asio::awaitable<Response> post_documents(Context context, Call call) {
-    const std::string base = base_url(call.request.header("Host"), call.request.scheme());
+    AcceptedForm form;
+    form.base = base_url(call.request.header("Host"), call.request.scheme());
+    form.collection = "/v1/documents/";
     if (auto wrong = unknown_parameter(call.request, {"id", "title", "category", "uploadedAt", "filename"}))
         co_return problem(*wrong);
     const auto request = std::make_shared<const Request>(std::move(call.request));
     auto submission = co_await read_where_it_fits(context, request);
     if (!submission) co_return problem(submission.error());
+    form.is_list = submission->body.is_list;
 
     std::shared_ptr<const work::Idempotency> idempotency;
     if (submission->key) {
         auto earlier = co_await replay(context, *submission->key);
         if (earlier) co_return std::move(*earlier);
-        idempotency = remember(*submission->key, submission->body.is_list, base);
+        idempotency = remember(*submission->key, form);
     }
-    const bool is_list = submission->body.is_list;
     std::vector<std::string> categories;
     const auto trace = TraceContext::parse(request->header("traceparent"));
     for (auto& document : submission->body.documents) {
@@ -126,7 +77,7 @@ asio::awaitable<Response> post_documents(Context context, Call call) {
     if (!accepted) co_return problem(accepted.error());
     for (const std::string& category : categories)
         context->parts.metrics.add(telemetry::metric::documents_accepted, {category});
-    co_return accepted_answer(*accepted, is_list, base);
+    co_return accepted_answer(*accepted, form);
 }
 
 asio::awaitable<Response> list_documents(Context context, Call call) {

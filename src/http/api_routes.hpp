@@ -44,6 +44,9 @@ asio::awaitable<Response> list_documents(Context context, Call call);
 asio::awaitable<Response> get_document(Context context, Call call);
 asio::awaitable<Response> delete_document(Context context, Call call);
 asio::awaitable<Response> get_operation(Context context, Call call);
+// api_tasks.cpp
+asio::awaitable<Response> post_tasks(Context context, Call call);
+asio::awaitable<Response> get_task(Context context, Call call);
 // api_search.cpp
 asio::awaitable<Response> post_search(Context context, Call call);
 // api_queues.cpp

@@ -109,7 +109,7 @@ json::object view_of(const work::DocumentView& document) {
 json::object view_of(const work::OperationView& operation) {
     json::object view{{"id", operation.id},
                       {"kind", operation.kind},
-                      {"documentId", operation.subject},
+                      {operation.kind == "task" ? "taskId" : "documentId", operation.subject},
                       {"status", work::to_string(operation.status)},
                       {"stage", operation.stage},
                       {"progress", {{"done", operation.done}, {"total", operation.total}}},
@@ -120,6 +120,37 @@ json::object view_of(const work::OperationView& operation) {
     view["tokens"] = {{"prompt", operation.prompt_tokens}, {"completion", operation.completion_tokens}};
     view["createdAt"] = to_rfc3339(operation.created_at);
     view["updatedAt"] = to_rfc3339(operation.updated_at);
+    return view;
+}
+
+json::object view_of(const work::TaskView& task) {
+    json::object view{{"id", task.id},
+                      {"type", task.type},
+                      {"status", work::to_string(task.status)},
+                      {"operation", task.operation}};
+    add_if(view, "tenant", task.tenant);
+    if (!task.result.empty()) view["result"] = stored_json(task.result);
+    add_if(view, "error", task.error);
+    add_if(view, "model", task.model);
+    view["tokens"] = {{"prompt", task.prompt_tokens},
+                      {"completion", task.completion_tokens},
+                      {"cached", task.cached_tokens}};
+    view["cost"] = static_cast<double>(task.cost_micros) / 1e6;
+    view["attempts"] = task.attempts;
+    view["createdAt"] = to_rfc3339(task.created_at);
+    const bool ended = task.status == work::Status::succeeded || task.status == work::Status::failed;
+    if (ended) view["finishedAt"] = to_rfc3339(task.finished_at);
+    return view;
+}
+
+json::object view_of(const work::TaskEstimate& estimate) {
+    json::object view;
+    add_if(view, "type", estimate.type);
+    add_if(view, "model", estimate.model);
+    view["calls"] = estimate.calls;
+    view["promptTokens"] = estimate.prompt_tokens;
+    view["outputTokensMax"] = estimate.output_tokens_max;
+    view["costMax"] = static_cast<double>(estimate.micros) / 1e6;
     return view;
 }
 

@@ -4,6 +4,7 @@
 #include "broker/broker.hpp"
 #include "index/index.hpp"
 #include "work/documents.hpp"
+#include "work/tasks.hpp"
 
 #include <boost/json/object.hpp>
 
@@ -13,6 +14,8 @@ namespace json = boost::json;
 
 json::object view_of(const work::DocumentView& document);
 json::object view_of(const work::OperationView& operation);
+json::object view_of(const work::TaskView& task);
+json::object view_of(const work::TaskEstimate& estimate);
 json::object view_of(const broker::EntityCounts& counts);
 /// A message of a queue; its body as text if it is UTF-8, else as base64, cut after `body_bytes_max`.
 json::object view_of(const broker::Delivery& message, std::size_t body_bytes_max);

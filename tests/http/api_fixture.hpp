@@ -67,8 +67,18 @@ class ApiTest : public testing::Test {
         documents_.emplace(*database_, *blobs_, pool_, *handover_, clock_);
         test::run(io_, documents_->start());
         operations_.emplace(io_.get_executor(), *database_, clock_);
-        const ApiParts parts{*database_,   *broker_, model_,   *index_, *documents_,
-                             *operations_, pool_,    metrics_, clock_};
+        tasks_.emplace(*database_, *blobs_, pool_, *handover_, clock_);
+        options.check_task = [](const work::NewTask& task) -> Result<void> {
+            if (task.type == "sentiment") return {};
+            return Error{Errc::invalid_input, "there is no task \"" + task.type + "\""};
+        };
+        options.estimate_task = [](work::NewTask task) -> boost::asio::awaitable<Result<work::TaskEstimate>> {
+            if (task.document_id == "none") co_return Error{Errc::not_found, "there is no document \"none\""};
+            const auto size = static_cast<std::int64_t>(task.content.size());
+            co_return work::TaskEstimate{task.type, "letters", 1, size, 128, size + 1};
+        };
+        const ApiParts parts{*database_, *broker_, model_, *index_, *documents_, *operations_,
+                             pool_,      metrics_, clock_, nullptr, &*tasks_};
         api_ = std::make_unique<Api>(io_.get_executor(), parts, std::move(options));
         ServerOptions server_options;
         server_options.port = 0;
@@ -82,8 +92,8 @@ class ApiTest : public testing::Test {
         test::run(io_, server_->stop(Duration(100)));
         api_->stop();
         test::run(io_, broker_->stop());
-        client_.reset(), server_.reset(), api_.reset(), operations_.reset(), documents_.reset(),
-            blobs_.reset();
+        client_.reset(), server_.reset(), api_.reset(), operations_.reset(), tasks_.reset(),
+            documents_.reset(), blobs_.reset();
         index_.reset(), broker_.reset();
         database_->stop();
         database_.reset();
@@ -175,6 +185,7 @@ class ApiTest : public testing::Test {
     std::optional<work::Handover> handover_;
     std::optional<work::Documents> documents_;
     std::optional<work::Operations> operations_;
+    std::optional<work::Tasks> tasks_;
     std::unique_ptr<Api> api_;
     std::unique_ptr<Server> server_;
     std::unique_ptr<provider::HttpClient> client_;
