@@ -6,6 +6,7 @@
 #include "app/run_to_end.hpp"
 #include "app/search_view.hpp"
 #include "app/server.hpp"
+#include "app/task_view.hpp"
 #include "app/upload.hpp"
 #include "telemetry/log.hpp"
 
@@ -30,6 +31,7 @@ namespace {
 
 constexpr char kUsualAddress[] = "127.0.0.1:8080";
 constexpr std::size_t kSearches = 3;
+constexpr char kAnalyzed[] = "curl-history.md";
 
 void print(const std::string& text) {
     std::fwrite(text.data(), 1, text.size(), stdout);
@@ -178,6 +180,8 @@ class Demo {
             auto searched = co_await show_search(**client, queries[i]);
             if (!searched) co_return searched.error();
         }
+        auto analyzed = co_await show_analysis(**client, samples);
+        if (!analyzed) co_return analyzed.error();
         (*client)->stop();
         co_return *ingested;
     }
@@ -257,6 +261,32 @@ class Demo {
         co_return Result<void>();
     }
 
+    /// One text to several tasks at once, joined.
+    asio::awaitable<Result<void>> show_analysis(Client& client, fs::path samples) {
+        const std::string document = "samples/" + std::string(kAnalyzed);
+        if (!fs::exists(samples / "documents" / kAnalyzed)) co_return Result<void>();
+        const json::object body{{"type", "analyze"}, {"documentId", document}};
+        Client::Call post = Client::post("/v1/tasks", body);
+        auto accepted = co_await client.send(std::move(post));
+        if (!accepted) co_return accepted.error();
+        // A model that only embeds answers no task.
+        if (!accepted->ok()) co_return Result<void>();
+        print("\n" + terminal_.bold("3. A task reads one of them.") +
+              " Summary, entities and sentiment at once, joined (analyze).\n\n");
+        std::string id(accepted->body.at("id").as_string());
+        std::string operation(accepted->body.at("operation").as_string());
+        auto task = co_await await_task(client, std::move(id), std::move(operation));
+        if (!task) co_return task.error();
+        print("  " + terminal_.accent(terminal_.utf8 ? "❯ " : "> ") + terminal_.bold(document) + "\n");
+        print(task_text(*task, terminal_));
+        const json::value* model = task->as_object().if_contains("model");
+        if (model != nullptr && model->is_string() && model->as_string() == "local-extractive")
+            print(
+                terminal_.dim("  extractive: sentences and names of the text itself; a remote deployment "
+                              "writes its own words\n"));
+        co_return Result<void>();
+    }
+
     using Suggestion = std::pair<std::string, std::string>;
 
     std::vector<Suggestion> suggestions() const {
@@ -270,6 +300,7 @@ class Demo {
                     {call + " search \"your own question\"", "and ask them"}};
         return {{call + " search" + server + " \"your own question\"", "ask these documents"},
                 {call + " ingest" + server + " --wait ~/Documents", "put your own in"},
+                {call + " task analyze" + server + " --wait FILE.txt", "a summary, entities, sentiment"},
                 {call + " queue list" + server, "see the queues"},
                 {call + " dlq list" + server, "see what failed, and why"},
                 {"curl " + url + "/v1/documents", "the HTTP interface: docs/http.md"},

@@ -61,6 +61,20 @@ struct SearchOptions {
 };
 int search(const ClientOptions& client, const SearchOptions& options);
 
+struct TaskOptions {
+    std::string type;
+    std::string file;      ///< "" or "-": standard input
+    std::string document;  ///< in place of a file
+    std::vector<std::string> options;  ///< K=V
+    std::string tenant;
+    std::string id;
+    bool wait = false;
+    bool dry_run = false;
+};
+int task(const ClientOptions& client, const TaskOptions& options);
+/// Asks until the task `id` with `operation` has ended; answers it as GET /v1/tasks/{id} does.
+asio::awaitable<Result<boost::json::value>> await_task(Client& client, std::string id, std::string operation);
+
 struct QueueOptions {
     std::string name;
     std::string state;

@@ -2,6 +2,7 @@
 
 #include "app/configuration_check.hpp"
 #include "app/configuration_rules.hpp"
+#include "app/configuration_tasks.hpp"
 #include "app/raw_configuration.hpp"
 #include "app/settings.hpp"
 #include "base/nearest.hpp"
@@ -153,6 +154,22 @@ class SectionReader {
         target = read_rules(std::string(section_) + "." + std::string(key), raw, problems_);
     }
 
+    /// From the environment: words between commas.
+    void assign(std::vector<std::string>& target, std::string_view key, std::string_view unit, const Rule&,
+                const RawValue& raw) {
+        if (raw.texts) {
+            target = *raw.texts;
+            return;
+        }
+        const auto* text = std::get_if<std::string>(&raw.value);
+        if (text == nullptr || !raw.from_environment)
+            return report(key, raw,
+                          "expected a " + std::string(unit) + ", e.g. [\"a\", \"b\"], found " + shown(raw));
+        target.clear();
+        std::istringstream words(*text);
+        for (std::string word; std::getline(words, word, ',');) target.push_back(word);
+    }
+
     template <class T>
     static std::optional<T> parse(std::string_view text) {
         T number{};
@@ -283,6 +300,25 @@ void read_key_files(Configuration& configuration, std::vector<std::string>& prob
     }
 }
 
+/// Schemas that stand in files of their own, and what is wrong with tasks that have them.
+void read_schema_files(Configuration& configuration, std::vector<std::string>& problems) {
+    bool any = false;
+    for (TaskEntry& task : configuration.tasks) {
+        if (task.schema_file.empty()) continue;
+        if (!task.schema.empty()) {
+            problems.push_back("tasks." + task.type + ": schema and schema_file are both set; keep one");
+            continue;
+        }
+        any = true;
+        auto text = read_file(task.schema_file);
+        if (text)
+            task.schema = std::move(*text);
+        else
+            problems.push_back("tasks." + task.type + ".schema_file: " + text.error().detail);
+    }
+    if (any && problems.empty()) check_tasks(configuration, problems);
+}
+
 void warn_of_readers(const std::filesystem::path& file, std::vector<std::string>& warnings) {
     std::error_code ignored;
     const auto mode = std::filesystem::status(file, ignored).permissions();
@@ -337,6 +373,7 @@ LoadedConfiguration load_configuration(const std::optional<std::filesystem::path
     LoadedConfiguration loaded = parse_configuration(text, source, environment);
     loaded.source = source;
     if (loaded.problems.empty()) read_key_files(loaded.configuration, loaded.problems);
+    if (loaded.problems.empty()) read_schema_files(loaded.configuration, loaded.problems);
     return loaded;
 }
 

@@ -122,6 +122,19 @@ struct CapEntry {
     std::string tenant;
 };
 
+/// A kind of task, or what is different about a built-in one.
+struct TaskEntry {
+    std::string type;
+    std::string deployment;
+    std::string prompt;
+    std::string schema;
+    std::string schema_file;
+    std::vector<std::string> labels;
+    std::vector<std::string> steps;
+    std::int64_t output_tokens_max = 0;
+    std::int64_t input_tokens_max = 0;
+};
+
 /// A tenant's share where work waits.
 struct TenantEntry {
     std::string name;
@@ -161,6 +174,7 @@ struct Configuration {
     std::vector<CapEntry> caps;
     std::vector<TenantEntry> tenants;
     std::vector<WorkerEntry> workers;
+    std::vector<TaskEntry> tasks;
     std::vector<WatchEntry> watch;
     TelemetrySettings telemetry;
 };

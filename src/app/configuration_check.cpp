@@ -1,5 +1,6 @@
 #include "app/configuration_check.hpp"
 
+#include "app/configuration_tasks.hpp"
 #include "base/nearest.hpp"
 #include "handlers/stages.hpp"
 #include "store/postgres.hpp"
@@ -228,6 +229,7 @@ void check_configuration(const Configuration& configuration, std::vector<std::st
     check_entities(configuration, problems);
     check_pipeline_queues(configuration, problems);
     check_deployments(configuration, problems);
+    check_tasks(configuration, problems);
     check_spending(configuration, problems);
 }
 

@@ -24,6 +24,10 @@ json::value value_of(const std::optional<std::vector<broker::Rule>>& rules, cons
     return rules ? rules_to_json(*rules) : json::value(nullptr);
 }
 
+json::value value_of(const std::vector<std::string>& texts, const Rule&) {
+    return json::array(texts.begin(), texts.end());
+}
+
 template <class S>
 json::value value_in(const S& part, const Setting<S>& setting) {
     return std::visit([&](auto member) { return value_of(part.*member, setting.rule); }, setting.member);
@@ -91,14 +95,15 @@ void print_table(std::string& out) {
     out += "| key | default | unit | values | meaning |\n|---|---|---|---|---|\n";
     for (const auto& setting : kSettings<S>) {
         const bool text = std::holds_alternative<std::string S::*>(setting.member);
+        const bool list = std::holds_alternative<std::vector<std::string> S::*>(setting.member);
         const bool flag = std::holds_alternative<bool S::*>(setting.member);
         const std::string value = toml_value(value_in(defaults, setting));
         out += "| `" + std::string(setting.key) + "` | ";
-        out += setting.rule.required && value == "\"\"" ? "(required)"
-               : value == "\"\"" || value == "null"     ? ""
-                                                        : "`" + value + "`";
+        out += setting.rule.required && value == "\"\""     ? "(required)"
+               : value == "\"\"" || value == "null" || list ? ""
+                                                            : "`" + value + "`";
         out += " | " + std::string(setting.unit) + " | ";
-        out += flag ? "`true`, `false`" : bounds_of(setting.rule, !text);
+        out += flag ? "`true`, `false`" : bounds_of(setting.rule, !text && !list);
         out += " | " + std::string(setting.help) + " |\n";
     }
     out += '\n';

@@ -22,8 +22,10 @@ std::vector<std::pair<std::string, broker::EntityOptions>> entities_of(const Con
     for (const auto& row : handlers::kHandlers) {
         const auto named = [&](const QueueEntry& queue) { return queue.name == row.queue; };
         const auto& queues = configuration.queues;
-        if (!row.queue.empty() && std::none_of(queues.begin(), queues.end(), named))
-            list.emplace_back(row.queue, broker::EntityOptions());
+        if (row.queue.empty() || std::any_of(queues.begin(), queues.end(), named)) continue;
+        broker::EntityOptions options;
+        options.fair = row.queue == work::queue::tasks;  // no tenant waits for all that another one has sent
+        list.emplace_back(row.queue, std::move(options));
     }
     for (const auto& topic : configuration.topics) list.emplace_back(topic.name, entity_options(topic));
     for (const auto& queue : configuration.queues) list.emplace_back(queue.name, entity_options(queue));

@@ -22,6 +22,7 @@ struct CommandLine {
     ClientOptions client;
     IngestOptions ingest;
     SearchOptions search;
+    TaskOptions task;
     QueueOptions queue;
     SimulateOptions simulate;
     ConfigOptions config;
@@ -144,6 +145,24 @@ void add_documents(CLI::App& app, CommandLine& line) {
     add_client_options(search_command, line);
 }
 
+void add_tasks(CLI::App& app, CommandLine& line) {
+    TaskOptions& options = line.task;
+    CLI::App* command = add_command(app, "task", "one AI job on a text", line,
+                                    [&line] { return task(line.client, line.task); });
+    command
+        ->add_option("TYPE", options.type,
+                     "summarize, classify, entities, sentiment, embed, analyze, or one of [[tasks]]")
+        ->required();
+    command->add_option("FILE", options.file, "text file; - or none: standard input");
+    command->add_option("--document", options.document, "id of a document in place of a file");
+    command->add_option("--option", options.options, "NAME=VALUE, e.g. maxWords=50, labels=good,bad");
+    command->add_option("--tenant", options.tenant, "for whom it is done");
+    command->add_option("--id", options.id, "the same id is worked on once");
+    command->add_flag("--wait", options.wait, "until it is done, and print the result");
+    command->add_flag("--dry-run", options.dry_run, "say what it would cost, accept nothing");
+    add_client_options(command, line);
+}
+
 using QueueCommand = int (*)(const ClientOptions&, const QueueOptions&);
 
 CLI::App* add_queue_command(CLI::App& parent, const std::string& name, const std::string& help,
@@ -235,6 +254,7 @@ int run(int argc, char** argv) {
     add_servers(app, line);
     add_simulate(app, line);
     add_documents(app, line);
+    add_tasks(app, line);
     add_queues(app, line);
     add_quota(app, line);
     add_config(app, line);

@@ -31,6 +31,18 @@ std::optional<std::vector<RawSection>> raw_tables(const std::string& name, const
     return tables;
 }
 
+std::optional<std::vector<std::string>> raw_texts(const toml::node& node) {
+    const auto* array = node.as_array();
+    if (array == nullptr) return std::nullopt;
+    std::vector<std::string> texts;
+    for (const auto& element : *array) {
+        const auto* text = element.as_string();
+        if (text == nullptr) return std::nullopt;
+        texts.push_back(text->get());
+    }
+    return texts;
+}
+
 RawValue raw_value(const std::string& name, const toml::node& node) {
     RawValue raw;
     raw.place = place_of(name, node);
@@ -43,7 +55,7 @@ RawValue raw_value(const std::string& name, const toml::node& node) {
     else if (const auto* flag = node.as_boolean())
         raw.value = flag->get();
     else
-        raw.tables = raw_tables(name, node);
+        raw.tables = raw_tables(name, node), raw.texts = raw_texts(node);
     if (node.is_array() || node.is_table() || node.is_date() || node.is_time() || node.is_date_time())
         raw.unsupported = node.is_array() ? "a list" : node.is_table() ? "a table" : "a date";
     return raw;
@@ -102,7 +114,7 @@ std::string lower(std::string_view text) {
 }
 
 const std::string* name_of(const RawSection& section) {
-    for (const char* key : {"name", "queue", "path"}) {
+    for (const char* key : {"name", "queue", "path", "type"}) {
         const auto found = section.values.find(key);
         if (found == section.values.end()) continue;
         if (const auto* text = std::get_if<std::string>(&found->second.value)) return text;
@@ -167,7 +179,7 @@ void apply_variable(RawConfiguration& raw, const std::string& variable, const st
     }
     if (section == nullptr) return;
     RawValue& target = section->values[lower(rest)];
-    target = RawValue{value, "", variable, true, std::nullopt};
+    target = RawValue{value, "", variable, true, std::nullopt, std::nullopt};
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ struct RawValue {
     std::string unsupported;  ///< "a list", "a table", "a date" where TOML has it and no setting does
     std::string place;  ///< "millrace.toml:12" or the variable's name
     bool from_environment = false;
+    std::optional<std::vector<std::string>> texts;  ///< of a list of texts; also of an empty one
     std::optional<std::vector<RawSection>> tables;  ///< of a table itself, of a list of tables each of them
 };
 

@@ -6,6 +6,7 @@
 #include "app/http_listeners.hpp"
 #include "app/pipeline.hpp"
 #include "app/processors.hpp"
+#include "app/task_work.hpp"
 #include "app/watch.hpp"
 #include "app/worker_plan.hpp"
 #include "handlers/dead_letter_watch.hpp"
@@ -125,6 +126,7 @@ class Server::Parts {
         auto pipeline = co_await app::open_pipeline(io_, pipeline_base, notices);
         if (!pipeline) co_return pipeline.error();
         pipeline_ = std::move(*pipeline);
+        tasks_ = open_tasks(pipeline_base, pipeline_, *models_, configuration_);
         co_return Result<void>();
     }
 
@@ -143,8 +145,7 @@ class Server::Parts {
             options.queue = worker.queue;
             options.concurrency = worker.concurrency;
             options.sessions = counts->options.requires_session;
-            auto handler = handlers::make_stage_handler(
-                *pipeline_.services, std::string(worker.handler->stage), worker.handler->run);
+            auto handler = handlers::make_handler(*pipeline_.services, *worker.handler);
             processors_.add(std::make_unique<work::Processor>(io_, *broker_, clock_, complete,
                                                               std::move(options), std::move(handler)));
         }
@@ -156,6 +157,17 @@ class Server::Parts {
     asio::awaitable<void> stop_listeners(Duration drain) {
         co_await amqp_.stop(drain);
         co_await http_.stop(drain, clock_);
+    }
+
+    void add_tasks(http::ApiOptions& options) {
+        handlers::Services& services = *pipeline_.services;
+        const handlers::TaskParts& parts = *tasks_.parts;
+        options.check_task = [&parts](const work::NewTask& task) {
+            return handlers::check_task(parts, task);
+        };
+        options.estimate_task = [&services, &parts](work::NewTask task) {
+            return handlers::estimate_task(services, parts, std::move(task));
+        };
     }
 
     Result<void> open_http() {
@@ -181,7 +193,9 @@ class Server::Parts {
                                    *state_.pool,
                                    metrics,
                                    clock_,
-                                   state_.shared.get()};
+                                   state_.shared.get(),
+                                   tasks_.tasks.get()};
+        add_tasks(options);
         api_ = std::make_unique<http::Api>(io_, parts, std::move(options));
         auto opened = http_.open(io_, configuration_.server, tls_, api_->handler());
         if (!opened) return opened;
@@ -234,6 +248,7 @@ class Server::Parts {
     std::unique_ptr<broker::Broker> broker_;
     std::unique_ptr<Models> models_;
     Pipeline pipeline_;
+    TaskWork tasks_;
     Processors processors_;
     std::unique_ptr<handlers::DeadLetterWatch> dead_letter_watch_;
     std::vector<std::unique_ptr<FolderWatch>> watches_;

@@ -29,7 +29,7 @@ template <class S>
 struct Setting {
     std::string_view key;
     std::variant<std::string S::*, std::int64_t S::*, double S::*, bool S::*,
-                 std::optional<std::vector<broker::Rule>> S::*>
+                 std::optional<std::vector<broker::Rule>> S::*, std::vector<std::string> S::*>
         member;
     std::string_view unit;
     std::string_view help;
@@ -47,7 +47,6 @@ inline constexpr std::array kLaterKeys = {
     LaterKey{"index", "name"},
     LaterKey{"telemetry", "otlp_endpoint"},
     LaterKey{"telemetry", "service_name"},
-    LaterKey{"tasks", ""},
     LaterKey{"schedules", ""},
 };
 
@@ -342,7 +341,7 @@ template <>
 inline constexpr std::array kSettings<WorkerEntry> = {
     Setting<WorkerEntry>{"queue", &WorkerEntry::queue, "", "queue it receives from", kRequired},
     Setting<WorkerEntry>{"handler", &WorkerEntry::handler, "",
-                         "what it does: empty for a queue of the document pipeline, or `embed-index`"},
+                         "what it does: empty for a queue of the document pipeline, `embed-index`, `task`"},
     Setting<WorkerEntry>{"concurrency",
                          &WorkerEntry::concurrency,
                          "deliveries",
@@ -350,6 +349,34 @@ inline constexpr std::array kSettings<WorkerEntry> = {
                          {.min = 0, .max = 4096}},
     Setting<WorkerEntry>{"deployment", &WorkerEntry::deployment, "",
                          "deployment it uses; empty: the first one"},
+};
+
+template <>
+inline constexpr std::array kSettings<TaskEntry> = {
+    Setting<TaskEntry>{"type", &TaskEntry::type, "",
+                       "what producers call it: a name of one's own, or a built-in type to change",
+                       kRequired},
+    Setting<TaskEntry>{"deployment", &TaskEntry::deployment, "",
+                       "deployment that answers; empty: the first that completes, or embeds"},
+    Setting<TaskEntry>{"prompt", &TaskEntry::prompt, "",
+                       "what the model is told to do; it never names the model"},
+    Setting<TaskEntry>{"schema", &TaskEntry::schema, "JSON schema",
+                       "what the answer looks like ([tasks.md](tasks.md#schemas)); empty: free text"},
+    Setting<TaskEntry>{"schema_file", &TaskEntry::schema_file, "path", "file that holds the schema"},
+    Setting<TaskEntry>{"labels", &TaskEntry::labels, "list of texts",
+                       "classify: what there is to choose from, where a task brings no labels"},
+    Setting<TaskEntry>{"steps", &TaskEntry::steps, "list of types",
+                       "tasks that run at once and are joined, in place of a prompt"},
+    Setting<TaskEntry>{"output_tokens_max",
+                       &TaskEntry::output_tokens_max,
+                       "tokens",
+                       "of one answer; 0: what suits the type, 1024 for one's own",
+                       {.min = 0, .max = 1'000'000}},
+    Setting<TaskEntry>{"input_tokens_max",
+                       &TaskEntry::input_tokens_max,
+                       "tokens",
+                       "of text in one call; a longer one goes in pieces; 0: what the model takes",
+                       {.min = 256, .max = 10'000'000, .zero_too = true}},
 };
 
 template <>
@@ -395,6 +422,7 @@ void for_each_section(C& configuration, F&& visit) {
           "how much may be spent: work beyond that waits for the next day or month");
     visit("tenants", configuration.tenants, "shares of tenants; one that is not named here has weight 1");
     visit("workers", configuration.workers, "who works on which queue, beside the document pipeline");
+    visit("tasks", configuration.tasks, "kinds of tasks beside the built-in ones, or changes to these");
     visit("watch", configuration.watch, "folders whose files are ingested as they appear or change");
     visit("telemetry", configuration.telemetry, "logs");
 }

@@ -3,6 +3,7 @@
 #include "app/background.hpp"
 #include "app/pipeline.hpp"
 #include "app/processors.hpp"
+#include "app/task_work.hpp"
 #include "base/tls.hpp"
 #include "broker/broker.hpp"
 #include "handlers/stages.hpp"
@@ -11,7 +12,15 @@ namespace millrace::app {
 
 namespace {
 
-constexpr char kOnlyHandler[] = "embed-index";  // the others pass messages on within one database
+// The others pass messages on within one database.
+constexpr char kDocuments[] = "embed-index";
+constexpr char kTasks[] = "task";
+
+const handlers::HandlerRow& handler_of(const WorkerEntry& worker) {
+    const bool tasks =
+        worker.handler == kTasks || (worker.handler.empty() && worker.queue == work::queue::tasks);
+    return *handlers::find_handler(tasks ? kTasks : kDocuments);
+}
 
 /// Completes a message of a remote queue. Rows first: if the process dies in between, the message comes again
 /// and writes the same.
@@ -44,10 +53,10 @@ Result<std::vector<WorkerEntry>> workers_of(const Configuration& configuration) 
                      "which queue? add [[workers]] with queue = \"NAME\", or EntityPath=NAME to the "
                      "connection string"};
     for (const WorkerEntry& worker : workers) {
-        if (!worker.handler.empty() && worker.handler != kOnlyHandler)
+        if (!worker.handler.empty() && worker.handler != kDocuments && worker.handler != kTasks)
             return Error{Errc::invalid_input, "workers." + worker.queue + ": handler \"" + worker.handler +
                                                   "\" needs queues of its own database; on a remote queue "
-                                                  "use \"embed-index\""};
+                                                  "use \"embed-index\" or \"task\""};
     }
     return workers;
 }
@@ -140,20 +149,20 @@ class Worker::Parts {
         auto pipeline = co_await app::open_pipeline(io_, pipeline_base, notices);
         if (!pipeline) co_return pipeline.error();
         pipeline_ = std::move(*pipeline);
+        tasks_ = open_tasks(pipeline_base, pipeline_, *models_, configuration_);
         co_return Result<void>();
     }
 
     void add_processor(const WorkerEntry& worker) {
-        const handlers::HandlerRow* const row = handlers::find_handler(kOnlyHandler);
+        const handlers::HandlerRow& row = handler_of(worker);
         work::ProcessorOptions options;
         options.queue = worker.queue;
         options.holds_postponed = true;
         options.concurrency =
-            worker.concurrency > 0 ? static_cast<std::size_t>(worker.concurrency) : row->concurrency;
+            worker.concurrency > 0 ? static_cast<std::size_t>(worker.concurrency) : row.concurrency;
         for (const QueueEntry& entry : configuration_.queues)
             if (entry.name == worker.queue) options.sessions = entry.requires_session;
-        auto handler = handlers::make_stage_handler(*pipeline_.services, std::string(row->stage), row->run,
-                                                    handlers::Adoption::in_place);
+        auto handler = handlers::make_handler(*pipeline_.services, row, handlers::Adoption::in_place);
         work::Complete complete = [this](broker::LockRef lock, work::Done done) {
             return complete_remote(state_.records(), *queue_, std::move(lock), std::move(done));
         };
@@ -170,6 +179,7 @@ class Worker::Parts {
     std::unique_ptr<broker::Broker> broker_;  ///< holds nothing: documents need one to stand on
     std::unique_ptr<Models> models_;
     Pipeline pipeline_;
+    TaskWork tasks_;
     Processors processors_;
     Background background_;
 };

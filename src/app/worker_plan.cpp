@@ -37,7 +37,7 @@ Result<std::vector<PlannedWorker>> plan_workers(const Configuration& configurati
         if (handler == nullptr || (pipeline && handler != same->handler))
             return Error{Errc::invalid_input,
                          "workers." + entry.queue + ": no handler \"" + entry.handler +
-                             "\" for this queue; use \"embed-index\" on a queue of your own"};
+                             "\" for this queue; use \"embed-index\" or \"task\" on a queue of your own"};
         PlannedWorker worker{entry.queue, handler,
                              entry.concurrency > 0 ? static_cast<std::size_t>(entry.concurrency)
                              : pipeline            ? same->concurrency

@@ -213,8 +213,9 @@ TEST(DemoCommand, EndsWithSearchesThatFindWhatTheyShould) {
         millrace_says({"demo", "--once", "--listen", "127.0.0.1:0", "--data", directory.path() / "data"},
                       {{"MILLRACE_SAMPLES", MILLRACE_SOURCE_DIR "/samples"}, {"COLUMNS", "100"}});
     EXPECT_EQ(said.code, 0) << said.err;
-    EXPECT_THAT(said.out, AllOf(HasSubstr("searchable"), HasSubstr("keep readers from blocking the writer"),
-                                HasSubstr("sqlite-wal.html"), HasSubstr("What to try next")));
+    EXPECT_THAT(said.out,
+                AllOf(HasSubstr("searchable"), HasSubstr("keep readers from blocking the writer"),
+                      HasSubstr("sqlite-wal.html"), HasSubstr("extractive"), HasSubstr("What to try next")));
     EXPECT_EQ(said.out.find('\x1b'), std::string::npos) << "no escapes in a pipe";
     std::istringstream lines(said.out);
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 140u) << line;

@@ -82,7 +82,6 @@ TEST(Configuration, EveryMistakeGetsALineThatSaysWhereWhatAndWhatToDo) {
         {"[queue]\nengine = \"embeded\"", "is none of the values (did you mean \"embedded\"?)"},
         {"[index]\nengine = \"azure-search\"", "\"azure-search\" is not in this version; use \"embedded\""},
         {"[index]\nendpoint = \"https://x\"", "index.endpoint: is not in this version"},
-        {"[[tasks]]\ntype = \"summarize\"", "[tasks] is not in this version"},
         {"[index]\nkeyword_weight = 2", "must be from 0 to 1"},
         {"[[subscriptions]]\ntopic = \"t\"\nname = \"s\"", "there is no topic \"t\""},
         {"[[workers]]\nqueue = \"q\"\nhandler = \"embed-index\"\ndeployment = \"x\"",

@@ -82,6 +82,28 @@ TEST_F(WorkerTest, WorksOnTheQueueOfAnotherServer) {
     EXPECT_EQ(found.body.at("results").at(0).at("documentId").as_string(), "d1");
 }
 
+TEST_F(WorkerTest, WorksOnTheTasksOfAnotherServer) {
+    start_server();
+    const auto accepted =
+        post("/v1/tasks", {{"id", "t1"}, {"type", "sentiment"}, {"content", "a wonderful day"}});
+    ASSERT_EQ(accepted.status, 202u);
+    Configuration configuration = worker_configuration();
+    configuration.workers[0].queue = "ai-tasks";
+    Worker worker(io_.get_executor(), clock_of_worker, configuration);
+    ASSERT_TRUE(test::run(io_, worker.start()));
+    const auto completed = [this] {
+        return queue_named("ai-tasks").at("totals").at("completed").to_number<int>() == 1;
+    };
+    for (int i = 0; i < 2000 && !completed(); ++i) io_.run_one_for(std::chrono::milliseconds(10));
+    EXPECT_TRUE(completed());
+    test::run(io_, worker.stop());
+    stop();
+    start(test_configuration(directory_.path() / "worker"));
+    const auto task = get("/v1/tasks/t1").body;
+    EXPECT_EQ(task.at("status").as_string(), "succeeded");
+    EXPECT_EQ(task.at("result").at("sentiment").as_string(), "positive");
+}
+
 TEST_F(WorkerTest, AServerWithoutWorkersLeavesDocumentsInTheirQueue) {
     start_server();
     const auto accepted = post("/v1/documents", {{"title", "t"}, {"content", "words"}});
