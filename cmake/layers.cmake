@@ -30,7 +30,9 @@ target_compile_definitions(millrace_flags INTERFACE
   MILLRACE_VERSION="${PROJECT_VERSION}"
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION
   BOOST_ASIO_NO_DEPRECATED)
-target_include_directories(millrace_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_BINARY_DIR}/generated)
+target_include_directories(millrace_flags INTERFACE
+  $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src> $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/generated>
+  $<INSTALL_INTERFACE:include/millrace>)
 target_link_libraries(millrace_flags INTERFACE Boost::headers OpenSSL::SSL OpenSSL::Crypto Threads::Threads)
 
 # The precompiled header holds what nearly every file includes: the standard library, the narrow part of Asio.
