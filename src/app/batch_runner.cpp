@@ -70,7 +70,7 @@ class BatchRunner::Parts {
         auto opened = open_state(io, configuration);
         if (!opened) co_return opened.error();
         state = std::move(*opened);
-        const ModelsBase base{*state.database, *state.pool, clock, metrics};
+        const ModelsBase base{state.records(), *state.pool, clock, metrics};
         auto made = Models::make(io, configuration, base);
         if (!made) co_return made.error();
         models = std::move(*made);
@@ -122,7 +122,7 @@ class BatchRunner::Parts {
         run.reset();
         if (state.pool) state.pool->stop();
         if (models) co_await models->stop();
-        if (state.database) state.database->stop();
+        state.stop_databases();
     }
 
     asio::any_io_executor io;

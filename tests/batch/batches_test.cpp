@@ -1,17 +1,17 @@
 #include "batch/batches.hpp"
 
 #include "tests/batch/world.hpp"
+#include "tests/support/engines.hpp"
 
 namespace millrace::batch {
 
-class BatchesTest : public BatchTest {
+class BatchesTest : public BatchTest, public testing::WithParamInterface<test::Engine> {
   protected:
     BatchesTest() { start(); }
     ~BatchesTest() override { stop(); }
 
     void start() {
-        database_ =
-            std::move(store::Database::open(io_.get_executor(), {directory_.path() / "data"}).value());
+        database_ = std::move(place_.open(io_.get_executor()).value());
         files_.emplace(*database_, pool_, clock_, directory_.path() / "data" / "files");
         test::run(io_, files_->start());
         batches_.emplace(io_.get_executor(), *database_, *files_, pool_, clock_, Targets{target_});
@@ -54,12 +54,13 @@ class BatchesTest : public BatchTest {
         test::run_until(io_, [&] { return provider_->at_once >= calls; });
     }
 
+    test::DatabasePlace place_{GetParam()};
     std::unique_ptr<store::Database> database_;
     std::optional<Files> files_;
     std::optional<Batches> batches_;
 };
 
-TEST_F(BatchesTest, ABatchGoesFromValidatingToCompleted) {
+TEST_P(BatchesTest, ABatchGoesFromValidatingToCompleted) {
     const auto created = create(upload(requests(20)));
     ASSERT_TRUE(created);
     EXPECT_EQ(created->status, BatchStatus::validating);
@@ -76,7 +77,7 @@ TEST_F(BatchesTest, ABatchGoesFromValidatingToCompleted) {
     EXPECT_EQ(test::run(io_, files_->find(row.output_file)).value().purpose, "batch_output");
 }
 
-TEST_F(BatchesTest, AnInputWithAMistakeFailsAndNothingIsAsked) {
+TEST_P(BatchesTest, AnInputWithAMistakeFailsAndNothingIsAsked) {
     const auto created = create(upload(requests(3) + "oops\n"));
     const BatchRow row = wait_for(created->id, BatchStatus::failed);
     EXPECT_THAT(row.errors, testing::HasSubstr("invalid_json_line"));
@@ -84,7 +85,7 @@ TEST_F(BatchesTest, AnInputWithAMistakeFailsAndNothingIsAsked) {
     EXPECT_EQ(provider_->total(), 0);
 }
 
-TEST_F(BatchesTest, WhatCanNeverBecomeABatchIsRefusedAtOnce) {
+TEST_P(BatchesTest, WhatCanNeverBecomeABatchIsRefusedAtOnce) {
     const std::string good = upload(requests(1));
     EXPECT_EQ(create("file-none").error().code, Errc::not_found);
     EXPECT_EQ(create(upload(requests(1), "assistants")).error().code, Errc::invalid_input);
@@ -93,7 +94,7 @@ TEST_F(BatchesTest, WhatCanNeverBecomeABatchIsRefusedAtOnce) {
     EXPECT_TRUE(create(good, "90m"));
 }
 
-TEST_F(BatchesTest, ACancelledBatchKeepsWhatIsDoneAndNamesTheRest) {
+TEST_P(BatchesTest, ACancelledBatchKeepsWhatIsDoneAndNamesTheRest) {
     provider_->script = [&](const std::string& input, int) -> std::optional<Outcome<RawAnswer>> {
         if (input == "line-3") provider_->held = true;  // the calls after this one wait
         return std::nullopt;
@@ -116,14 +117,14 @@ TEST_F(BatchesTest, ACancelledBatchKeepsWhatIsDoneAndNamesTheRest) {
     EXPECT_TRUE(test::run(io_, batches_->cancel(created->id))) << "twice is harmless";
 }
 
-TEST_F(BatchesTest, ABatchThatHasEndedCannotBeCancelled) {
+TEST_P(BatchesTest, ABatchThatHasEndedCannotBeCancelled) {
     const auto created = create(upload(requests(1)));
     wait_for(created->id, BatchStatus::completed);
     EXPECT_EQ(test::run(io_, batches_->cancel(created->id)).error().code, Errc::conflict);
     EXPECT_EQ(test::run(io_, batches_->cancel("batch_none")).error().code, Errc::not_found);
 }
 
-TEST_F(BatchesTest, WhenItsWindowEndsWhatIsDoneIsKeptAndTheRestIsNamed) {
+TEST_P(BatchesTest, WhenItsWindowEndsWhatIsDoneIsKeptAndTheRestIsNamed) {
     provider_->script = [&](const std::string& input, int) -> std::optional<Outcome<RawAnswer>> {
         if (input == "line-3") provider_->held = true;
         return std::nullopt;
@@ -141,7 +142,7 @@ TEST_F(BatchesTest, WhenItsWindowEndsWhatIsDoneIsKeptAndTheRestIsNamed) {
     EXPECT_NE(row.expired_at, TimePoint());
 }
 
-TEST_F(BatchesTest, AfterARestartOnlyTheRestIsAskedFor) {
+TEST_P(BatchesTest, AfterARestartOnlyTheRestIsAskedFor) {
     provider_->script = [&](const std::string& input, int) -> std::optional<Outcome<RawAnswer>> {
         if (input == "line-10") provider_->held = true;
         return std::nullopt;
@@ -159,7 +160,7 @@ TEST_F(BatchesTest, AfterARestartOnlyTheRestIsAskedFor) {
     EXPECT_LE(provider_->total(), 30 + 4) << "no more than the calls in flight are repeated";
 }
 
-TEST_F(BatchesTest, EveryStatusIsTakenUpAgain) {
+TEST_P(BatchesTest, EveryStatusIsTakenUpAgain) {
     for (const BatchStatus status : {BatchStatus::validating, BatchStatus::in_progress,
                                      BatchStatus::finalizing, BatchStatus::cancelling}) {
         const std::string file = upload(requests(5));
@@ -187,7 +188,7 @@ TEST_F(BatchesTest, EveryStatusIsTakenUpAgain) {
     }
 }
 
-TEST_F(BatchesTest, AFileThatABatchReadsIsNotRemoved) {
+TEST_P(BatchesTest, AFileThatABatchReadsIsNotRemoved) {
     provider_->held = true;
     const std::string file = upload(requests(3));
     const auto created = create(file);
@@ -199,7 +200,7 @@ TEST_F(BatchesTest, AFileThatABatchReadsIsNotRemoved) {
     EXPECT_FALSE(test::run(io_, files_->find(file)));
 }
 
-TEST_F(BatchesTest, FilesAreGoneWhenTheirTimeIsOver) {
+TEST_P(BatchesTest, FilesAreGoneWhenTheirTimeIsOver) {
     NewFile file;
     file.purpose = "batch";
     file.kept = std::chrono::hours(1);
@@ -213,7 +214,7 @@ TEST_F(BatchesTest, FilesAreGoneWhenTheirTimeIsOver) {
     EXPECT_FALSE(std::filesystem::exists(path));
 }
 
-TEST_F(BatchesTest, AnEstimateCountsAndPricesAndCreatesNothing) {
+TEST_P(BatchesTest, AnEstimateCountsAndPricesAndCreatesNothing) {
     target_.price.prompt = 2;
     target_.tokens_per_minute = 100;
     stop();
@@ -230,7 +231,7 @@ TEST_F(BatchesTest, AnEstimateCountsAndPricesAndCreatesNothing) {
     EXPECT_EQ(test::run(io_, batches_->list("", 10)).size(), 0u);
 }
 
-TEST_F(BatchesTest, ListsArePagedNewestFirst) {
+TEST_P(BatchesTest, ListsArePagedNewestFirst) {
     const std::string file = upload(requests(1));
     std::vector<std::string> ids;
     for (int i = 0; i < 5; ++i) {
@@ -246,5 +247,7 @@ TEST_F(BatchesTest, ListsArePagedNewestFirst) {
     }
     EXPECT_EQ(seen, std::vector<std::string>(ids.rbegin(), ids.rend()));
 }
+
+MILLRACE_ON_EVERY_ENGINE(BatchesTest);
 
 }  // namespace millrace::batch
