@@ -5,6 +5,8 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/core/string.hpp>
 
+#include <charconv>
+
 namespace millrace::http {
 
 namespace beast = boost::beast;
@@ -82,6 +84,9 @@ void RequestReader::on_field_impl(field name, text name_string, text value, erro
     }
     if (name == field::transfer_encoding && version_ < 11)
         return refuse(400, "HTTP/1.0 has no chunked bodies", ec);
+    // Beast refuses what is no number.
+    if (name == field::content_length)
+        std::from_chars(value.data(), value.data() + value.size(), declared_bytes_);
     if (name == field::host) ++hosts_;
     if (name == field::expect) {
         if (!beast::iequals(value, "100-continue"))
@@ -97,11 +102,11 @@ void RequestReader::on_header_impl(error_code& ec) {
     const auto pieces_max = pieces_max_ ? pieces_max_(request_) : std::nullopt;
     in_pieces_ = pieces_max.has_value();
     if (in_pieces_) body_bytes_max_ = *pieces_max;
+    if (declared_bytes_ > body_bytes_max_) refuse_large(ec);  // before anybody is told to go on
 }
 
-void RequestReader::on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code& ec) {
+void RequestReader::on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code&) {
     if (!length) return;
-    if (*length > body_bytes_max_) return refuse_large(ec);
     if (!in_pieces_) request_.body.reserve(*length);
 }
 

@@ -82,6 +82,7 @@ class RequestReader final : private boost::beast::http::basic_parser<true> {
     std::optional<Refusal> refusal_;
     std::size_t body_bytes_max_;
     std::size_t body_bytes_ = 0;
+    std::size_t declared_bytes_ = 0;  ///< what Content-Length says
     PiecesMax pieces_max_;
     bool in_pieces_ = false;
     unsigned fields_ = 0;
