@@ -52,6 +52,17 @@ struct IngestOptions {
 };
 int ingest(const ClientOptions& client, const IngestOptions& options);
 
+struct BatchRunOptions {
+    std::string input;
+    std::string output;
+    std::string errors;  ///< empty: `output` with ".errors" behind it
+    std::string config;
+    std::string data;
+    std::string deployment;
+    bool json = false;
+};
+int batch_run(const BatchRunOptions& options);
+
 struct SearchOptions {
     std::vector<std::string> words;
     std::int64_t top = 5;

@@ -17,7 +17,8 @@ std::string url_of(const char* scheme, const std::string& host, std::uint16_t po
 /// A server for the setting `key` of [server], and its URL.
 Result<std::unique_ptr<http::Server>> serve(asio::any_io_executor io, const std::string& key,
                                             const std::string& where, std::shared_ptr<asio::ssl::context> tls,
-                                            const http::Handler& handler, std::string& url) {
+                                            const http::Spool& spool, const http::Handler& handler,
+                                            std::string& url) {
     const char* const scheme = tls ? "https://" : "http://";
     const auto address = parse_address(where);
     if (!address) return address.error();
@@ -25,6 +26,7 @@ Result<std::unique_ptr<http::Server>> serve(asio::any_io_executor io, const std:
     options.address = address->host;
     options.port = address->port;
     options.tls = std::move(tls);
+    options.spool = spool;
     options.on_fault = [](std::string_view why) { telemetry::log_error("request failed", "http", why); };
     auto server = http::Server::start(std::move(io), std::move(options), handler);
     if (!server) return Error{server.error().code, "server." + key + ": " + server.error().detail};
@@ -35,13 +37,14 @@ Result<std::unique_ptr<http::Server>> serve(asio::any_io_executor io, const std:
 }  // namespace
 
 Result<void> HttpListeners::open(asio::any_io_executor io, const ServerSettings& settings,
-                                 std::shared_ptr<asio::ssl::context> tls, const http::Handler& handler) {
-    auto plain = serve(io, "listen", settings.listen, nullptr, handler, url_);
+                                 std::shared_ptr<asio::ssl::context> tls, const http::Spool& spool,
+                                 const http::Handler& handler) {
+    auto plain = serve(io, "listen", settings.listen, nullptr, spool, handler, url_);
     if (!plain) return plain.error();
     plain_ = std::move(*plain);
     if (!tls || settings.https_listen.empty()) return {};
-    auto secure =
-        serve(std::move(io), "https_listen", settings.https_listen, std::move(tls), handler, https_url_);
+    auto secure = serve(std::move(io), "https_listen", settings.https_listen, std::move(tls), spool, handler,
+                        https_url_);
     if (!secure) return secure.error();
     tls_ = std::move(*secure);
     return {};

@@ -17,8 +17,10 @@ class HttpListeners {
   public:
     /// Begins to answer with `handler` where `settings` say; over TLS only with `tls`, which may be null.
     /// The error names the setting.
+    /// `spool` as of `http::ServerOptions`.
     Result<void> open(asio::any_io_executor io, const ServerSettings& settings,
-                      std::shared_ptr<asio::ssl::context> tls, const http::Handler& handler);
+                      std::shared_ptr<asio::ssl::context> tls, const http::Spool& spool,
+                      const http::Handler& handler);
 
     /// "http://127.0.0.1:8080": where it answers, "" before `open`.
     const std::string& url() const noexcept { return url_; }

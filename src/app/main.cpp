@@ -25,6 +25,7 @@ struct CommandLine {
     TaskOptions task;
     QueueOptions queue;
     SimulateOptions simulate;
+    BatchRunOptions batch;
     ConfigOptions config;
     std::function<int()> chosen;
 };
@@ -163,6 +164,21 @@ void add_tasks(CLI::App& app, CommandLine& line) {
     add_client_options(command, line);
 }
 
+void add_batches(CLI::App& app, CommandLine& line) {
+    CLI::App* batch = app.add_subcommand("batch", "files of OpenAI requests")->require_subcommand(1);
+    CLI::App* run =
+        add_command(*batch, "run", "ask for every line of a file; again after a kill: only the rest", line,
+                    [&line] { return batch_run(line.batch); });
+    run->add_option("IN", line.batch.input, "requests, one a line, as OpenAI's Batch API takes them")
+        ->required();
+    run->add_option("--out", line.batch.output, "file of the results")->required();
+    run->add_option("--errors", line.batch.errors, "file of what failed (that of --out with .errors)");
+    run->add_option("--config", line.batch.config, "configuration file (millrace.toml if there is one)");
+    run->add_option("--data", line.batch.data, "folder of the database (./millrace-data)");
+    run->add_option("--deployment", line.batch.deployment, "asks this one, whatever model the lines name");
+    run->add_flag("--json", line.batch.json, "print JSON");
+}
+
 using QueueCommand = int (*)(const ClientOptions&, const QueueOptions&);
 
 CLI::App* add_queue_command(CLI::App& parent, const std::string& name, const std::string& help,
@@ -257,6 +273,7 @@ int run(int argc, char** argv) {
     add_tasks(app, line);
     add_queues(app, line);
     add_quota(app, line);
+    add_batches(app, line);
     add_config(app, line);
     try {
         app.parse(argc, argv);

@@ -2,6 +2,7 @@
 
 #include "app/amqp_listeners.hpp"
 #include "app/background.hpp"
+#include "app/batch_targets.hpp"
 #include "app/entities.hpp"
 #include "app/http_listeners.hpp"
 #include "app/pipeline.hpp"
@@ -37,6 +38,8 @@ class Server::Parts {
         if (!opened) co_return opened;
         opened = co_await open_pipeline();
         if (!opened) co_return opened;
+        opened = co_await open_batches();
+        if (!opened) co_return opened;
         opened = make_workers();
         if (!opened) co_return opened;
         opened = open_http();
@@ -53,9 +56,11 @@ class Server::Parts {
         if (api_) api_->set_ready(false);
         // All are told first, so that their drain times run side by side.
         processors_.close();
+        if (batches_) batches_->close();
         co_await stop_listeners(std::min<Duration>(drain, kRequestsDrain));
         if (models_) co_await models_->stop_waiting();
         co_await processors_.stop(deadline, clock_);
+        if (batches_) co_await batches_->stop(deadline);
         co_await background_.stop();
         if (api_) api_->stop();
         // Nothing runs that could hold a part below, but for requests that wait for a thread of the pool.
@@ -130,6 +135,16 @@ class Server::Parts {
         co_return Result<void>();
     }
 
+    asio::awaitable<Result<void>> open_batches() {
+        files_ =
+            std::make_unique<batch::Files>(state_.records(), *state_.pool, clock_,
+                                           std::filesystem::path(configuration_.server.data_dir) / "files");
+        co_await files_->start();
+        batches_ = std::make_unique<batch::Batches>(io_, state_.records(), *files_, *state_.pool, clock_,
+                                                    batch_targets(*models_, configuration_));
+        co_return Result<void>();
+    }
+
     Result<void> make_workers() {
         const auto workers = plan_workers(configuration_, models_->in_use());
         if (!workers) return workers.error();
@@ -194,10 +209,15 @@ class Server::Parts {
                                    metrics,
                                    clock_,
                                    state_.shared.get(),
-                                   tasks_.tasks.get()};
+                                   tasks_.tasks.get(),
+                                   files_.get(),
+                                   batches_.get()};
         add_tasks(options);
         api_ = std::make_unique<http::Api>(io_, parts, std::move(options));
-        auto opened = http_.open(io_, configuration_.server, tls_, api_->handler());
+        const http::Spool spool{
+            state_.pool.get(), files_->folder(),
+            [api = api_.get()](const http::Request& head) { return api->upload_bytes_max(head); }};
+        auto opened = http_.open(io_, configuration_.server, tls_, spool, api_->handler());
         if (!opened) return opened;
         api_->on_collect([this](telemetry::Metrics&) { collect(); });
         return {};
@@ -228,6 +248,7 @@ class Server::Parts {
         if (state_.shared)
             background_.start("outbox", [this] { return drain_outbox(*pipeline_.handover, clock_); });
         background_.start("dead letters", [this] { return dead_letter_watch_->run(); });
+        background_.start("batches", [this] { return keep_batches(*files_, *batches_, clock_); });
         background_.start("pruning", [this] { return prune_records(*pipeline_.documents, clock_); });
         for (const WatchEntry& entry : configuration_.watch) {
             watches_.push_back(std::make_unique<FolderWatch>(entry, state_.records(), *pipeline_.documents,
@@ -249,6 +270,8 @@ class Server::Parts {
     std::unique_ptr<Models> models_;
     Pipeline pipeline_;
     TaskWork tasks_;
+    std::unique_ptr<batch::Files> files_;
+    std::unique_ptr<batch::Batches> batches_;
     Processors processors_;
     std::unique_ptr<handlers::DeadLetterWatch> dead_letter_watch_;
     std::vector<std::unique_ptr<FolderWatch>> watches_;

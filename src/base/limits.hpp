@@ -93,6 +93,17 @@ inline constexpr Duration amqp_handshake_time_max = std::chrono::seconds(30);
 inline constexpr std::size_t query_bytes_max = 8 * kKiB;
 inline constexpr std::size_t search_top_max = 1000;
 
+// Files and batches
+inline constexpr std::size_t file_bytes_max = 200 * kMiB;
+inline constexpr std::size_t file_name_bytes_max = 1024;
+inline constexpr std::size_t batch_lines_max = 100'000;
+inline constexpr std::size_t batch_line_bytes_max = 8 * kMiB;
+inline constexpr std::size_t batch_errors_max = 100;  ///< of a batch whose input is wrong: those shown
+inline constexpr std::size_t batch_bytes_at_once_max = 64 * kMiB;  ///< lines of one batch under way
+inline constexpr Duration batch_time_max = std::chrono::hours(24);
+inline constexpr Duration file_kept_time_min = std::chrono::hours(1);
+inline constexpr Duration file_kept_time_max = std::chrono::hours(24 * 30);
+
 // Provider (local)
 inline constexpr std::size_t local_input_bytes_max = 1 * kMiB;  ///< of one text
 
@@ -107,6 +118,7 @@ static_assert(claim_check_bytes_min < message_bytes_max);
 static_assert(message_bytes_max_min <= message_bytes_max && message_bytes_max <= message_bytes_max_max);
 static_assert(text_bytes_max <= http_body_bytes_max);
 static_assert(http_body_bytes_max < unpacked_bytes_max && unpacked_bytes_max < extract_memory_bytes_max);
+static_assert(batch_line_bytes_max < batch_bytes_at_once_max && http_body_bytes_max < file_bytes_max);
 static_assert(message_bytes_max < amqp_partial_bytes_max);
 // Or a client that is only faster than the disk would lose its session.
 static_assert(amqp_storing_bytes_max / amqp_work_bytes < amqp_unsettled_max);

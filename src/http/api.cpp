@@ -4,6 +4,7 @@
 #include "base/nearest.hpp"
 #include "http/api_administration.hpp"
 #include "http/api_routes.hpp"
+#include "http/openai_shape.hpp"
 #include "http/router.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -41,6 +42,15 @@ constexpr std::array kRoutes = {
     Route{{"POST", "/v1/queues/{queue}/dead-letters:redrive"}, redrive_dead_letters},
     Route{{"POST", "/v1/queues/{queue}/dead-letters:drop"}, drop_dead_letters},
     Route{{"GET", "/v1/quota"}, get_quota},
+    Route{{"POST", "/v1/files"}, post_file},
+    Route{{"GET", "/v1/files"}, list_files},
+    Route{{"GET", "/v1/files/{id}"}, get_file},
+    Route{{"GET", "/v1/files/{id}/content"}, get_file_content},
+    Route{{"DELETE", "/v1/files/{id}"}, delete_file},
+    Route{{"POST", "/v1/batches"}, post_batch},
+    Route{{"GET", "/v1/batches"}, list_batches},
+    Route{{"GET", "/v1/batches/{id}"}, get_batch},
+    Route{{"POST", "/v1/batches/{id}/cancel"}, cancel_batch},
     Route{{"GET", "/metrics"}, get_metrics},
     Route{{"GET", "/healthz"}, get_health, Access::open},
     Route{{"GET", "/readyz"}, get_readiness, Access::open},
@@ -53,6 +63,8 @@ constexpr auto kPatterns = [] {
     return patterns;
 }();
 
+/// What stands around an upload: the fields beside it and their borders.
+constexpr std::size_t kFormBytesMax = 1 * limits::kMiB;
 constexpr Duration kWatchInterval = std::chrono::seconds(10);
 
 /// The caller's key from "Authorization: Bearer KEY" or "api-key: KEY"; "" if there is none.
@@ -108,13 +120,24 @@ asio::awaitable<Response> answer(Context context, Request request) {
     if (!may_call(*context, found ? kRoutes[match.row].access : Access::keyed, key))
         co_return unauthorized(key);
     if (!found) co_return no_route(match, request);
+    if (is_openai(request) && context->parts.files == nullptr)
+        co_return problem(404, "there is nothing at " + request.path.substr(0, 200));
     Call call{std::move(request), std::move(match.arguments)};
     co_return co_await kRoutes[match.row].function(context, std::move(call));
+}
+
+/// As `answer`, in the shape that the caller knows.
+asio::awaitable<Response> shaped_answer(Context context, Request request) {
+    const bool openai = is_openai(request);
+    auto answering = answer(std::move(context), std::move(request));
+    Response response = co_await std::move(answering);
+    co_return openai ? openai_answer(std::move(response)) : std::move(response);
 }
 
 /// As `answer`, measured. What a route throws is counted as the 500 that the server makes of it.
 asio::awaitable<Response> measured_answer(Context context, Request request) {
     const auto start = std::chrono::steady_clock::now();
+    to_openai_form(request);
     const Match match = find_route(kPatterns, request);
     const std::string_view route = is_administration(match, request) ? "administration"
                                    : match.row == Match::npos        ? "none"
@@ -126,7 +149,8 @@ asio::awaitable<Response> measured_answer(Context context, Request request) {
                                        {method, route, std::to_string(status)}, time.count());
     };
     try {
-        Response response = co_await answer(context, std::move(request));
+        auto answering = shaped_answer(context, std::move(request));
+        Response response = co_await std::move(answering);
         observe(response.status);
         co_return response;
     } catch (const MachineError& broken) {
@@ -154,6 +178,15 @@ Api::~Api() { stop(); }
 
 Handler Api::handler() {
     return [context = state_](Request request) { return measured_answer(context, std::move(request)); };
+}
+
+std::optional<std::size_t> Api::upload_bytes_max(const Request& head) const {
+    Request request = head;
+    to_openai_form(request);
+    const bool is_upload = request.method == "POST" && is_openai(request) && request.segments.size() == 2 &&
+                           request.segments[1] == "files";
+    if (!is_upload || !may_call(*state_, Access::keyed, key_of(request))) return std::nullopt;
+    return limits::file_bytes_max + kFormBytesMax;
 }
 
 void Api::start() {

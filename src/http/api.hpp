@@ -4,6 +4,7 @@
 
 #include "base/async.hpp"
 #include "base/sas.hpp"
+#include "batch/batches.hpp"
 #include "broker/broker.hpp"
 #include "http/server.hpp"
 #include "index/index.hpp"
@@ -34,6 +35,8 @@ struct ApiParts {
     Clock& clock;
     store::Database* shared = nullptr;   ///< where documents and operations are, if not in `database`
     work::Tasks* tasks = nullptr;  ///< null: tasks are not taken here
+    batch::Files* files = nullptr;      ///< null: the routes of files and batches answer 404
+    batch::Batches* batches = nullptr;  ///< null exactly where `files` is
 };
 
 struct ApiOptions {
@@ -62,6 +65,8 @@ class Api {
 
     /// The function for `Server::start`; valid as long as this Api.
     Handler handler();
+    /// For `Spool::bytes_max`: uploads of callers that may make them go to a file.
+    std::optional<std::size_t> upload_bytes_max(const Request& head) const;
 
     /// Begins to look after stuck work. `stop` ends that and redrives under way; a second stop is harmless.
     void start();

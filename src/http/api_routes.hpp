@@ -57,6 +57,17 @@ asio::awaitable<Response> redrive_dead_letters(Context context, Call call);
 asio::awaitable<Response> drop_dead_letters(Context context, Call call);
 // api_quota.cpp
 asio::awaitable<Response> get_quota(Context context, Call call);
+// api_files.cpp
+asio::awaitable<Response> post_file(Context context, Call call);
+asio::awaitable<Response> list_files(Context context, Call call);
+asio::awaitable<Response> get_file(Context context, Call call);
+asio::awaitable<Response> get_file_content(Context context, Call call);
+asio::awaitable<Response> delete_file(Context context, Call call);
+// api_batches.cpp
+asio::awaitable<Response> post_batch(Context context, Call call);
+asio::awaitable<Response> list_batches(Context context, Call call);
+asio::awaitable<Response> get_batch(Context context, Call call);
+asio::awaitable<Response> cancel_batch(Context context, Call call);
 // api_health.cpp
 asio::awaitable<Response> get_metrics(Context context, Call call);
 asio::awaitable<Response> get_health(Context context, Call call);

@@ -68,6 +68,19 @@ std::string without_escapes(std::string text) {
     return text;
 }
 
+/// The next delimiter from `at` on: a line of its own, so that "--xy" is no border where the boundary is "x".
+std::size_t find_delimiter(std::string_view body, std::string_view delimiter, std::size_t at) {
+    for (at = body.find(delimiter, at); at != std::string_view::npos; at = body.find(delimiter, at + 1)) {
+        std::string_view rest = body.substr(at + delimiter.size());
+        if (rest.starts_with("--")) return at;
+        rest.remove_prefix(std::min(rest.find_first_not_of(" \t"), rest.size()));
+        if (rest.starts_with("\r\n")) return at;
+    }
+    return at;
+}
+
+}  // namespace
+
 Checked<Part> parse_part(std::string_view headers, std::string_view content, std::size_t number) {
     Part part;
     part.content = content;
@@ -95,19 +108,6 @@ Checked<Part> parse_part(std::string_view headers, std::string_view content, std
     return part;
 }
 
-/// The next delimiter from `at` on: a line of its own, so that "--xy" is no border where the boundary is "x".
-std::size_t find_delimiter(std::string_view body, std::string_view delimiter, std::size_t at) {
-    for (at = body.find(delimiter, at); at != std::string_view::npos; at = body.find(delimiter, at + 1)) {
-        std::string_view rest = body.substr(at + delimiter.size());
-        if (rest.starts_with("--")) return at;
-        rest.remove_prefix(std::min(rest.find_first_not_of(" \t"), rest.size()));
-        if (rest.starts_with("\r\n")) return at;
-    }
-    return at;
-}
-
-}  // namespace
-
 std::string header_parameter(std::string_view header, std::string_view name) {
     std::string found, value;
     while (next_parameter(header, found, value))
@@ -115,13 +115,19 @@ std::string header_parameter(std::string_view header, std::string_view name) {
     return {};
 }
 
-Checked<std::vector<Part>> parse_multipart(std::string_view content_type, std::string_view body,
-                                           std::size_t parts_max) {
-    const std::string boundary = header_parameter(content_type, "boundary");
+Checked<std::string> multipart_boundary(std::string_view content_type) {
+    std::string boundary = header_parameter(content_type, "boundary");
     if (boundary.empty() || boundary.size() > kBoundaryBytesMax)
         return Rejection{400,
                          "multipart/form-data needs a boundary of 1 to 70 characters in its Content-Type"};
-    const std::string delimiter = "\r\n--" + boundary;
+    return boundary;
+}
+
+Checked<std::vector<Part>> parse_multipart(std::string_view content_type, std::string_view body,
+                                           std::size_t parts_max) {
+    const auto boundary = multipart_boundary(content_type);
+    if (!boundary) return boundary.error();
+    const std::string delimiter = "\r\n--" + *boundary;
     const Rejection open{400, "the multipart body ends before its closing delimiter"};
 
     std::vector<Part> parts;

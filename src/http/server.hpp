@@ -8,8 +8,10 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,7 +21,13 @@ namespace boost::asio::ssl {
 class context;
 }
 
+namespace millrace {
+class CpuPool;
+}
+
 namespace millrace::http {
+
+class BodyFile;
 
 namespace asio = boost::asio;
 
@@ -40,6 +48,7 @@ struct Request {
     Fields query;         ///< decoded, '+' as a space
     Fields headers;
     std::string body;
+    std::shared_ptr<const BodyFile> file;  ///< holds the body where `ServerOptions::spool` says so
     std::string remote;   ///< address of the peer, without its port
     bool over_tls = false;
 
@@ -66,8 +75,9 @@ struct Response {
     unsigned status = 200;
     Fields headers;       ///< Content-Length, Date and Connection are added
     std::string body;
+    std::shared_ptr<const BodyFile> file;  ///< if set, sent instead of `body`; needs `ServerOptions::spool`
     Delivery delivery = Delivery::whole;
-    Duration pause{};     ///< before the first byte (whole) or between pieces (slow)
+    Duration pause{};  ///< before the first byte (whole) or between pieces (slow)
 };
 
 /// RFC 9457: `{type, title, status, detail}` as application/problem+json; `detail` is one line.
@@ -82,13 +92,23 @@ unsigned status_for(Errc code) noexcept;
 /// `ServerOptions::on_fault`.
 using Handler = std::function<asio::awaitable<Response>(Request)>;
 
+/// Bodies that go to a file as they come, so that memory holds a piece of each at a time.
+struct Spool {
+    CpuPool* pool;  ///< reads and writes files; outlives the server
+    std::filesystem::path folder;  ///< of the files; exists
+    /// Told the head of each request: the largest body it may have in a file, or nothing for one that stays
+    /// in memory within `body_bytes_max`.
+    std::function<std::optional<std::size_t>(const Request&)> bytes_max;
+};
+
 struct ServerOptions {
     std::string address = "127.0.0.1";
     unsigned short port = 8080;  ///< 0: a free one
     std::size_t body_bytes_max = limits::http_body_bytes_max;
     std::size_t connections_max = limits::http_connections_max;
     Duration header_time_max = limits::http_header_time_max;
-    Duration body_time_max = limits::http_body_time_max;       ///< also for sending an answer
+    Duration body_time_max = limits::http_body_time_max;  ///< also for sending an answer
+    std::optional<Spool> spool;  ///< none: no body goes to a file
     /// HTTPS if set; a handshake has `header_time_max`.
     std::shared_ptr<asio::ssl::context> tls;
     std::function<void(std::string_view)>

@@ -2,6 +2,8 @@
 
 #include "base/utf8.hpp"
 
+#include "http/body_file.hpp"
+
 #include "http/server_target.hpp"
 
 #include <boost/json/serialize.hpp>
@@ -155,7 +157,7 @@ std::string response_head(const Response& response, const HeadOptions& options) 
     out.append(" ").append(status_title(response.status)).append("\r\n");
     if (!has_no_content(response.status)) {
         out.append("Content-Length: ");
-        append_number(out, response.body.size());
+        append_number(out, response.file ? response.file->size() : response.body.size());
         out.append("\r\n");
     }
     append_header(out, "Date", options.date);

@@ -1,5 +1,7 @@
 #include "http/server_connection.hpp"
 
+#include "base/async.hpp"
+#include "http/body_file.hpp"
 #include "telemetry/log.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -23,6 +25,7 @@ constexpr std::size_t kReadBytes = 8 * limits::kKiB;
 constexpr std::size_t kReadBytesBody = 64 * limits::kKiB;
 constexpr std::size_t kIdleBytesMax = 16 * limits::kKiB;   ///< buffer that an idle connection may keep
 constexpr std::size_t kOneBufferBytesMax = 4 * limits::kKiB;
+constexpr std::size_t kPieceBytes = 1 * limits::kMiB;  ///< of a body in a file
 constexpr std::size_t kSlowPieces = 64;
 constexpr Duration kDrainTimeMax = std::chrono::seconds(5);
 constexpr Duration kGoodbyeTimeMax = std::chrono::seconds(1);
@@ -72,8 +75,16 @@ asio::awaitable<void> Connection::say_goodbye() {
 asio::awaitable<bool> Connection::serve_one() {
     enter(Phase::idle, service_->options.header_time_max);
     if (buffer_.size() == 0 && buffer_.capacity() > kIdleBytesMax) buffer_ = {};
-    RequestReader reader(limits::http_header_bytes_max, service_->options.body_bytes_max);
-    const Read read = co_await read_request(reader);
+    RequestReader reader = make_reader();
+    body_file_.reset();
+    Read read = Read::gone;
+    try {
+        read = co_await read_request(reader);
+    } catch (const MachineError& error) {  // where bodies are kept
+        if (!aborted_) report("connection of " + remote_, error.what());
+        reader.refuse_for_disk(error.disk_full());
+        read = Read::refused;
+    }
     if (read == Read::gone) co_return false;
     if (read == Read::refused) {
         Refusal refusal = *reader.refusal();
@@ -88,6 +99,7 @@ asio::awaitable<bool> Connection::serve_one() {
     Request request = reader.take();
     request.remote = remote_;
     request.over_tls = tls_ != nullptr;
+    request.file = std::move(body_file_);
     Response response = co_await answer(std::move(request));
     form.head.keep_alive = keep_alive && !service_->stopping;
     form.head.date = service_->date();
@@ -109,7 +121,10 @@ asio::awaitable<Connection::Read> Connection::read_request(RequestReader& reader
             const std::string_view bytes(static_cast<const char*>(buffer_.data().data()), buffer_.size());
             buffer_.consume(reader.feed(bytes));
             if (reader.refusal()) co_return Read::refused;
-            if (reader.is_done()) co_return Read::whole;
+            const bool done = reader.is_done();
+            const bool spools = reader.header_done() && reader.in_pieces();
+            if (spools && (done || reader.piece_bytes() >= kPieceBytes)) co_await spool(reader);
+            if (done) co_return Read::whole;
             if (buffer_.size() > limits::http_header_bytes_max) {
                 reader.refuse_oversize();
                 co_return Read::refused;
@@ -129,6 +144,26 @@ asio::awaitable<Connection::Read> Connection::read_request(RequestReader& reader
         reader.refuse_late();
         co_return Read::refused;
     }
+}
+
+RequestReader Connection::make_reader() const {
+    const ServerOptions& options = service_->options;
+    RequestReader::PiecesMax pieces_max;
+    if (options.spool) pieces_max = options.spool->bytes_max;
+    return RequestReader(limits::http_header_bytes_max, options.body_bytes_max, std::move(pieces_max));
+}
+
+/// What has come of the body goes to its file; each piece has the time of a whole body.
+asio::awaitable<void> Connection::spool(RequestReader& reader) {
+    enter(Phase::reading, Duration::max());
+    const Spool& spool = *service_->options.spool;
+    auto work = [file = body_file_, folder = spool.folder, piece = reader.take_piece()]() mutable {
+        if (!file) file = BodyFile::make(folder);
+        file->append(piece);
+        return file;
+    };
+    body_file_ = co_await spool.pool->run(std::move(work));
+    enter(Phase::reading, service_->options.body_time_max);
 }
 
 asio::awaitable<bool> Connection::read_some(std::size_t bytes_max) {
@@ -223,7 +258,23 @@ asio::awaitable<bool> Connection::send(Response response, Form form) {
     co_return false;
 }
 
+/// A piece at a time, each with the time of a whole answer.
+asio::awaitable<bool> Connection::send_file(std::shared_ptr<const BodyFile> file, std::string head) {
+    bool sent = co_await write(head);
+    CpuPool& pool = *service_->options.spool->pool;
+    for (std::uint64_t at = 0; sent && at < file->size();) {
+        auto read = [file, at] { return file->read(at, kPieceBytes); };
+        const std::string piece = co_await pool.run(std::move(read));
+        if (piece.empty()) co_return false;  // shorter than it was: the peer sees that something is missing
+        at += piece.size();
+        enter(Phase::writing, service_->options.body_time_max);
+        sent = co_await write(piece);
+    }
+    co_return sent;
+}
+
 asio::awaitable<bool> Connection::send_whole(const Response& response, std::string head, bool head_only) {
+    if (response.file && !head_only) co_return co_await send_file(response.file, std::move(head));
     if (head_only || response.body.empty()) co_return co_await write(head);
     if (response.body.size() <= kOneBufferBytesMax) {
         head += response.body;

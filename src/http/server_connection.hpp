@@ -56,6 +56,8 @@ class Connection {
     asio::awaitable<void> say_goodbye();
     asio::awaitable<bool> serve_one();
     asio::awaitable<Read> read_request(RequestReader& reader);
+    RequestReader make_reader() const;
+    asio::awaitable<void> spool(RequestReader& reader);
     asio::awaitable<bool> read_some(std::size_t bytes_max);
     asio::awaitable<bool> write(std::string_view bytes);
     asio::awaitable<bool> write(std::span<const asio::const_buffer> buffers);
@@ -69,6 +71,7 @@ class Connection {
     };
     asio::awaitable<bool> send(Response response, Form form);
     asio::awaitable<bool> send_whole(const Response& response, std::string head, bool head_only);
+    asio::awaitable<bool> send_file(std::shared_ptr<const BodyFile> file, std::string head);
     asio::awaitable<bool> send_slowly(const Response& response, std::string head);
     asio::awaitable<void> send_half(const Response& response, std::string head);
     asio::awaitable<void> wait_for_end(std::size_t bytes_max);
@@ -82,6 +85,7 @@ class Connection {
     std::shared_ptr<Service> service_;
     std::string remote_;
     boost::beast::flat_buffer buffer_;
+    std::shared_ptr<BodyFile> body_file_;  ///< of the request that is being read
     asio::cancellation_signal cancellation_;
     Phase phase_ = Phase::idle;
     Instant deadline_ = Instant::max();

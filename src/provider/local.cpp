@@ -3,6 +3,7 @@
 #include "base/limits.hpp"
 #include "provider/feature_hash.hpp"
 #include "provider/local_batch.hpp"
+#include "provider/local_raw.hpp"
 #include "provider/local_tasks.hpp"
 #include "provider/use_lite.hpp"
 #include "provider/use_lite_math.hpp"
@@ -54,6 +55,30 @@ class LocalProvider : public Provider {
         auto answer = [asked, vectors] { return answer_task(*asked, *vectors); };
         auto answering = pool_.run(answer);
         co_return co_await std::move(answering);
+    }
+
+    asio::awaitable<Outcome<RawAnswer>> call(RawRequest request, CallContext) override {
+        auto read = [request = std::move(request)] {
+            return std::optional<std::variant<LocalRequest, RawAnswer>>(read_local_request(request));
+        };
+        auto parsed = co_await pool_.run(std::move(read));
+        if (auto* refusal = std::get_if<RawAnswer>(&*parsed)) co_return std::move(*refusal);
+        auto asked = std::make_shared<LocalRequest>(std::move(std::get<LocalRequest>(*parsed)));
+        if (asked->endpoint != "/v1/embeddings") {
+            CompletionRequest completion = asked->completion;
+            auto completing = complete(std::move(completion), CallContext());
+            const auto completed = co_await std::move(completing);
+            if (!completed) co_return local_refusal(completed.error().detail);
+            co_return local_answer(*asked, *completed);
+        }
+        std::vector<std::string> inputs = asked->inputs;
+        auto embedding = embed(std::move(inputs), CallContext());
+        auto embedded = co_await std::move(embedding);
+        if (!embedded) co_return local_refusal(embedded.error().detail);
+        auto vectors = std::make_shared<const Embeddings>(std::move(*embedded));
+        auto write = [asked, vectors, name = model_.name] { return local_answer(*asked, name, *vectors); };
+        auto writing = pool_.run(std::move(write));
+        co_return co_await std::move(writing);
     }
 
   private:

@@ -78,22 +78,53 @@ Blobs::Blobs(fs::path directory) : directory_(std::move(directory)) {
 
 fs::path Blobs::path_of(const std::string& name) const { return directory_ / name.substr(0, 2) / name; }
 
-std::string Blobs::put(std::string_view bytes) {
-    const std::string name = to_hex(random_uuid());
-    const fs::path path = path_of(name);
-    fs::path temporary = path;
-    temporary += ".tmp";
-    try {
-        File file(temporary, O_WRONLY | O_CREAT | O_EXCL);
-        file.write(bytes);
-        file.sync();
-        if (::rename(temporary.c_str(), path.c_str()) != 0) fail("cannot rename", temporary);
-    } catch (const MachineError&) {
-        ::unlink(temporary.c_str());
-        throw;
+std::string Blobs::new_name() { return to_hex(random_uuid()); }
+
+/// The file under its temporary name.
+class BlobWriter::Parts {
+  public:
+    Parts(std::string name, const fs::path& path)
+        : name_(std::move(name)),
+          path_(path),
+          temporary_(fs::path(path) += ".tmp"),
+          file_(temporary_, O_WRONLY | O_CREAT | O_EXCL) {}
+    ~Parts() {
+        if (!finished_) ::unlink(temporary_.c_str());
     }
-    File(path.parent_path(), O_RDONLY | O_DIRECTORY).sync();
-    return name;
+
+    void append(std::string_view bytes) { file_.write(bytes); }
+
+    std::string finish() {
+        file_.sync();
+        if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot rename", temporary_);
+        finished_ = true;
+        File(path_.parent_path(), O_RDONLY | O_DIRECTORY).sync();
+        return name_;
+    }
+
+  private:
+    std::string name_;
+    fs::path path_;
+    fs::path temporary_;
+    File file_;
+    bool finished_ = false;
+};
+
+BlobWriter::BlobWriter(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+BlobWriter::~BlobWriter() = default;
+void BlobWriter::append(std::string_view bytes) { parts_->append(bytes); }
+std::string BlobWriter::finish() { return parts_->finish(); }
+
+std::unique_ptr<BlobWriter> Blobs::begin() {
+    const std::string name = new_name();
+    auto parts = std::make_unique<BlobWriter::Parts>(name, path_of(name));
+    return std::unique_ptr<BlobWriter>(new BlobWriter(std::move(parts)));
+}
+
+std::string Blobs::put(std::string_view bytes) {
+    const auto writer = begin();
+    writer->append(bytes);
+    return writer->finish();
 }
 
 Result<std::string> Blobs::get(const std::string& name) const {

@@ -5,11 +5,29 @@
 
 #include <chrono>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace millrace::store {
+
+/// A blob that is written piece by piece. Blocks on the disk as all of Blobs does.
+class BlobWriter {
+  public:
+    ~BlobWriter();  ///< without `finish`: nothing is kept
+    BlobWriter(const BlobWriter&) = delete;
+
+    void append(std::string_view bytes);
+    /// Makes it survive a power cut and returns its name. Once.
+    std::string finish();
+
+  private:
+    friend class Blobs;
+    class Parts;
+    explicit BlobWriter(std::unique_ptr<Parts> parts);
+    std::unique_ptr<Parts> parts_;
+};
 
 /// Files under `directory`, spread over 256 folders. Every function blocks on the disk: call it on the CPU
 /// pool or a database thread, any number at once. Throws MachineError where the disk fails.
@@ -22,6 +40,14 @@ class Blobs {
     /// renamed, and the folder flushed: when this returns it survives a power cut.
     std::string put(std::string_view bytes);
 
+    /// Begins a blob under a fresh random name, for content that does not fit into memory.
+    std::unique_ptr<BlobWriter> begin();
+
+    /// A fresh name whose file the caller writes itself, at `path_of`.
+    static std::string new_name();
+    /// Where the file of `name`, a blob name, is or would be.
+    std::filesystem::path path_of(const std::string& name) const;
+
     /// The bytes of `name`; Errc::not_found if there is no such blob, Errc::invalid_input if it is not a blob
     /// name.
     Result<std::string> get(const std::string& name) const;
@@ -33,8 +59,6 @@ class Blobs {
     std::vector<std::string> list(std::chrono::seconds age) const;
 
   private:
-    std::filesystem::path path_of(const std::string& name) const;
-
     std::filesystem::path directory_;
 };
 

@@ -48,6 +48,7 @@ NEEDS = {
     "open": "two servers, one of them without keys",
     "worker": "a server that leaves documents to the example worker, and a provider",
     "provider": "a provider, no server",
+    "both": "a server whose deployment is a provider",
     "rabbitmq": "RabbitMQ, no server",
 }
 
@@ -58,6 +59,7 @@ SUITES = {
     "python": Suite((), TRANSPORTS),
     "rabbitmq": Suite(("rabbitmq",), needs="rabbitmq"),
     "openai": Suite(("openai",), needs="provider"),
+    "batches": Suite(("batches",), needs="both"),
     "worker": Suite(("worker",), needs="worker"),
 }
 
@@ -146,13 +148,15 @@ def running_rabbitmq(folder):
         process.stdin.close()
 
 
+HASTY = ("--rpm", "60", "--fault", "first:1:503,first:1:429")
+
+
 @contextlib.contextmanager
-def running_simulator(binary, log):
-    """A provider whose first two answers are errors; yields its URL."""
+def running_simulator(binary, log, more=HASTY):
+    """A provider, by default one whose first two answers are errors; yields its URL."""
     port, = free_ports(1)
     options = ["--listen", f"127.0.0.1:{port}", "--key", "k", "--model", "mine", "--dimensions", "384",
-               "--rpm", "60", "--fault", "first:1:503,first:1:429",
-               "--filter", "FORBIDDEN", "--decline", "NEVER"]
+               "--filter", "FORBIDDEN", "--decline", "NEVER", *more]
     with open(log, "w+b") as file:
         process = subprocess.Popen([binary, "simulate", *options], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=file, preexec_fn=die_with_parent)
@@ -163,6 +167,14 @@ def running_simulator(binary, log):
         finally:
             process.terminate()
             process.communicate()
+
+
+def deployment(url, key):
+    """The simulator as a deployment of a server."""
+    key.write_text("k\n", encoding="ascii")
+    key.chmod(0o600)
+    return (f'[[deployments]]\nname = "default"\nprovider = "openai"\nendpoint = "{url}/v1"\n'
+            f'key_file = {json.dumps(str(key))}\nmodel = "text-embedding-3-small"\nprice_prompt = 0.02\n')
 
 
 def copy_of_worker(folder):
@@ -223,7 +235,13 @@ def run(options, folder):
             steps = stack.enter_context(running_steps(folder / "steps"))
             environment["MILLRACE_STEP"] = str(folder / "steps")
         more = ["--workers=off"] if suite.needs == "worker" else []
-        server = stack.enter_context(running_server(options.binary, folder / "server", options=more))
+        tables = ""
+        if suite.needs == "both":
+            url = stack.enter_context(running_simulator(options.binary, folder / "simulate.log", ()))
+            environment["SIMULATOR_URL"] = url
+            tables = deployment(url, folder / "key")
+        server = stack.enter_context(
+            running_server(options.binary, folder / "server", more=tables, options=more))
         environment |= server.environment()
         if options.record:
             recorder = Recorder(("127.0.0.1", server.ports["amqp"]), options.record)

@@ -1,0 +1,67 @@
+#include "app/batch_targets.hpp"
+
+#include "app/deployment.hpp"
+
+#include <memory>
+#include <mutex>
+
+namespace millrace::app {
+
+namespace {
+
+constexpr Duration kPruneInterval = std::chrono::minutes(1);
+constexpr std::size_t kRemoteCallsAtOnce = 64;
+constexpr std::size_t kLocalCallsAtOnce = 8;
+
+/// Counts by the model's own ranks, which are read when they are first needed.
+std::function<std::size_t(std::string_view)> lazy_counter(const Model& model) {
+    struct Lazy {
+        std::once_flag once;
+        std::shared_ptr<const text::TokenCounter> counter;
+    };
+    return [&model, lazy = std::make_shared<Lazy>()](std::string_view text) {
+        std::call_once(lazy->once, [&] {
+            std::vector<std::string> notices;
+            lazy->counter = token_counter(model, notices);
+        });
+        return lazy->counter ? lazy->counter->count(text) : text::estimate_tokens(text);
+    };
+}
+
+batch::Target target_of(const Model& model) {
+    const DeploymentEntry& deployment = model.deployment;
+    batch::Target target;
+    target.name = deployment.name;
+    target.model = deployment.model.empty() ? model.provider->model().name : deployment.model;
+    target.provider = model.for_work.get();
+    target.calls_at_once = deployment.concurrency > 0 ? static_cast<std::size_t>(deployment.concurrency)
+                           : model.local              ? kLocalCallsAtOnce
+                                                      : kRemoteCallsAtOnce;
+    target.price = {deployment.price_prompt, deployment.price_cached, deployment.price_completion};
+    target.output_tokens_default = deployment.output_tokens;
+    target.tokens_per_minute = deployment.tokens_per_minute;
+    target.count = lazy_counter(model);
+    return target;
+}
+
+}  // namespace
+
+batch::Targets batch_targets(const Models& models, const Configuration& configuration) {
+    batch::Targets targets;
+    for (const DeploymentEntry& deployment : configuration.deployments) {
+        const auto model = models.find(deployment.name);
+        if (model) targets.push_back(target_of(**model));
+    }
+    if (configuration.deployments.empty()) targets.push_back(target_of(models.in_use()));
+    return targets;
+}
+
+asio::awaitable<void> keep_batches(batch::Files& files, batch::Batches& batches, Clock& clock) {
+    co_await batches.start();
+    while (true) {
+        co_await files.prune();
+        co_await clock.sleep_for(kPruneInterval);
+    }
+}
+
+}  // namespace millrace::app
