@@ -13,7 +13,7 @@
 namespace millrace::broker {
 
 /// Lanes of a queue whose option `fair` is set: one for each session id, which is the tenant. A lane exists
-/// while it has a message; those with a ready one take turns. Costs some 100 bytes a message.
+/// while it has a message; those with a ready one take turns.
 class Lanes {
   public:
     void add(std::int64_t sequence, std::string_view lane);

@@ -10,32 +10,6 @@ namespace millrace::http {
 
 namespace {
 
-/// A request read and checked.
-struct Submission {
-    DocumentBody body;
-    std::optional<IdempotencyKey> key;
-};
-
-Checked<Submission> read_submission(const Request& request) {
-    Submission submission;
-    auto key = key_of_caller(request);
-    if (!key) return key.error();
-    submission.key = std::move(*key);
-    auto body = read_documents(request);
-    if (!body) return body.error();
-    submission.body = std::move(*body);
-    return submission;
-}
-
-asio::awaitable<Checked<Submission>> read_where_it_fits(Context context,
-                                                        std::shared_ptr<const Request> request) {
-    if (request->body.size() < kPoolBytesMin) co_return read_submission(*request);
-    // Result types of the pool are default-constructible.
-    auto read = [request] { return std::optional<Checked<Submission>>(read_submission(*request)); };
-    auto done = co_await context->parts.pool.run(std::move(read));
-    co_return std::move(*done);
-}
-
 json::array views_of(const std::vector<work::DocumentView>& documents) {
     json::array views;
     for (const auto& document : documents) views.push_back(view_of(document));
@@ -51,7 +25,7 @@ asio::awaitable<Response> post_documents(Context context, Call call) {
     if (auto wrong = unknown_parameter(call.request, {"id", "title", "category", "uploadedAt", "filename"}))
         co_return problem(*wrong);
     const auto request = std::make_shared<const Request>(std::move(call.request));
-    auto submission = co_await read_where_it_fits(context, request);
+    auto submission = co_await read_where_it_fits(context, request, read_documents);
     if (!submission) co_return problem(submission.error());
     form.is_list = submission->body.is_list;
 

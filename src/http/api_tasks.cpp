@@ -10,32 +10,6 @@ namespace millrace::http {
 
 namespace {
 
-/// A request read and checked.
-struct Submission {
-    TaskBody body;
-    std::optional<IdempotencyKey> key;
-};
-
-Checked<Submission> read_submission(const Request& request) {
-    Submission submission;
-    auto key = key_of_caller(request);
-    if (!key) return key.error();
-    submission.key = std::move(*key);
-    auto body = read_tasks(request);
-    if (!body) return body.error();
-    submission.body = std::move(*body);
-    return submission;
-}
-
-asio::awaitable<Checked<Submission>> read_where_it_fits(Context context,
-                                                        std::shared_ptr<const Request> request) {
-    if (request->body.size() < kPoolBytesMin) co_return read_submission(*request);
-    // Result types of the pool are default-constructible.
-    auto read = [request] { return std::optional<Checked<Submission>>(read_submission(*request)); };
-    auto done = co_await context->parts.pool.run(std::move(read));
-    co_return std::move(*done);
-}
-
 /// The first task that could never be worked on.
 std::optional<Response> first_problem(const Api::State& state, const TaskBody& body) {
     for (std::size_t i = 0; i < body.tasks.size(); ++i) {
@@ -79,7 +53,7 @@ asio::awaitable<Response> post_tasks(Context context, Call call) {
     form.base = base_url(call.request.header("Host"), call.request.scheme());
     form.collection = "/v1/tasks/";
     const auto request = std::make_shared<const Request>(std::move(call.request));
-    auto submission = co_await read_where_it_fits(context, request);
+    auto submission = co_await read_where_it_fits(context, request, read_tasks);
     if (!submission) co_return problem(submission.error());
     form.is_list = submission->body.is_list;
     if (auto wrong = first_problem(*context, submission->body)) co_return std::move(*wrong);

@@ -1,5 +1,7 @@
 #include "work/documents.hpp"
 
+#include "work/answers.hpp"
+
 #include "base/ids.hpp"
 #include "base/limits.hpp"
 #include "base/utf8.hpp"
@@ -18,7 +20,6 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::chrono::hours kAnswersKept{24};
 constexpr std::chrono::seconds kSweepAge{3600};
 constexpr std::chrono::seconds kLookAgain{2};
 
@@ -78,21 +79,6 @@ Result<void> insert_rows(store::Connection& connection, const NewDocument& docum
         .bind(accepted.operation, accepted.id, accepted.generation, now, now)
         .run();
     return {};
-}
-
-Result<void> insert_answer(store::Connection& connection, const Idempotency& idempotency,
-                           const std::vector<Accepted>& accepted, std::int64_t now) {
-    connection.prepare("DELETE FROM idempotency WHERE key=? AND stored<=?")
-        .bind(idempotency.key, now - std::chrono::milliseconds(kAnswersKept).count())
-        .run();
-    connection
-        .prepare(
-            "INSERT INTO idempotency (key, fingerprint, status, answer, stored) VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT DO NOTHING")
-        .bind(idempotency.key, idempotency.fingerprint, idempotency.status, idempotency.answer(accepted), now)
-        .run();
-    if (connection.changes() == 1) return {};
-    return Error{Errc::conflict, "another request with the same Idempotency-Key is under way; ask again"};
 }
 
 }  // namespace

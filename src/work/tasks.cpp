@@ -1,5 +1,7 @@
 #include "work/tasks.hpp"
 
+#include "work/answers.hpp"
+
 #include "base/ids.hpp"
 #include "base/limits.hpp"
 #include "telemetry/log.hpp"
@@ -18,7 +20,6 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::chrono::hours kAnswersKept{24};
 constexpr int kRacesMax = 3;
 
 json::object options_of(const NewTask& task) {
@@ -46,21 +47,6 @@ broker::Message message_of(const NewTask& task, const std::string& blob) {
     if (task.trace) set_trace(message, *task.trace);
     message.body = json::serialize(body);
     return message;
-}
-
-Result<void> insert_answer(store::Connection& connection, const Idempotency& idempotency,
-                           const std::vector<Accepted>& accepted, std::int64_t now) {
-    connection.prepare("DELETE FROM idempotency WHERE key=? AND stored<=?")
-        .bind(idempotency.key, now - std::chrono::milliseconds(kAnswersKept).count())
-        .run();
-    connection
-        .prepare(
-            "INSERT INTO idempotency (key, fingerprint, status, answer, stored) VALUES (?, ?, ?, ?, ?) ON "
-            "CONFLICT DO NOTHING")
-        .bind(idempotency.key, idempotency.fingerprint, idempotency.status, idempotency.answer(accepted), now)
-        .run();
-    if (connection.changes() == 1) return {};
-    return Error{Errc::conflict, "another request with the same Idempotency-Key is under way; ask again"};
 }
 
 Error other_content(const std::string& id) {
