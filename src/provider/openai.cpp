@@ -215,9 +215,7 @@ asio::awaitable<Try> OpenAi::try_once(const Question& question) {
         tried.failure = failure_for(answer.error());
         co_return tried;
     }
-    const RateHeaders rate = parse_rate_headers(*answer, clock_.now());
-    if (options_.on_rate) options_.on_rate(rate);
-    if (context.on_rate) context.on_rate(rate);
+    if (context.on_rate) context.on_rate(parse_rate_headers(*answer, clock_.now()));
     tried.answer = std::move(*answer);
     if (tried.answer.status >= 200 && tried.answer.status <= 299) co_return tried;
     tried.failure = failure_for(tried.answer, clock_.now());

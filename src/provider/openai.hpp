@@ -10,7 +10,6 @@
 #include "provider/provider.hpp"
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -29,7 +28,6 @@ struct OpenAiOptions {
     Duration try_time_max = std::chrono::seconds(60);  ///< of an embeddings request
     Duration completion_time_max = std::chrono::seconds(600);  ///< of a completion, which may take minutes
     std::uint64_t seed = 0;  ///< of the back-off's jitter; 0: random
-    std::function<void(const RateHeaders&)> on_rate;  ///< told what each answer says about the quota
 };
 
 /// A provider that calls the server of `options`. `http` and `clock`, and `pool` if given, outlive it; `pool`

@@ -107,10 +107,8 @@ TEST(OpenAi, WaitsAsLongAsAnOverloadedServerAsks) {
 TEST(OpenAi, GivesA429ToTheCallerWithItsWait) {
     http::SimulatorOptions simulated;
     simulated.quota.requests_per_minute = 1;
-    std::vector<RateHeaders> rates;
-    OpenAiOptions options;
-    options.on_rate = [&](const RateHeaders& rate) { rates.push_back(rate); };
-    OpenAiWorld world(simulated, options);
+    OpenAiWorld world(simulated);
+    const auto& rates = world.rates;
     EXPECT_TRUE(world.embed({"hello"}));
     world.clock.advance(std::chrono::seconds(18));
     const auto throttled = world.embed({"hello"});

@@ -40,12 +40,16 @@ struct OpenAiWorld {
     Provider& provider() { return *openai; }
 
     Outcome<Embeddings> embed(std::vector<std::string> inputs) {
-        return wait_for(openai->embed(std::move(inputs)));
+        CallContext context;
+        context.on_rate = [this](const RateHeaders& rate) { rates.push_back(rate); };
+        return wait_for(openai->embed(std::move(inputs), std::move(context)));
     }
     Outcome<Completion> complete(CompletionRequest request) {
         return wait_for(openai->complete(std::move(request)));
     }
     Outcome<RawAnswer> call(RawRequest request) { return wait_for(openai->call(std::move(request))); }
+
+    std::vector<RateHeaders> rates;  ///< what each answer to `embed` has said about the quota
 
     /// Runs `asked`; turns the clock whenever the provider sleeps, and adds up those waits.
     template <class T>
