@@ -3,8 +3,8 @@
 
 #include "base/ids.hpp"
 #include "bench/support/queue_load.hpp"
-#include "store/sqlite.hpp"
 #include "store/migrate.hpp"
+#include "store/sqlite.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>

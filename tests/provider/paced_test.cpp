@@ -4,9 +4,9 @@
 #include "tests/support/run.hpp"
 #include "tests/support/temporary_directory.hpp"
 
+#include <gtest/gtest.h>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/detached.hpp>
-#include <gtest/gtest.h>
 
 #include <map>
 
