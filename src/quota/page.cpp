@@ -1,7 +1,6 @@
 #include "quota/page.hpp"
 
 #include <algorithm>
-#include <limits>
 
 namespace millrace::quota {
 
@@ -16,6 +15,7 @@ constexpr Duration kPauseFirst{1'000};
 constexpr Duration kComparison{10'000};  // time over which a foreign consumer's rate is taken
 constexpr Duration kLowPeriod{35'000};
 constexpr Duration kRegrowth{30'000};
+constexpr double kForeignMargin = 0.005;  // of the limit; both compete for what has just become free
 constexpr Duration kForeignLead{1'000};  // how old a provider's count is when it is used
 
 constexpr std::string_view kTokens = "tokens";
@@ -74,7 +74,8 @@ std::int64_t Page::token_limit(const Limits& limits) const noexcept {
         limit = std::min(limit, std::max<std::int64_t>(1, low - noise));
     const double seconds = static_cast<double>((kMinute + kForeignLead).count()) / 1000;
     double foreign = foreign_per_second_ * seconds;
-    if (foreign < static_cast<double>(base) * kNoise) foreign = 0;
+    const double margin = static_cast<double>(base) * kForeignMargin;
+    foreign = foreign < static_cast<double>(base) * kNoise ? 0 : foreign + margin;
     return std::max<std::int64_t>(1, std::min(limit, base - static_cast<std::int64_t>(foreign)));
 }
 
@@ -125,10 +126,10 @@ Verdict Page::admit(const Limits& limits, TimePoint now, const Ask& ask, std::st
     verdict.kind = Kind::granted;
     std::int64_t tokens = smaller ? ask.smaller[*smaller] : 0;
     if (smaller) verdict.smaller = *smaller;
-    std::int64_t room = token_limit(limits) - window_.tokens();
-    if (base == 0) room = std::numeric_limits<std::int64_t>::max();
+    const std::int64_t room = std::min(token_limit(limits) - window_.tokens(), pack_tokens(limits));
+    const bool limited = token_limit(limits) > 0;
     for (const std::int64_t part : ask.parts) {
-        if (smaller || (verdict.parts > 0 && tokens + part > room)) break;
+        if (smaller || (verdict.parts > 0 && limited && tokens + part > room)) break;
         tokens += part;
         verdict.parts += 1;
     }
@@ -138,6 +139,15 @@ Verdict Page::admit(const Limits& limits, TimePoint now, const Ask& ask, std::st
     if (!smaller) mine.claim_until = {};
     verdict.reservation = {now_, tokens, charged_, window_.tokens()};
     return verdict;
+}
+
+/// Tokens of a request that is shared: an even pace needs requests that are small beside the quota, but not
+/// so small that they use up the requests first.
+std::int64_t Page::pack_tokens(const Limits& limits) const noexcept {
+    const std::int64_t limit = token_limit(limits);
+    const std::int64_t requests = request_limit(limits);
+    const std::int64_t share = requests > 0 ? (limit + requests - 1) / requests : 0;
+    return std::max(limit * kPack.count() / kMinute.count(), share);
 }
 
 /// Tokens that the window may hold with a call of `tokens` in it.
@@ -278,14 +288,18 @@ void Page::compare(const Limits& limits, const Reservation& reservation, std::in
         return;
     }
     const Duration time = reservation.at - anchor_.at;
-    if (time < kComparison || now_ - compared_at_ < kComparison / 2) return;
-    compared_at_ = now_;
+    // Nobody overtook the first one of a quiet moment: it is the better one to begin with.
+    if (beside < anchor_.beside && time < kComparison) anchor_ = last_;
+    const bool clear = beside <= noise / 4 || now_ - compared_at_ > kComparison;
+    if (time < kComparison || !clear) return;
     const std::int64_t missing = anchor_.remaining - remaining - (reservation.charged - anchor_.charged);
-    const bool certain = missing > beside + anchor_.beside;
-    const double rate =
-        static_cast<double>(std::max<std::int64_t>(missing, 0)) * 1000 / static_cast<double>(time.count());
+    const bool certain = missing > beside + anchor_.beside + noise / 4;
+    const double seconds = static_cast<double>(time.count()) / 1000;
+    const double rate = static_cast<double>(std::max<std::int64_t>(missing, 0)) / seconds;
+    compared_at_ = now_;
+    // The longer the time between them, the less their noise counts.
     if (certain || foreign_per_second_ > 0)
-        foreign_per_second_ += (rate - foreign_per_second_) * (rate > foreign_per_second_ ? 0.7 : 0.3);
+        foreign_per_second_ += (rate - foreign_per_second_) * std::min(1.0, seconds / 30);
 }
 
 void Page::freeze(const Limits& limits, const Report& report) {

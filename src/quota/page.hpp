@@ -92,6 +92,7 @@ class Page {
     static constexpr Duration kAging{5'000};
     static constexpr Duration kBurst{5'000};  ///< interactive work
     static constexpr Duration kBatchBurst{1'000};
+    static constexpr Duration kPack{1'000};  ///< worth of tokens in a request that is shared
     /// Share of the tokens that batch work leaves for interactive work.
     static constexpr double kInteractiveShare = 0.015;
     /// Room in a short request window for requests that meet on their way.
@@ -128,6 +129,7 @@ class Page {
   private:
     Holder& holder(std::string_view id, TimePoint now);
     std::optional<std::size_t> fitting(const Limits& limits, const Ask& ask) const;
+    std::int64_t pack_tokens(const Limits& limits) const noexcept;
     std::int64_t allowed(const Limits& limits, Urgency urgency, std::int64_t tokens) const noexcept;
     std::optional<Verdict> must_wait(const Limits& limits, TimePoint now, const Ask& ask,
                                      std::string_view holder) const;

@@ -35,7 +35,7 @@ TEST_P(PageUnderLoad, UsesTheQuotaForHoursWithoutEverExceedingIt) {
     options.holders = GetParam().holders;
     Simulation simulation(provider, options);
     simulation.run(std::chrono::hours(2));
-    EXPECT_LE(provider.fullest_minute(), GetParam().limit);
+    EXPECT_LE(provider.fullest(std::chrono::minutes(1)), GetParam().limit);
     EXPECT_EQ(simulation.throttles(kStart), 0);
     const double share = static_cast<double>(provider.granted(kStart, simulation.now())) /
                          (static_cast<double>(GetParam().limit) * 120);
@@ -51,20 +51,52 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"FourProcessesSliding", ProviderModel::Rule::sliding, 4, 1'000'000}),
     [](const auto& one) { return std::string(one.param.name); });
 
+/// Documents of 20 to 2,000 tokens, 32 at once, that share requests.
+Simulation::Options documents(std::int64_t limit, Counting counting) {
+    Simulation::Options options;
+    options.limits.tokens_per_minute = limit;
+    options.limits.requests_per_minute = 600;
+    options.limits.request_window = Duration(10'000);
+    options.limits.counting = counting;
+    options.overestimate = counting == Counting::usage ? 1.3 : 1;
+    options.pieces = 32;
+    options.tokens_min = 20;
+    options.tokens_max = 1'000;
+    return options;
+}
+
+TEST_P(PageUnderLoad, DocumentsThatShareRequestsUseTheQuotaAtAnEvenPace) {
+    for (const Counting counting : {Counting::estimate, Counting::usage}) {
+        ProviderModel provider(GetParam().rule, GetParam().limit);
+        Simulation::Options options = documents(GetParam().limit, counting);
+        options.holders = GetParam().holders;
+        Simulation simulation(provider, options);
+        simulation.run(std::chrono::minutes(10));
+        EXPECT_LE(provider.fullest(std::chrono::minutes(1)), GetParam().limit);
+        const std::int64_t ten_seconds = GetParam().limit / 6;
+        EXPECT_LE(provider.fullest(std::chrono::seconds(10)), 2 * ten_seconds);
+        EXPECT_EQ(simulation.throttles(kStart), 0);
+        const double share = static_cast<double>(provider.granted(kStart, simulation.now())) /
+                             (static_cast<double>(GetParam().limit) * 10);
+        EXPECT_GE(share, 0.985);
+    }
+}
+
 class PageBesideAnother : public testing::TestWithParam<ProviderModel::Rule> {};
 
 TEST_P(PageBesideAnother, LeavesAForeignConsumerItsThirdAndUsesTheRest) {
-    ProviderModel provider(GetParam(), 240'000);
-    Simulation::Options options;
-    options.limits.tokens_per_minute = 240'000;
-    options.foreign_share = 1.0 / 3;
-    Simulation simulation(provider, options);
-    simulation.run(std::chrono::minutes(11));
-    const TimePoint from = kStart + std::chrono::minutes(1);
-    // Over a sliding minute both compete for what has just become free: the other one may come first.
-    EXPECT_LE(simulation.throttles(from), GetParam() == ProviderModel::Rule::sliding ? 2 : 0);
-    const double share = static_cast<double>(provider.granted(from, simulation.now())) / (160'000.0 * 10);
-    EXPECT_GE(share, 0.97);
+    for (const std::uint64_t seed : {1, 2, 3, 4, 5}) {
+        ProviderModel provider(GetParam(), 240'000);
+        Simulation::Options options = documents(240'000, Counting::usage);
+        options.foreign_share = 1.0 / 3;
+        options.seed = seed;
+        Simulation simulation(provider, options);
+        simulation.run(std::chrono::minutes(11));
+        const TimePoint from = kStart + std::chrono::minutes(1);
+        EXPECT_EQ(simulation.throttles(from), 0) << seed;
+        const double share = static_cast<double>(provider.granted(from, simulation.now())) / (160'000.0 * 10);
+        EXPECT_GE(share, 0.97) << seed;
+    }
 }
 
 TEST_P(PageBesideAnother, FollowsAQuotaThatIsHalvedAndLaterGivenBack) {
@@ -124,12 +156,24 @@ TEST(PageTest, ThreeRequestsAMinuteDrainABacklogInNearlyTheLeastTime) {
 
 TEST(PageTest, ThePartsThatFitShareOneRequest) {
     Page page;
-    const Limits limits{.tokens_per_minute = 1000, .requests_per_minute = 10};
+    const Limits limits{.tokens_per_minute = 1000, .requests_per_minute = 1};
     const std::int64_t parts[] = {400, 400, 400};
     const Verdict verdict = page.admit(limits, kStart, {parts, {}, Urgency::interactive, kStart}, "a");
     EXPECT_EQ(verdict.parts, 2u);
     EXPECT_EQ(verdict.reservation.tokens, 800);
     EXPECT_EQ(page.window().requests(), 1);
+}
+
+TEST(PageTest, ASharedRequestTakesNoMoreThanItsPaceOrItsShareOfTheRequests) {
+    const std::vector<std::int64_t> parts(100, 100);
+    const auto parts_at = [&](std::int64_t requests) {
+        Page page;
+        const Limits limits{.tokens_per_minute = 60'000, .requests_per_minute = requests};
+        return page.admit(limits, kStart, {parts, {}, Urgency::interactive, kStart}, "a").parts;
+    };
+    EXPECT_EQ(parts_at(0), 10u);  // a second's worth
+    EXPECT_EQ(parts_at(600), 10u);
+    EXPECT_EQ(parts_at(20), 30u);
 }
 
 TEST(PageTest, WhatACallDidNotUseIsGivenBackWhereTheProviderCountsUse) {

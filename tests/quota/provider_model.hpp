@@ -37,8 +37,11 @@ class ProviderModel {
         return sum;
     }
 
+    /// What somebody else uses.
+    void take(TimePoint now, std::int64_t tokens) { log_.push_back({now, tokens, true}); }
+
     /// What the answer's headers say, or the 429.
-    Report admit(TimePoint now, std::int64_t tokens, bool foreign = false) {
+    Report admit(TimePoint now, std::int64_t tokens) {
         Report report;
         report.limit_tokens = limit_;
         if (used(now) + tokens > limit_) {
@@ -48,19 +51,19 @@ class ProviderModel {
                 rule_ == Rule::fixed_minutes ? Duration(60'000 - to_millis(now) % 60'000) : Duration(1'000);
             return report;
         }
-        log_.push_back({now, tokens, foreign});
-        report.remaining_tokens = limit_ - used(now);
+        log_.push_back({now, tokens, false});
+        report.remaining_tokens = std::max<std::int64_t>(0, limit_ - used(now));
         return report;
     }
 
-    /// The most that any 60 s hold.
-    std::int64_t fullest_minute() const {
+    /// The most that any window of `length` holds.
+    std::int64_t fullest(Duration length) const {
         std::int64_t most = 0;
         std::int64_t sum = 0;
         std::size_t first = 0;
         for (const Entry& one : log_) {
             sum += one.tokens;
-            while (log_[first].at <= one.at - Duration(60'000)) sum -= log_[first++].tokens;
+            while (log_[first].at <= one.at - length) sum -= log_[first++].tokens;
             most = std::max(most, sum);
         }
         return most;
@@ -89,12 +92,17 @@ class Simulation {
         Limits limits;
         std::size_t holders = 1;
         std::int64_t calls_each = 64;
+        /// Of each process, waiting or under way; they share requests. 0: without end, each alone.
+        std::size_t pieces = 0;
+        double overestimate = 1;  ///< tokens reserved / tokens that the provider counts
         std::int64_t tokens_min = 100;
         std::int64_t tokens_max = 4'000;
         Duration latency_min{200};
         Duration latency_max{2'000};
         double foreign_share = 0;  ///< of the limit, taken evenly by somebody else
         bool headers = true;
+        Urgency urgency = Urgency::interactive;
+        std::uint64_t seed = 7;
         std::function<void(TimePoint, ProviderModel&)> change;
     };
 
@@ -128,12 +136,15 @@ class Simulation {
         TimePoint again;
         std::deque<std::pair<std::int64_t, TimePoint>> waiting;  // tokens, since when
         std::int64_t calls;
+        std::size_t pieces = 0;  // under way
     };
     struct Flight {
         TimePoint at;
         bool arrived;
         std::size_t process;
         Reservation reservation;
+        std::int64_t tokens;
+        std::size_t pieces;
         Report report;
         std::uint64_t order;
         bool operator<(const Flight& other) const {
@@ -152,7 +163,7 @@ class Simulation {
         while (foreign_at_ <= now_) {
             const auto tokens = static_cast<std::int64_t>(options_.foreign_share *
                                                           static_cast<double>(provider_.limit()) / 120);
-            provider_.admit(now_, tokens, true);
+            provider_.take(now_, tokens);
             foreign_at_ += Duration(500);
         }
     }
@@ -162,7 +173,7 @@ class Simulation {
             Flight one = flights_.top();
             flights_.pop();
             if (!one.arrived) {
-                one.report = provider_.admit(now_, one.reservation.tokens);
+                one.report = provider_.admit(now_, one.tokens);
                 if (one.report.throttled) throttled_.push_back(now_);
                 one.arrived = true;
                 const Duration answer{20};
@@ -172,42 +183,56 @@ class Simulation {
                 continue;
             }
             Ending ending;
-            ending.used = one.report.throttled ? 0 : one.reservation.tokens;
+            ending.used = one.report.throttled ? 0 : one.tokens;
             if (options_.headers || one.report.throttled) ending.report = one.report;
             if (!options_.headers) ending.report.limit_tokens = ending.report.remaining_tokens = std::nullopt;
             Process& process = processes_[one.process];
             process.calls -= 1;
+            process.pieces -= one.pieces;
             process.again = std::min(process.again, now_);
             page_.settle(options_.limits, now_, one.reservation, ending, process.id);
         }
     }
 
     void ask(Process& process) {
+        const std::size_t most = options_.pieces > 0 ? options_.pieces : 8;
         while (process.calls < options_.calls_each && process.again <= now_) {
-            while (process.waiting.size() < 8) process.waiting.emplace_back(next_tokens(), now_);
+            while (process.waiting.size() + (options_.pieces > 0 ? process.pieces : 0) < most)
+                process.waiting.emplace_back(next_tokens(), now_);
+            if (process.waiting.empty()) return;
             std::vector<std::int64_t> tokens;
             for (const auto& one : process.waiting) tokens.push_back(one.first);
             const std::span<const std::int64_t> all(tokens);
-            const Ask what{all.first(1), all.subspan(1), Urgency::interactive,
+            const Ask what{all.first(options_.pieces > 0 ? all.size() : 1), all.subspan(1), options_.urgency,
                            process.waiting.front().second};
             const Verdict verdict = page_.admit(options_.limits, now_, what, process.id);
             if (verdict.kind != Verdict::Kind::granted) {
                 process.again = std::max(verdict.again, now_ + Duration(1));
                 return;
             }
+            send(process, verdict);
+        }
+    }
+
+    void send(Process& process, const Verdict& verdict) {
+        const std::size_t pieces = std::max<std::size_t>(verdict.parts, 1);
+        for (std::size_t i = 0; i < pieces; ++i) {
             const auto taken = process.waiting.begin() +
                                static_cast<std::ptrdiff_t>(verdict.parts > 0 ? 0 : verdict.smaller + 1);
             longest_wait_ = std::max(longest_wait_, now_ - taken->second);
             process.waiting.erase(taken);
-            process.calls += 1;
-            Flight flight{now_ + within(Duration(1), Duration(50)),
-                          false,
-                          static_cast<std::size_t>(&process - processes_.data()),
-                          verdict.reservation,
-                          {},
-                          order_++};
-            flights_.push(flight);
         }
+        process.calls += 1;
+        process.pieces += pieces;
+        const double real = static_cast<double>(verdict.reservation.tokens) / options_.overestimate;
+        flights_.push({now_ + within(Duration(1), Duration(50)),
+                       false,
+                       static_cast<std::size_t>(&process - processes_.data()),
+                       verdict.reservation,
+                       static_cast<std::int64_t>(real),
+                       pieces,
+                       {},
+                       order_++});
     }
 
     void step(TimePoint end) {
@@ -224,7 +249,7 @@ class Simulation {
     std::vector<Process> processes_;
     std::priority_queue<Flight> flights_;
     std::vector<TimePoint> throttled_;
-    std::mt19937_64 random_{7};
+    std::mt19937_64 random_{options_.seed};
     TimePoint now_ = start;
     TimePoint foreign_at_ = start;
     std::uint64_t order_ = 0;
