@@ -2,9 +2,6 @@
 
 #include "app/deployment.hpp"
 
-#include <memory>
-#include <mutex>
-
 namespace millrace::app {
 
 namespace {
@@ -12,21 +9,6 @@ namespace {
 constexpr Duration kPruneInterval = std::chrono::minutes(1);
 constexpr std::size_t kRemoteCallsAtOnce = 64;
 constexpr std::size_t kLocalCallsAtOnce = 8;
-
-/// Counts by the model's own ranks, which are read when they are first needed.
-std::function<std::size_t(std::string_view)> lazy_counter(const Model& model) {
-    struct Lazy {
-        std::once_flag once;
-        std::shared_ptr<const text::TokenCounter> counter;
-    };
-    return [&model, lazy = std::make_shared<Lazy>()](std::string_view text) {
-        std::call_once(lazy->once, [&] {
-            std::vector<std::string> notices;
-            lazy->counter = token_counter(model, notices);
-        });
-        return lazy->counter ? lazy->counter->count(text) : text::estimate_tokens(text);
-    };
-}
 
 batch::Target target_of(const Model& model) {
     const DeploymentEntry& deployment = model.deployment;
@@ -40,7 +22,9 @@ batch::Target target_of(const Model& model) {
     target.price = {deployment.price_prompt, deployment.price_cached, deployment.price_completion};
     target.output_tokens_default = deployment.output_tokens;
     target.tokens_per_minute = deployment.tokens_per_minute;
-    target.count = lazy_counter(model);
+    target.count = [tokens = model.tokens](std::string_view text) {
+        return tokens ? tokens->count(text) : text::estimate_tokens(text);
+    };
     return target;
 }
 

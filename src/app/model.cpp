@@ -49,8 +49,9 @@ struct Models::Making {
     provider::HttpClient& http;
     quota::Ledger& ledger;
     std::map<std::string, double> weights;
+    std::map<std::string, std::shared_ptr<const text::TokenCounter>> counters;  // by encoding
 
-    Result<std::unique_ptr<Model>> make(const DeploymentEntry& deployment) const {
+    Result<std::unique_ptr<Model>> make(const DeploymentEntry& deployment) {
         auto made = make_provider(deployment, base.pool, http, base.clock);
         if (!made) return made.error();
         auto model = std::make_unique<Model>();
@@ -59,12 +60,23 @@ struct Models::Making {
         model->notice = std::move(made->notice);
         model->provider =
             std::make_unique<MeteredProvider>(std::move(made->provider), deployment.name, base.metrics);
+        model->tokens = counter(model->provider->model().encoding);
         if (!model->local) pace(*model);
         provider::Provider& inner =
             model->paced ? static_cast<provider::Provider&>(*model->paced) : *model->provider;
         model->for_work = std::make_unique<provider::CircuitBreaker>(io, inner, base.clock);
         model->for_callers = std::make_unique<provider::FailFast>(*model->for_work, inner, kCallersWaitMax);
         return model;
+    }
+
+    std::shared_ptr<const text::TokenCounter> counter(const std::string& encoding) {
+        const auto known = counters.find(encoding);
+        if (known != counters.end()) return known->second;
+        const std::string file = encoding + ".tiktoken";
+        const auto folder = find_asset(file);
+        auto loaded = folder ? text::TokenCounter::load(encoding, *folder / file)
+                             : Error{Errc::not_found, file + " is not among the assets"};
+        return counters[encoding] = loaded ? std::move(*loaded) : nullptr;
     }
 
     void pace(Model& model) const {
@@ -79,6 +91,11 @@ struct Models::Making {
         provider::PacedOptions paced;
         paced.limits = options.limits;
         paced.price = price_of(deployment);
+        // A provider that counts by characters is reserved for by characters.
+        if (options.limits.counting == quota::Counting::usage && model.tokens)
+            paced.count = [tokens = model.tokens](std::string_view text) {
+                return static_cast<std::int64_t>(tokens->count(text));
+            };
         if (deployment.output_tokens > 0) paced.output_tokens_default = deployment.output_tokens;
         model.gate = std::make_unique<quota::Gate>(io, ledger, base.clock, std::move(options));
         model.paced =
@@ -94,7 +111,7 @@ Result<std::unique_ptr<Models>> Models::make(asio::any_io_executor io, const Con
     models->http_ = std::move(*http);
     models->ledger_ = std::make_unique<quota::Ledger>(base.database, base.clock, to_hex(random_uuid()),
                                                       caps_of(configuration));
-    Making making{std::move(io), base, *models->http_, *models->ledger_, {}};
+    Making making{std::move(io), base, *models->http_, *models->ledger_, {}, {}};
     for (const TenantEntry& tenant : configuration.tenants) making.weights[tenant.name] = tenant.weight;
 
     const DeploymentEntry in_use = deployment_in_use(configuration);
@@ -146,18 +163,11 @@ asio::awaitable<void> Models::stop() {
 
 std::shared_ptr<const text::TokenCounter> token_counter(const Model& model,
                                                         std::vector<std::string>& notices) {
-    const std::string encoding = model.provider->model().encoding;
-    const std::string file = encoding + ".tiktoken";
-    const auto folder = find_asset(file);
-    if (folder) {
-        const auto counter = text::TokenCounter::load(encoding, *folder / file);
-        if (counter) return *counter;
-    }
-    if (!model.local)
-        notices.push_back("the token ranks " + file +
-                          " are missing, so tokens are estimated; run ./dev deps, or set "
+    if (!model.tokens && !model.local)
+        notices.push_back("the token ranks " + model.provider->model().encoding +
+                          ".tiktoken are missing, so tokens are estimated; run ./dev deps, or set "
                           "MILLRACE_ASSETS to their folder");
-    return nullptr;
+    return model.tokens;
 }
 
 }  // namespace millrace::app

@@ -27,11 +27,13 @@ struct Model {
     DeploymentEntry deployment;
     bool local = true;   ///< computes on this machine
     std::string notice;  ///< one line for the operator where it is not what was asked for; usually empty
+    /// Counts tokens by the model's own ranks; null: they are not among the assets, so tokens are estimated.
+    std::shared_ptr<const text::TokenCounter> tokens;
     std::unique_ptr<provider::Provider> provider;  ///< calls it at once; every call through it is counted
-    std::unique_ptr<quota::Gate> gate;       ///< of a remote one
+    std::unique_ptr<quota::Gate> gate;  ///< of a remote one
     std::unique_ptr<provider::Paced> paced;  ///< of a remote one: its calls keep to its quota
-    std::unique_ptr<provider::CircuitBreaker> for_work;    ///< calls wait while it is down
-    std::unique_ptr<provider::FailFast> for_callers;       ///< calls fail at once while it is down
+    std::unique_ptr<provider::CircuitBreaker> for_work;  ///< calls wait while it is down
+    std::unique_ptr<provider::FailFast> for_callers;  ///< calls fail at once while it is down
 
     /// Embeds queries: somebody waits for them. Local work is never down and can't be called off.
     provider::Provider& for_search() const noexcept {
@@ -81,8 +83,7 @@ class Models {
     const Model* in_use_ = nullptr;
 };
 
-/// Counts tokens by the model's own ranks. Null, with a line in `notices` for a remote model: they are not
-/// among the assets, so tokens are estimated.
+/// `model.tokens`; a line in `notices` where a remote model has none.
 std::shared_ptr<const text::TokenCounter> token_counter(const Model& model,
                                                         std::vector<std::string>& notices);
 
