@@ -1,25 +1,24 @@
 #!/usr/bin/env python3
 """How much of a quota is used, and whether it is ever exceeded.
 
-    bench/quota_bench.py [--json PATH] [--seconds N] [--only WORD] [--postgres DSN]
+    bench/quota_bench.py [--json PATH] [--seconds N] [--only WORD] [--at-once N] [--no-usual]
 
 Against `millrace simulate`, which enforces a provider's rules and logs each decision: workers embed
 documents of mixed sizes for N seconds (600) with more work than the quota allows. For each case: the share
 of the granted tokens that was used, 429s in the first minute and after it (the minute after a change counts
-as a first one), the fullest 60 s of the simulator's log whatever their alignment, and the same work by the
-field's usual worker: three calls at once, a pause of 200 ms, one document a call, retries as the official
-client does them. Several worker processes share a queue over AMQP and the ledger in PostgreSQL.
+as a first one), the fullest 60 s of the simulator's log whatever their alignment, and beside it, at the same
+time, the same work by the field's usual worker: three calls at once, a pause of 200 ms, one document a call,
+retries as the official client does them. Several worker processes share a queue over AMQP and the ledger in
+PostgreSQL, which the benchmark starts itself.
 """
 
 import argparse
 import collections
+import concurrent.futures
 import json
-import os
 import pathlib
 import random
-import signal
-import socket
-import subprocess
+import shutil
 import sys
 import tempfile
 import threading
@@ -28,9 +27,8 @@ import urllib.error
 import urllib.request
 from typing import NamedTuple
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent
-PROGRAM = ROOT / "build" / "release" / "millrace"
+from support import fleet
+
 TOKENS_PER_MINUTE = 120_000
 REQUESTS_PER_MINUTE = 600
 WORDS = "water wheel mill race stone grain flour river sluice gate turning slowly under the old oak".split()
@@ -41,7 +39,9 @@ class Case(NamedTuple):
     rule: tuple  # options of simulate
     settings: str = ""  # of the deployment
     workers: int = 1
-    granted: float = 1.0  # of the quota, on average
+    # Of the quota, on average. The minute that is full when the quota is halved drains for 30 s first, or 60 s
+    # would hold more than the limit: (300 + 270 / 2) / 600.
+    granted: float = 1.0
     halved: bool = False
 
 
@@ -56,54 +56,12 @@ CASES = [
     Case("sliding minutes", SLIDING),
     Case("sliding, 2 processes", SLIDING, workers=2),
     Case("sliding, 4 processes", SLIDING, workers=4),
-    Case("fixed, halved in the middle", FIXED, ESTIMATE.format(10), granted=0.75, halved=True),
-    Case("sliding, halved in the middle", SLIDING, granted=0.75, halved=True),
+    Case("fixed, 4 processes", FIXED, ESTIMATE.format(10), workers=4),
+    Case("fixed, halved in the middle", FIXED, ESTIMATE.format(10), granted=0.725, halved=True),
+    Case("sliding, halved in the middle", SLIDING, granted=0.725, halved=True),
     Case("fixed, a third taken by another", (*FIXED, "--foreign", "0.33"), ESTIMATE.format(10), granted=0.67),
     Case("sliding, a third taken by another", (*SLIDING, "--foreign", "0.33"), granted=0.67),
 ]
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def wait_for(url, process):
-    for _ in range(600):
-        try:
-            return urllib.request.urlopen(url, timeout=5).read()
-        except OSError:
-            if process.poll() is not None:
-                raise SystemExit(f"{process.args[1]} ended at once")
-            time.sleep(0.05)
-    raise SystemExit(f"nothing answers at {url}")
-
-
-class Processes:
-    """Programs that end with the case."""
-
-    def __init__(self):
-        self.running = []
-
-    def start(self, *args, log, env=None):
-        with open(log, "ab") as file:
-            environment = {**os.environ, **(env or {})}
-            one = subprocess.Popen([str(PROGRAM), *args], stdout=file, stderr=file, env=environment)
-        self.running.append(one)
-        return one
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for one in reversed(self.running):
-            one.send_signal(signal.SIGTERM)
-        for one in self.running:
-            try:
-                one.wait(20)
-            except subprocess.TimeoutExpired:
-                one.kill()
 
 
 def text_of(rng):
@@ -114,59 +72,20 @@ def text_of(rng):
 class Feeder(threading.Thread):
     """Keeps work waiting, no more than `ahead` documents of it."""
 
-    def __init__(self, url, ahead):
+    def __init__(self, servers, ahead):
         super().__init__(daemon=True)
-        self.url, self.ahead, self.ended, self.sent = url, ahead, threading.Event(), 0
-
-    def backlog(self):
-        with urllib.request.urlopen(f"{self.url}/v1/queues", timeout=30) as answer:
-            queues = json.load(answer)["queues"]
-        return sum(one["active"] + one["locked"] for one in queues)
+        self.servers, self.ahead, self.ended, self.sent = servers, ahead, threading.Event(), 0
 
     def run(self):
         rng = random.Random(5)
         while not self.ended.is_set():
-            if self.backlog() < self.ahead:
-                documents = [{"id": f"d{self.sent + i}", "title": f"Document {self.sent + i}",
-                              "content": f"{rng.random()} {text_of(rng)}"} for i in range(50)]
-                request = urllib.request.Request(f"{self.url}/v1/documents", json.dumps(documents).encode(),
-                                                 {"Content-Type": "application/json"})
-                urllib.request.urlopen(request, timeout=60).read()
-                self.sent += len(documents)
+            if self.servers.backlog() < self.ahead:
+                fleet.post_json(f"{self.servers.url}/v1/documents", [
+                    {"id": f"d{self.sent + i}", "title": f"Document {self.sent + i}",
+                     "content": f"{rng.random()} {text_of(rng)}"} for i in range(50)])
+                self.sent += 50
             else:
                 self.ended.wait(0.5)
-
-
-def deployment(port, settings):
-    return (f'[[deployments]]\nname = "sim"\nprovider = "openai"\nendpoint = "http://127.0.0.1:{port}/v1"\n'
-            f'model = "text-embedding-3-small"\ntokens_per_minute = {TOKENS_PER_MINUTE}\n'
-            f'requests_per_minute = {REQUESTS_PER_MINUTE}\n{settings}')
-
-
-def start_millrace(case, folder, simulator, processes, postgres):
-    http, amqp = free_port(), free_port()
-    alone = case.workers == 1 and not postgres
-    store = '[store]\nengine = "postgres"\n' if postgres else ""
-    env = {"MILLRACE_STORE__CONNECTION_STRING": postgres} if postgres else {}
-    served = (f'[server]\ndata_dir = "{folder}/serve"\nlisten = "127.0.0.1:{http}"\n'
-              f'amqp_listen = "127.0.0.1:{amqp}"\nworkers = {str(alone).lower()}\n{store}'
-              f'[[queues]]\nname = "embed-queue"\nlock_seconds = 300\n'
-              f'[[queues]]\nname = "document-ingestion"\nlock_seconds = 300\n')
-    (folder / "serve.toml").write_text(served + deployment(simulator, case.settings))
-    config = str(folder / "serve.toml")
-    server = processes.start("serve", "--config", config, log=folder / "serve.log", env=env)
-    wait_for(f"http://127.0.0.1:{http}/readyz", server)
-    for number in range(0 if alone else case.workers):
-        worked = (f'[server]\ndata_dir = "{folder}/work{number}"\n'
-                  f'[queue]\nengine = "servicebus"\n{store}'
-                  f'[[workers]]\nqueue = "document-ingestion"\nhandler = "embed-index"\nconcurrency = 32\n')
-        config = folder / f"work{number}.toml"
-        config.write_text(worked + deployment(simulator, case.settings))
-        key = (f"Endpoint=sb://127.0.0.1:{amqp};SharedAccessKeyName=RootManageSharedAccessKey;"
-               "SharedAccessKey=k;UseDevelopmentEmulator=true;")
-        processes.start("work", "--config", str(config), log=folder / f"work{number}.log",
-                        env={**env, "MILLRACE_QUEUE__CONNECTION_STRING": key})
-    return f"http://127.0.0.1:{http}"
 
 
 class UsualWorker:
@@ -201,12 +120,6 @@ class UsualWorker:
             self.ended.wait(0.2)
 
 
-def read_log(path):
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    rows.sort(key=lambda row: row["at_ms"])
-    return rows
-
-
 def fullest_minute(rows):
     window, total, most = collections.deque(), 0, 0
     for row in rows:
@@ -239,34 +152,40 @@ def measure(rows, seconds, case):
     }
 
 
-def run(case, seconds, usual, postgres):
-    with tempfile.TemporaryDirectory(prefix="millrace-quota-") as name, Processes() as processes:
+def run(case, options, usual):
+    with tempfile.TemporaryDirectory(prefix="millrace-quota-") as name, \
+            fleet.Processes(options.program) as processes:
         folder = pathlib.Path(name)
-        port = free_port()
         rule = list(case.rule)
         if case.halved:
-            rule += ["--change", f"{seconds // 2}s:tpm={TOKENS_PER_MINUTE // 2}"]
-        simulator = processes.start("simulate", "--listen", f"127.0.0.1:{port}", "--tpm",
-                                    str(TOKENS_PER_MINUTE), "--rpm", str(REQUESTS_PER_MINUTE), "--latency",
-                                    "200-2000", "--log", str(folder / "decisions"), *rule,
-                                    log=folder / "simulate.log")
-        wait_for(f"http://127.0.0.1:{port}/healthz", simulator)
+            rule += ["--change", f"{options.seconds // 2}s:tpm={TOKENS_PER_MINUTE // 2}"]
+        port = fleet.start_simulator(processes, folder, "--tpm", str(TOKENS_PER_MINUTE), "--rpm",
+                                     str(REQUESTS_PER_MINUTE), "--latency", "200-2000", *rule)
         if usual:
             worker = UsualWorker(f"http://127.0.0.1:{port}")
-            worker.start()
         else:
-            url = start_millrace(case, folder, port, processes, postgres)
-            worker = Feeder(url, 400)
-            worker.start()
-        deadline = time.monotonic() + seconds + 5
-        while time.monotonic() < deadline:
-            left = deadline - time.monotonic()
-            what = case.name + (" (usual worker)" if usual else "")
-            print(f"\r{what}: {left:.0f} s left   ", end="", file=sys.stderr)
-            time.sleep(min(1, max(left, 0)))
+            shared = case.workers > 1
+            settings = (f"tokens_per_minute = {TOKENS_PER_MINUTE}\n"
+                        f"requests_per_minute = {REQUESTS_PER_MINUTE}\n{case.settings}")
+            servers = fleet.Fleet(processes, folder, fleet.deployment(port, settings),
+                                  case.workers if shared else 0,
+                                  fleet.start_postgres(processes, folder) if shared else "")
+            worker = Feeder(servers, 400)
+        worker.start()
+        worker.ended.wait(options.seconds + 5)
         worker.ended.set()
-        print("\r" + " " * 79 + "\r", end="", file=sys.stderr)
-        return measure(read_log(folder / "decisions"), seconds, case)
+        if options.logs:
+            kept = pathlib.Path(options.logs) / (case.name.replace(" ", "_") + ("_usual" if usual else ""))
+            shutil.copytree(folder, kept, dirs_exist_ok=True,
+                            ignore=shutil.ignore_patterns("serve", "work?", "postgres"))
+        return measure(fleet.read_log(folder / "decisions"), options.seconds, case)
+
+
+def line_of(case, ours, usual):
+    ratio = f"{ours['tokens'] / usual['tokens']:.1f}" if usual and usual["tokens"] else ""
+    late = f"{usual['throttled_later']}" if usual else ""
+    return (f"{case.name:<38} {ours['share']:>7.1%} {ours['throttled_first_minute']:>13} "
+            f"{ours['throttled_later']:>6} {ours['fullest_minute']:>13.1%} {ratio:>8} {late:>11}")
 
 
 def main():
@@ -274,23 +193,33 @@ def main():
     parser.add_argument("--json")
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--only", default="")
-    parser.add_argument("--postgres", default="", help="connection string; several processes need it")
+    parser.add_argument("--at-once", type=int, default=3, help="cases side by side")
     parser.add_argument("--no-usual", action="store_true")
+    parser.add_argument("--program", default=str(fleet.PROGRAM), help="another build of millrace")
+    parser.add_argument("--logs", default="", help="keep the logs in this folder")
     options = parser.parse_args()
+    cases = [case for case in CASES if options.only in case.name]
+    start = time.monotonic()
     results = []
-    print(f"{'case':<38} {'used':>7} {'429s 1st min':>13} {'later':>6} {'fullest 60 s':>13} {'x usual':>8}")
-    for case in CASES:
-        if options.only not in case.name:
-            continue
-        if case.workers > 1 and not options.postgres:
-            print(f"{case.name:<38} needs --postgres")
-            continue
-        ours = run(case, options.seconds, False, options.postgres if case.workers > 1 else "")
-        usual = None if options.no_usual else run(case, options.seconds, True, "")
-        ratio = f"{ours['tokens'] / usual['tokens']:.1f}" if usual and usual["tokens"] else ""
-        print(f"{case.name:<38} {ours['share']:>7.1%} {ours['throttled_first_minute']:>13} "
-              f"{ours['throttled_later']:>6} {ours['fullest_minute']:>13.1%} {ratio:>8}", flush=True)
-        results.append({"case": case.name, "millrace": ours, "usual": usual})
+    print(f"{'case':<38} {'used':>7} {'429s 1st min':>13} {'later':>6} {'fullest 60 s':>13} {'x usual':>8} "
+          f"{'its 429s':>11}", flush=True)
+    with concurrent.futures.ThreadPoolExecutor(2 * options.at_once) as pool:
+        def both(case):
+            usual = None if options.no_usual else pool.submit(run, case, options, True)
+            return run(case, options, False), usual and usual.result()
+
+        with concurrent.futures.ThreadPoolExecutor(options.at_once) as at_once:
+            running = {at_once.submit(both, case): case for case in cases}
+            waiting = set(running)
+            while waiting:
+                done, waiting = concurrent.futures.wait(waiting, timeout=1)
+                for one in done:
+                    ours, usual = one.result()
+                    print("\r" + line_of(running[one], ours, usual), flush=True)
+                    results.append({"case": running[one].name, "millrace": ours, "usual": usual})
+                print(f"\r{len(waiting)} of {len(cases)} cases left, {time.monotonic() - start:.0f} s ",
+                      end="", file=sys.stderr)
+    print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
     if options.json:
         text = json.dumps({"seconds": options.seconds, "cases": results}, indent=1)
         pathlib.Path(options.json).write_text(text)
