@@ -218,7 +218,8 @@ asio::awaitable<Exchange> HttpClient::Pool::send_once(const HttpRequest& request
             co_return failed;
         }
     }
-    co_return co_await connection->exchange(head, request.body, deadline, options_.answer_bytes_max);
+    co_return co_await connection->exchange(head, request.body, deadline, options_.answer_bytes_max,
+                                            request.on_sent);
 }
 
 asio::awaitable<bool> HttpClient::Pool::wait_for_room(Origin& origin, Instant deadline) {

@@ -47,6 +47,7 @@ struct HttpRequest {
     std::string body;
     Duration time_max = std::chrono::seconds(60);  ///< from here to the last byte of the answer
     bool repeatable = false;     ///< may be sent again if a kept connection turns out to be dead
+    std::function<void()> on_sent;  ///< called once it is written, each time it is; may be empty
 };
 
 struct HttpAnswer {

@@ -77,11 +77,13 @@ asio::awaitable<ClientConnection::Error_code> ClientConnection::shake_hands(cons
 }
 
 asio::awaitable<Exchange> ClientConnection::exchange(const std::string& head, const std::string& body,
-                                                     Instant deadline, std::size_t answer_bytes_max) {
+                                                     Instant deadline, std::size_t answer_bytes_max,
+                                                     const std::function<void()>& on_sent) {
     expire_at(deadline);
     heard_ = false;
     keep_alive_ = false;
     const Error_code unsent = co_await write(head, body);
+    if (!unsent && on_sent) on_sent();
     // A server may refuse a large body before it has read it all: its answer counts more than the failed
     // write.
     auto answer = co_await read_answer(answer_bytes_max);

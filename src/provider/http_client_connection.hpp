@@ -29,9 +29,10 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
     /// Resolves, connects and, for TLS, shakes hands and checks the certificate against the host.
     /// unavailable.
     asio::awaitable<Result<void>> connect(const HttpUrl& url, asio::ssl::context& tls, Instant deadline);
-    /// Writes head and body, reads the answer. Arguments live until it returns.
+    /// Writes head and body, calls `on_sent` unless it is empty, reads the answer. Arguments live until it
+    /// returns.
     asio::awaitable<Exchange> exchange(const std::string& head, const std::string& body, Instant deadline,
-                                       std::size_t answer_bytes_max);
+                                       std::size_t answer_bytes_max, const std::function<void()>& on_sent);
 
     /// True if the next exchange may be tried: alive as far as can be seen, with nothing unread.
     bool is_usable();
@@ -64,7 +65,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
     Instant deadline_ = Instant::max();
     bool timed_out_ = false;
     bool closed_ = false;
-    bool heard_ = false;        ///< bytes of the answer have come
+    bool heard_ = false;  ///< bytes of the answer have come
     bool keep_alive_ = false;
 };
 

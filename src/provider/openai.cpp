@@ -209,6 +209,7 @@ asio::awaitable<Try> OpenAi::try_once(const Question& question) {
     request.body = question.body;
     request.time_max = question.time_max;
     request.repeatable = true;
+    request.on_sent = context.on_sent;
     auto answer = co_await http_.send(std::move(request));
     Try tried;
     if (!answer) {

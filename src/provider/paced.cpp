@@ -84,7 +84,22 @@ struct Paced::Called {
     std::optional<Failure> failure;
     Usage usage;
     quota::Report report;
+    std::optional<TimePoint> sent_at{};
 };
+
+/// What is heard of a call while it is made.
+struct Paced::Heard {
+    RateHeaders rate;
+    std::optional<TimePoint> sent_at;
+};
+
+/// Notes in what it answers what is heard of the call of `context`.
+std::shared_ptr<Paced::Heard> Paced::listen(CallContext& context) {
+    auto heard = std::make_shared<Heard>();
+    context.on_rate = [heard](const RateHeaders& headers) { heard->rate = headers; };
+    context.on_sent = [heard, this] { heard->sent_at = clock_.now(); };
+    return heard;
+}
 
 Paced::Paced(asio::any_io_executor io, Provider& inner, quota::Gate& gate, Clock& clock, PacedOptions options)
     : io_(io),
@@ -142,6 +157,7 @@ std::optional<Duration> Paced::pause_before_retry(const Failure& failure, int tr
 asio::awaitable<void> Paced::settle(const quota::Pass& pass, const Called& called) {
     quota::Ending ending;
     ending.report = called.report;
+    ending.sent_at = called.sent_at;
     const bool throttled = called.failure && called.failure->kind == FailureKind::throttled;
     ending.report.throttled = throttled;
     if (throttled && called.failure->retry_after) ending.report.retry_after = called.failure->retry_after;
@@ -217,11 +233,10 @@ asio::awaitable<void> Paced::carry_embeds(quota::Pass pass) {
         co_return;
     }
     CallContext context = works.front()->context;
-    auto rate = std::make_shared<RateHeaders>();
-    context.on_rate = [rate](const RateHeaders& headers) { *rate = headers; };
+    const auto heard = listen(context);
     auto asked = inner_.embed(std::move(inputs), std::move(context));
     auto outcome = co_await std::move(asked);
-    called = {failure_of(outcome), usage_of(outcome), report_of(*rate)};
+    called = {failure_of(outcome), usage_of(outcome), report_of(heard->rate), heard->sent_at};
     co_await settle(pass, called);
     const bool halves = called.failure && blames_an_input(*called.failure) && works.size() > 1;
     if (halves)
@@ -305,12 +320,11 @@ asio::awaitable<Outcome<T>> Paced::alone(std::int64_t prompt, std::int64_t outpu
             if (granted->group.empty()) return;
             tasks_.start("settle", settle_later(std::move(*granted), Called()));
         });
-        auto rate = std::make_shared<RateHeaders>();
         CallContext of_call = context;
-        of_call.on_rate = [rate](const RateHeaders& headers) { *rate = headers; };
+        const auto heard = listen(of_call);
         auto asked = ask(std::move(of_call));
         Outcome<T> outcome = co_await std::move(asked);
-        const Called called{failure_of(outcome), usage_of(outcome), report_of(*rate)};
+        const Called called{failure_of(outcome), usage_of(outcome), report_of(heard->rate), heard->sent_at};
         const quota::Pass ended = std::exchange(*granted, {});
         co_await settle(ended, called);
         if (outcome) co_return outcome;

@@ -46,7 +46,9 @@ class Paced final : public Provider {
     struct Work;
     struct EmbedWork;
     struct Called;
+    struct Heard;
 
+    std::shared_ptr<Heard> listen(CallContext& context);
     std::int64_t count(std::string_view text) const;
     std::int64_t output_tokens(std::int64_t asked, std::int64_t prompt) const;
     void enter(const std::shared_ptr<Work>& work);

@@ -92,6 +92,8 @@ struct CallContext {
     std::optional<TraceContext> trace;  ///< of the work that needs it; a remote model is told
     /// Told what the answer says about the quota; may be empty.
     std::function<void(const RateHeaders&)> on_rate;
+    /// Told when a request is on its way, whole; may be empty.
+    std::function<void()> on_sent;
 };
 
 /// A text to be answered by a model.

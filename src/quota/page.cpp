@@ -235,6 +235,10 @@ void Page::settle(const Limits& limits, TimePoint now, const Reservation& reserv
         window_.charge(now_, -back, 0);
     }
     charged_ -= back;
+    // It reached the provider no earlier than it was sent, and stays in its window for so much longer.
+    if (ending.sent_at && ending.kind == Ending::Kind::answered)
+        window_.move(reservation.at, std::min(*ending.sent_at, now_),
+                     reservation.tokens - std::max<std::int64_t>(back, 0));
     learn(limits, reservation, ending.report);
 }
 

@@ -57,6 +57,7 @@ struct Ending {
     };
     Kind kind = Kind::answered;
     std::optional<std::int64_t> used;
+    std::optional<TimePoint> sent_at{};  ///< when it was on its way, if that is known
     Report report;
 };
 

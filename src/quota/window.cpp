@@ -31,11 +31,15 @@ void Window::charge(TimePoint now, std::int64_t tokens, std::int64_t requests) {
     requests_ += requests;
 }
 
+/// The slot `number`, or the first one behind its place.
+std::deque<Window::Slot>::iterator Window::slot_at(std::int64_t number) {
+    return std::lower_bound(slots_.begin(), slots_.end(), number,
+                            [](const Slot& one, std::int64_t wanted) { return one.number < wanted; });
+}
+
 void Window::refund(TimePoint at, std::int64_t tokens, std::int64_t requests) {
     const std::int64_t number = number_of(at);
-    const auto slot =
-        std::lower_bound(slots_.begin(), slots_.end(), number,
-                         [](const Slot& one, std::int64_t wanted) { return one.number < wanted; });
+    const auto slot = slot_at(number);
     if (slot == slots_.end() || slot->number != number) return;
     tokens = std::min(tokens, slot->tokens);
     requests = std::min(requests, slot->requests);
@@ -43,6 +47,21 @@ void Window::refund(TimePoint at, std::int64_t tokens, std::int64_t requests) {
     slot->requests -= requests;
     tokens_ -= tokens;
     requests_ -= requests;
+}
+
+void Window::move(TimePoint from, TimePoint to, std::int64_t tokens) {
+    const std::int64_t number = number_of(to);
+    if (number <= number_of(from)) return;
+    const std::int64_t tokens_before = tokens_;
+    const std::int64_t requests_before = requests_;
+    refund(from, tokens, 1);
+    const Slot moved{number, tokens_before - tokens_, requests_before - requests_};
+    auto slot = slot_at(number);
+    if (slot == slots_.end() || slot->number != number) slot = slots_.insert(slot, {number, 0, 0});
+    slot->tokens += moved.tokens;
+    slot->requests += moved.requests;
+    tokens_ = tokens_before;
+    requests_ = requests_before;
 }
 
 std::int64_t Window::tokens_around(TimePoint at) const noexcept {

@@ -31,6 +31,9 @@ class Window {
     /// Takes back `tokens` and `requests` of what was charged at `at`, if that is still in the window.
     void refund(TimePoint at, std::int64_t tokens, std::int64_t requests);
 
+    /// One request and its `tokens`, which were charged at `from`, count from `to` on.
+    void move(TimePoint from, TimePoint to, std::int64_t tokens);
+
     std::int64_t tokens() const noexcept { return tokens_; }
     std::int64_t requests() const noexcept { return requests_; }
     /// What was charged in the slot of `at` and the next one.
@@ -43,6 +46,8 @@ class Window {
     void restore(Slot slot);
 
   private:
+    std::deque<Slot>::iterator slot_at(std::int64_t number);
+
     std::deque<Slot> slots_;
     std::int64_t tokens_ = 0;
     std::int64_t requests_ = 0;

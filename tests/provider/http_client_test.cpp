@@ -14,6 +14,7 @@ using End = Play::End;
 struct World {
     asio::io_context io;
     std::unique_ptr<HttpClient> client;
+    int sent = 0;  ///< requests that were on their way
 
     explicit World(HttpClientOptions options = {}) {
         client = std::move(HttpClient::make(io.get_executor(), std::move(options)).value());
@@ -27,6 +28,7 @@ struct World {
         request.body = body;
         request.repeatable = repeatable;
         request.time_max = time_max;
+        request.on_sent = [this] { ++sent; };
         return run(io, client->send(std::move(request)));
     }
 };
@@ -113,6 +115,7 @@ TEST(HttpClient, ReplacesAKeptConnectionThatHasDied) {
         ASSERT_TRUE(second) << second.error().detail;
         EXPECT_EQ(second->body, "2");
         EXPECT_EQ(server.requests.size(), 3u);
+        EXPECT_EQ(world.sent, 3);
         EXPECT_EQ(server.connections, 2);
     }
 }

@@ -27,6 +27,7 @@ class HeldProvider final : public Provider {
                                                CallContext context) override {
         requests.push_back(inputs);
         while (held) co_await open.wait();
+        if (context.on_sent) context.on_sent();
         if (rate && context.on_rate) context.on_rate(*rate);
         if (!failures.empty()) {
             Failure failure = failures.front();
@@ -129,6 +130,21 @@ TEST_F(PacedTest, CallsThatWaitAtOneMomentShareARequest) {
     EXPECT_EQ(outcomes.at("second")->usage.prompt_tokens, 20);
     EXPECT_EQ(outcomes.at("third")->vectors, (std::vector<std::vector<float>>{{4}}));
     EXPECT_EQ(outcomes.at("third")->usage.prompt_tokens, 10);
+}
+
+TEST_F(PacedTest, ACallCountsFromTheMomentAtWhichItIsOnItsWay) {
+    make({.tokens_per_minute = 1000, .requests_per_minute = 10});
+    inner.held = true;
+    start("late", {"a"});
+    test::run_until(io, [&] { return inner.requests.size() == 1; });
+    clock.advance(std::chrono::seconds(10));
+    inner.held = false;
+    inner.open.notify();
+    until_done(1);
+    clock.advance(std::chrono::seconds(55));
+    EXPECT_EQ(test::run(io, gate->view()).tokens_used, 10);
+    clock.advance(std::chrono::seconds(6));
+    EXPECT_EQ(test::run(io, gate->view()).tokens_used, 0);
 }
 
 TEST_F(PacedTest, APoisonInputIsFoundByHalvingAndOnlyItsCallerFails) {

@@ -198,6 +198,21 @@ TEST(PageTest, ACallThatWasNeverSentCostsNothing) {
     EXPECT_EQ(ask(page, limits, kStart, 1000).kind, Kind::granted);
 }
 
+TEST(PageTest, ACallThatWasSentLateCountsSoMuchLonger) {
+    Page page;
+    const Limits limits{.tokens_per_minute = 1000, .requests_per_minute = 1};
+    const Verdict verdict = ask(page, limits, kStart, 900);
+    const TimePoint sent = kStart + Duration(3'000);
+    page.settle(limits, kStart + Duration(5'000), verdict.reservation, {.sent_at = sent}, "a");
+    EXPECT_EQ(page.window().tokens(), 900);
+    page.advance(sent + Window::kLength);
+    EXPECT_EQ(page.window().tokens(), 900);
+    EXPECT_EQ(page.window().requests(), 1);
+    page.advance(sent + Window::kLength + Window::kSlack + Window::kSlot);
+    EXPECT_EQ(page.window().tokens(), 0);
+    EXPECT_EQ(page.window().requests(), 0);
+}
+
 TEST(PageTest, TheReservationsOfADeadProcessEndWithItsLease) {
     Page page;
     const Limits limits{.calls_at_once = 1};
