@@ -83,6 +83,7 @@ struct StoreSettings {
     std::string connection_string_file;
     std::int64_t connections = 4;
     std::int64_t readers = 2;
+    std::int64_t keep_days = 30;  ///< 0: for ever
 };
 
 struct IndexSettings {

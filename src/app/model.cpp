@@ -10,6 +10,7 @@ namespace millrace::app {
 namespace {
 
 constexpr std::int64_t kRemoteCallsAtOnce = 64;
+constexpr Duration kQuotaMeasured = std::chrono::seconds(5);
 constexpr Duration kCallersWaitMax = std::chrono::seconds(10);  // for a query's vector; then words alone
 
 quota::Limits limits_of(const DeploymentEntry& deployment) {
@@ -65,6 +66,9 @@ struct Models::Making {
         provider::Provider& inner =
             model->paced ? static_cast<provider::Provider&>(*model->paced) : *model->provider;
         model->for_work = std::make_unique<provider::CircuitBreaker>(io, inner, base.clock);
+        if (model->paced && base.database.shared())
+            model->remembered =
+                std::make_unique<provider::Remembered>(*model->for_work, base.database, base.clock);
         model->for_callers = std::make_unique<provider::FailFast>(*model->for_work, inner, kCallersWaitMax);
         return model;
     }
@@ -147,6 +151,31 @@ asio::awaitable<std::vector<quota::PageView>> Models::quota() {
         views.push_back(std::move(view));
     }
     co_return views;
+}
+
+asio::awaitable<void> Models::measure_quota(telemetry::Metrics& metrics, Clock& clock) {
+    namespace metric = telemetry::metric;
+    while (!gates().empty()) {
+        const auto views = co_await quota();
+        for (const quota::PageView& view : views) {
+            const auto set = [&](const telemetry::MetricRow& row, const char* state, std::int64_t value) {
+                metrics.set(row, {view.deployment, state}, static_cast<double>(value));
+            };
+            set(metric::quota_tokens, "limit", view.tokens_per_minute);
+            set(metric::quota_tokens, "used", view.tokens_used);
+            set(metric::quota_tokens, "reserved", view.reserved);
+            set(metric::quota_tokens, "waiting", view.waiting_tokens);
+            set(metric::quota_requests, "limit", view.requests_per_minute);
+            set(metric::quota_requests, "used", view.requests_used);
+            set(metric::quota_calls, "running", view.calls);
+            set(metric::quota_calls, "waiting", view.waiting_calls);
+            metrics.set(metric::quota_throttled, {view.deployment},
+                        static_cast<double>(view.throttled_total));
+            metrics.set(metric::quota_spent, {view.deployment},
+                        static_cast<double>(view.micros_today) / 1'000'000);
+        }
+        co_await clock.sleep_for(kQuotaMeasured);
+    }
 }
 
 asio::awaitable<void> Models::stop_waiting() {

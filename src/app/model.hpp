@@ -7,6 +7,7 @@
 #include "provider/http_client.hpp"
 #include "provider/paced.hpp"
 #include "provider/provider.hpp"
+#include "provider/remembered.hpp"
 #include "quota/gate.hpp"
 #include "store/database.hpp"
 #include "telemetry/metrics.hpp"
@@ -35,6 +36,12 @@ struct Model {
     std::unique_ptr<provider::CircuitBreaker> for_work;  ///< calls wait while it is down
     std::unique_ptr<provider::FailFast> for_callers;  ///< calls fail at once while it is down
 
+    std::unique_ptr<provider::Remembered> remembered;  ///< of a remote one whose vectors processes share
+
+    /// What handlers call.
+    provider::Provider& for_handlers() const noexcept {
+        return remembered ? static_cast<provider::Provider&>(*remembered) : *for_work;
+    }
     /// Embeds queries: somebody waits for them. Local work is never down and can't be called off.
     provider::Provider& for_search() const noexcept {
         return local ? *provider : static_cast<provider::Provider&>(*for_callers);
@@ -64,6 +71,8 @@ class Models {
 
     /// How much of each remote deployment is used, by all processes that share the store.
     asio::awaitable<std::vector<quota::PageView>> quota();
+    /// Puts that into `metrics`, every five seconds, until it is cancelled.
+    asio::awaitable<void> measure_quota(telemetry::Metrics& metrics, Clock& clock);
     /// Every gate, in the order of the deployments' names.
     std::vector<quota::Gate*> gates() const;
 

@@ -1,7 +1,10 @@
 #include "app/pipeline.hpp"
 
 #include "index/embedded_index.hpp"
+#include "provider/remembered.hpp"
 #include "telemetry/log.hpp"
+#include "work/steps.hpp"
+#include "work/tasks.hpp"
 
 namespace millrace::app {
 
@@ -24,6 +27,9 @@ handlers::Observer observer(telemetry::Metrics& metrics) {
     };
     observer.stage_took = [&metrics](const std::string& stage, double seconds) {
         metrics.observe(metric::stage_duration, {stage}, seconds);
+    };
+    observer.task_ended = [&metrics](const std::string& type, bool succeeded) {
+        metrics.add(metric::tasks_ended, {type, succeeded ? "succeeded" : "failed"});
     };
     return observer;
 }
@@ -49,15 +55,24 @@ asio::awaitable<Result<Pipeline>> open_pipeline(asio::any_io_executor io, const 
     pipeline.operations = std::make_unique<work::Operations>(std::move(io), records, base.clock);
     pipeline.services = std::make_unique<handlers::Services>(
         handlers::Services{base.tasks, records, *state.blobs, *state.pool, base.clock, *pipeline.index,
-                           *base.model.for_work, *pipeline.documents, *pipeline.operations,
+                           base.model.for_handlers(), *pipeline.documents, *pipeline.operations,
                            token_counter(base.model, notices), observer(base.metrics)});
     co_return pipeline;
 }
 
-asio::awaitable<void> prune_records(work::Documents& documents, Clock& clock) {
+asio::awaitable<void> prune_records(work::Documents& documents, store::Database& records,
+                                    std::int64_t keep_days, Clock& clock) {
     while (true) {
         auto pruned = co_await documents.prune();
         if (!pruned) telemetry::log_warning("prune", "database", pruned.error().detail);
+        if (keep_days > 0) {
+            const TimePoint before = clock.now() - std::chrono::hours(24 * keep_days);
+            pruned = co_await work::Tasks::prune(records, before);
+            if (!pruned) telemetry::log_warning("prune", "database", pruned.error().detail);
+            auto steps = co_await work::Steps::prune(records, before);
+            if (!steps) telemetry::log_warning("prune", "database", steps.error().detail);
+            co_await provider::Remembered::prune(records, before);
+        }
         co_await clock.sleep_for(kPruneInterval);
     }
 }

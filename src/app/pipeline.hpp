@@ -37,7 +37,8 @@ asio::awaitable<Result<Pipeline>> open_pipeline(asio::any_io_executor io, const 
                                                 std::vector<std::string>& notices);
 
 /// Removes records whose time is over, now and then every hour, until its coroutine is cancelled.
-asio::awaitable<void> prune_records(work::Documents& documents, Clock& clock);
+asio::awaitable<void> prune_records(work::Documents& documents, store::Database& records,
+                                    std::int64_t keep_days, Clock& clock);
 
 /// Sends now and then what the queues could not take when it was accepted, until its coroutine is cancelled.
 asio::awaitable<void> drain_outbox(work::Handover& handover, Clock& clock);

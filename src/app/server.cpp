@@ -239,6 +239,7 @@ class Server::Parts {
         amqp_.collect(metrics);
         metrics.set(metric::http_connections, {}, static_cast<double>(http_.connections()));
         processors_.collect(metrics);
+        metrics.set(metric::batches_active, {}, static_cast<double>(batches_->active()));
     }
 
     void start_work() {
@@ -248,8 +249,12 @@ class Server::Parts {
         if (state_.shared)
             background_.start("outbox", [this] { return drain_outbox(*pipeline_.handover, clock_); });
         background_.start("dead letters", [this] { return dead_letter_watch_->run(); });
+        background_.start("quota", [this] { return models_->measure_quota(metrics, clock_); });
         background_.start("batches", [this] { return keep_batches(*files_, *batches_, clock_); });
-        background_.start("pruning", [this] { return prune_records(*pipeline_.documents, clock_); });
+        background_.start("pruning", [this] {
+            return prune_records(*pipeline_.documents, state_.records(), configuration_.store.keep_days,
+                                 clock_);
+        });
         for (const WatchEntry& entry : configuration_.watch) {
             watches_.push_back(std::make_unique<FolderWatch>(entry, state_.records(), *pipeline_.documents,
                                                              *state_.pool, clock_));

@@ -218,6 +218,12 @@ inline constexpr std::array kSettings<StoreSettings> = {
                            "threads",
                            "threads that read the database of the data directory",
                            {.min = 1, .max = 64}},
+    Setting<StoreSettings>{
+        "keep_days",
+        &StoreSettings::keep_days,
+        "days",
+        "how long results of tasks, steps and vectors that processes share are kept; 0: for ever",
+        {.min = 0, .max = 3650}},
 };
 
 template <>

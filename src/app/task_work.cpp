@@ -44,7 +44,7 @@ class TaskModels {
         if (fresh) {
             const DeploymentEntry& from = model.deployment;
             std::vector<std::string> ignored;  // told already, of the pipeline's own model
-            entry->second.provider = model.for_work.get();
+            entry->second.provider = &model.for_handlers();
             entry->second.price = {from.price_prompt, from.price_cached, from.price_completion};
             entry->second.tokens = token_counter(model, ignored);
         }

@@ -104,7 +104,10 @@ class Worker::Parts {
         if (!opened) co_return opened;
         for (const WorkerEntry& worker : *workers) add_processor(worker);
         processors_.start();
-        background_.start("pruning", [this] { return prune_records(*pipeline_.documents, clock_); });
+        background_.start("pruning", [this] {
+            return prune_records(*pipeline_.documents, state_.records(), configuration_.store.keep_days,
+                                 clock_);
+        });
         co_return Result<void>();
     }
 

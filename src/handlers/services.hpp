@@ -28,6 +28,7 @@ struct Observer {
     std::function<void(const std::string& reason, const std::string& status)> document_failed;
     std::function<void(const std::string& category, double seconds)> embedding_took;
     std::function<void(const std::string& stage, double seconds)> stage_took;
+    std::function<void(const std::string& type, bool succeeded)> task_ended;
 };
 
 /// Owned by `app`; outlives every handler. All on the I/O thread.

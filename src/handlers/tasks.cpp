@@ -105,7 +105,8 @@ asio::awaitable<Result<work::TaskView>> begin(Services& services, work::NewTask 
 
 /// Ends the message; of a piece of a fan-out together with the piece.
 asio::awaitable<Outcome> complete(TaskHandler& self, std::optional<work::Piece> piece, std::string bringer,
-                                  std::string id, std::string result, std::optional<work::TaskCost> cost) {
+                                  work::NewTask task, std::string result,
+                                  std::optional<work::TaskCost> cost) {
     Done done;
     if (piece) {
         auto finished = co_await self.parts.fan_out.finish(*piece, result, std::move(bringer));
@@ -114,7 +115,7 @@ asio::awaitable<Outcome> complete(TaskHandler& self, std::optional<work::Piece> 
     }
     auto blobs = std::make_shared<std::vector<std::string>>();
     if (cost) {
-        done.with = [id, result = std::move(result), cost = *cost, blobs,
+        done.with = [id = task.id, result = std::move(result), cost = *cost, blobs,
                      now = self.services.clock.now()](store::Connection& connection) -> Result<void> {
             records::finish_task(connection, id, result, cost, now);
             const work::VersionRef owner{work::task_owner(id), 0};
@@ -122,8 +123,9 @@ asio::awaitable<Outcome> complete(TaskHandler& self, std::optional<work::Piece> 
             return {};
         };
     }
-    done.then = [&services = self.services, id, blobs] {
+    done.then = [&services = self.services, id = task.id, type = task.type, blobs, fresh = cost.has_value()] {
         services.operations.changed(id);
+        if (fresh && services.observer.task_ended) services.observer.task_ended(type, true);
         services.tasks.start("remove blobs", services.documents.remove_blobs(*blobs));
     };
     co_return done;
@@ -205,6 +207,8 @@ asio::awaitable<void> note(TaskHandler& self, const work::NewTask& task, const O
     auto noted = co_await self.services.database.write(std::move(work));
     (void)noted;
     self.services.operations.changed(task.id);
+    if (dead != nullptr && self.services.observer.task_ended)
+        self.services.observer.task_ended(task.type, false);
 }
 
 asio::awaitable<Outcome> handle(std::shared_ptr<TaskHandler> self, broker::Delivery delivery) {
@@ -222,7 +226,7 @@ asio::awaitable<Outcome> handle(std::shared_ptr<TaskHandler> self, broker::Deliv
     if (!known) co_return outcome_for(known.error(), delivery.delivery_count, self->services.jitter());
     std::optional<work::TaskCost> paid;
     if (known->status == work::Status::succeeded)
-        co_return co_await complete(*self, piece, std::move(bringer), task.id, known->result, paid);
+        co_return co_await complete(*self, piece, std::move(bringer), task, known->result, paid);
     work::TaskCost cost;
     auto answer = co_await work_on_safely(*self, delivery, std::move(*payload), cost);
     if (auto* outcome = std::get_if<Outcome>(&answer)) {
@@ -231,7 +235,7 @@ asio::awaitable<Outcome> handle(std::shared_ptr<TaskHandler> self, broker::Deliv
     }
     std::string& result = std::get<std::string>(answer);
     paid.emplace(std::move(cost));
-    co_return co_await complete(*self, piece, std::move(bringer), task.id, std::move(result), paid);
+    co_return co_await complete(*self, piece, std::move(bringer), task, std::move(result), paid);
 }
 
 /// Adds what `type` and its steps take on `text`.

@@ -46,6 +46,25 @@ inline constexpr MetricRow provider_call_duration{MetricKind::histogram, "provid
 inline constexpr MetricRow provider_held{MetricKind::gauge, "provider_held_calls",
                                          "Calls that wait because their deployment is down or throttles.",
                                          "deployment"};
+inline constexpr MetricRow quota_tokens{
+    MetricKind::gauge, "quota_tokens",
+    "Tokens of a deployment's minute by state, of all processes that share the store.", "deployment,state"};
+inline constexpr MetricRow quota_requests{
+    MetricKind::gauge, "quota_requests",
+    "Requests of a deployment's minute by state, of all processes that share the store.", "deployment,state"};
+inline constexpr MetricRow quota_calls{MetricKind::gauge, "quota_calls",
+                                       "Calls to a deployment that run or wait for its quota.",
+                                       "deployment,state"};
+inline constexpr MetricRow quota_throttled{MetricKind::gauge, "quota_throttled_calls",
+                                           "Calls that a deployment has answered with 429 so far.",
+                                           "deployment"};
+inline constexpr MetricRow quota_spent{
+    MetricKind::gauge, "quota_spent_today",
+    "Spent on a deployment on this UTC day, in the currency of the prices.", "deployment"};
+inline constexpr MetricRow tasks_ended{MetricKind::counter, "tasks_ended_total",
+                                       "Tasks by type and how they ended.", "type,outcome"};
+inline constexpr MetricRow batches_active{MetricKind::gauge, "batches_active", "Batches that are worked on.",
+                                          ""};
 inline constexpr MetricRow messages_settled{MetricKind::counter, "messages_settled_total",
                                             "Deliveries by queue and how the handler settled them.",
                                             "queue,outcome"};
@@ -100,6 +119,13 @@ inline constexpr std::array kMetricRows = {
     &metric::provider_tokens,
     &metric::provider_call_duration,
     &metric::provider_held,
+    &metric::quota_tokens,
+    &metric::quota_requests,
+    &metric::quota_calls,
+    &metric::quota_throttled,
+    &metric::quota_spent,
+    &metric::tasks_ended,
+    &metric::batches_active,
     &metric::messages_settled,
     &metric::stage_duration,
     &metric::queue_messages,

@@ -188,4 +188,18 @@ asio::awaitable<void> Tasks::remove_blobs(std::vector<std::string> names) {
     co_await pool_.run(std::move(remove));
 }
 
+asio::awaitable<Result<void>> Tasks::prune(store::Database& database, TimePoint before) {
+    auto work = [before = to_millis(before)](store::Connection& connection) -> Result<void> {
+        connection
+            .prepare(
+                "DELETE FROM operation WHERE id IN (SELECT operation FROM task_result WHERE finished > 0 AND "
+                "finished < ?)")
+            .bind(before)
+            .run();
+        connection.prepare("DELETE FROM task_result WHERE finished > 0 AND finished < ?").bind(before).run();
+        return {};
+    };
+    co_return co_await database.write(std::move(work));
+}
+
 }  // namespace millrace::work

@@ -122,6 +122,9 @@ class Tasks {
                                                           std::shared_ptr<const Idempotency> idempotency);
     /// not_found: there is no such task.
     asio::awaitable<Result<TaskView>> find(std::string id);
+    /// Forgets tasks that ended before `before`, and their operations. A message that is sent again under
+    /// such an id is a new task.
+    static asio::awaitable<Result<void>> prune(store::Database& database, TimePoint before);
 
   private:
     struct Batch;

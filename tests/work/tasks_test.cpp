@@ -165,6 +165,32 @@ TEST_P(TasksTest, ADeletedDocumentOfTheSameNameLeavesTheTaskAlone) {
     EXPECT_TRUE(test::run(io, database->read(look_up)));
 }
 
+TEST_P(TasksTest, ForgetsWhatEndedLongAgoAndNothingElse) {
+    ASSERT_TRUE(accept({task("old", "a"), task("new", "b"), task("waits", "c")}));
+    const auto end = [this](const std::string& id) {
+        const auto finish = [id, now = clock.now()](store::Connection& connection) -> Result<void> {
+            records::finish_task(connection, id, "{}", {}, now);
+            return {};
+        };
+        ASSERT_TRUE(write(finish));
+    };
+    end("old");
+    const std::string operation = find("old").operation;
+    clock.advance(Duration(1000));
+    end("new");
+    ASSERT_TRUE(test::run(io, Tasks::prune(*database, clock.now())));
+    EXPECT_EQ(test::run(io, tasks->find("old")).error().code, Errc::not_found);
+    EXPECT_EQ(find("new").status, Status::succeeded);
+    EXPECT_EQ(find("waits").status, Status::accepted);
+    const auto left = [operation](store::Connection& connection) -> Result<bool> {
+        auto& rows = connection.prepare("SELECT 1 FROM operation WHERE id=?").bind(operation);
+        const bool there = rows.step();
+        rows.reset();
+        return there;
+    };
+    EXPECT_FALSE(*write(left));
+}
+
 MILLRACE_ON_EVERY_ENGINE(TasksTest);
 
 }  // namespace

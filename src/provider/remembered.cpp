@@ -1,0 +1,129 @@
+#include "provider/remembered.hpp"
+
+#include "base/ids.hpp"
+#include "telemetry/log.hpp"
+
+#include <array>
+#include <cstring>
+#include <span>
+#include <unordered_map>
+
+namespace millrace::provider {
+
+namespace {
+
+using store::Connection;
+using Vector = std::vector<float>;
+
+constexpr std::size_t kAtOnce = 8;  // the parameters of one look-up
+
+std::string_view bytes_of(const Vector& vector) {
+    return {reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float)};
+}
+
+Vector vector_of(std::string_view bytes) {
+    Vector vector(bytes.size() / sizeof(float));
+    std::memcpy(vector.data(), bytes.data(), vector.size() * sizeof(float));
+    return vector;
+}
+
+/// The vectors of up to kAtOnce `hashes`.
+void look_up(Connection& connection, const std::string& identity, std::span<const std::string> hashes,
+             std::unordered_map<std::string, Vector>& found) {
+    std::array<std::string, kAtOnce> wanted;
+    for (std::size_t i = 0; i < kAtOnce; ++i) wanted[i] = hashes[std::min(i, hashes.size() - 1)];
+    auto& rows = connection
+                     .prepare(
+                         "SELECT hash, vector FROM embedding WHERE model = ? AND hash IN "
+                         "(?, ?, ?, ?, ?, ?, ?, ?)")
+                     .bind(identity, wanted[0], wanted[1], wanted[2], wanted[3], wanted[4], wanted[5],
+                           wanted[6], wanted[7]);
+    while (rows.step()) found[rows.string(0)] = vector_of(rows.text(1));
+}
+
+}  // namespace
+
+/// One for each hash; empty where it is not known.
+boost::asio::awaitable<std::vector<Vector>> Remembered::find(const std::vector<std::string>& hashes) {
+    std::vector<Vector> vectors(hashes.size());
+    auto work = [&hashes, &identity = identity_](Connection& connection) {
+        std::unordered_map<std::string, Vector> found;
+        const std::span<const std::string> all(hashes);
+        for (std::size_t at = 0; at < all.size(); at += kAtOnce)
+            look_up(connection, identity, all.subspan(at, std::min(kAtOnce, all.size() - at)), found);
+        return found;
+    };
+    try {
+        const auto found = co_await database_.read(std::move(work));
+        for (std::size_t i = 0; i < hashes.size(); ++i)
+            if (const auto known = found.find(hashes[i]); known != found.end()) vectors[i] = known->second;
+    } catch (const MachineError& broken) {
+        telemetry::log_warning("remembered vectors", "database", broken.what());
+    }
+    co_return vectors;
+}
+
+boost::asio::awaitable<void> Remembered::store(std::vector<std::string> hashes,
+                                               const Embeddings& embeddings) {
+    auto work = [hashes = std::move(hashes), vectors = embeddings.vectors, identity = identity_,
+                 now = to_millis(clock_.now())](Connection& connection) -> Result<void> {
+        for (std::size_t i = 0; i < vectors.size(); ++i) {
+            connection
+                .prepare(
+                    "INSERT INTO embedding (model, hash, vector, stored) VALUES (?, ?, ?, ?) "
+                    "ON CONFLICT (model, hash) DO NOTHING")
+                .bind(identity, hashes[i], store::Blob{bytes_of(vectors[i])}, now)
+                .run();
+        }
+        return {};
+    };
+    try {
+        auto stored = co_await database_.write(std::move(work));
+        (void)stored;
+    } catch (const MachineError& broken) {
+        telemetry::log_warning("remembered vectors", "database", broken.what());
+    }
+}
+
+boost::asio::awaitable<Outcome<Embeddings>> Remembered::embed(std::vector<std::string> inputs,
+                                                              CallContext context) {
+    std::vector<std::string> hashes;
+    hashes.reserve(inputs.size());
+    for (const std::string& input : inputs) hashes.push_back(sha256_hex(input));
+    auto vectors = co_await find(hashes);
+    std::vector<std::string> missing;
+    std::vector<std::string> missing_hashes;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        if (!vectors[i].empty()) continue;
+        missing.push_back(std::move(inputs[i]));
+        missing_hashes.push_back(hashes[i]);
+    }
+    Embeddings all;
+    if (!missing.empty()) {
+        auto asked = inner_.embed(std::move(missing), std::move(context));
+        auto answer = co_await std::move(asked);
+        if (!answer) co_return answer;
+        auto storing = store(std::move(missing_hashes), *answer);
+        co_await std::move(storing);
+        all.usage = answer->usage;
+        auto next = answer->vectors.begin();
+        for (Vector& vector : vectors)
+            if (vector.empty() && next != answer->vectors.end()) vector = std::move(*next++);
+    }
+    for (Vector& vector : vectors) {
+        if (vector.empty()) break;  // of fewer vectors than inputs, those behind them failed
+        all.vectors.push_back(std::move(vector));
+    }
+    co_return all;
+}
+
+boost::asio::awaitable<std::int64_t> Remembered::prune(store::Database& database, TimePoint before) {
+    auto work = [before = to_millis(before)](Connection& connection) -> Result<std::int64_t> {
+        connection.prepare("DELETE FROM embedding WHERE stored < ?").bind(before).run();
+        return connection.changes();
+    };
+    auto forgotten = co_await database.write(std::move(work));
+    co_return forgotten ? *forgotten : 0;
+}
+
+}  // namespace millrace::provider
