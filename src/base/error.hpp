@@ -52,4 +52,11 @@ class MachineError : public std::runtime_error {
     bool disk_full_;
 };
 
+/// Something that this machine needs and that is elsewhere, e.g. the shared database, is out of reach for
+/// now. The session loop answers 503.
+class Unreachable : public MachineError {
+  public:
+    using MachineError::MachineError;
+};
+
 }  // namespace millrace

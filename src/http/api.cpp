@@ -154,7 +154,7 @@ asio::awaitable<Response> measured_answer(Context context, Request request) {
         observe(response.status);
         co_return response;
     } catch (const MachineError& broken) {
-        observe(broken.disk_full() ? 507 : 500);
+        observe(status_of(broken));
         throw;
     }
 }

@@ -82,6 +82,8 @@ struct Response {
 
 /// RFC 9457: `{type, title, status, detail}` as application/problem+json; `detail` is one line.
 Response problem(unsigned status, std::string_view detail);
+/// What a request is answered that `broken` has ended: 507, 503 or 500.
+unsigned status_of(const MachineError& broken) noexcept;
 /// `json` as application/json.
 Response json_answer(unsigned status, std::string json);
 /// The status for an error: invalid_input 400, not_found 404, conflict 409, over_limit 429, unavailable 503,

@@ -127,6 +127,11 @@ unsigned status_for(Errc code) noexcept {
     return 500;
 }
 
+unsigned status_of(const MachineError& broken) noexcept {
+    if (dynamic_cast<const Unreachable*>(&broken) != nullptr) return 503;
+    return broken.disk_full() ? 507 : 500;
+}
+
 Response problem(unsigned status, std::string_view detail) {
     const boost::json::value document = {
         {"type", "about:blank"},

@@ -205,7 +205,7 @@ asio::awaitable<Response> Connection::answer(Request request) {
         Response response = co_await std::move(answering);
         co_return response;
     } catch (const MachineError& error) {
-        status = error.disk_full() ? 507 : 500;
+        status = status_of(error);
         fault = error.what();
     } catch (const std::exception& error) {
         fault = error.what();
@@ -213,9 +213,14 @@ asio::awaitable<Response> Connection::answer(Request request) {
         fault = "an exception of unknown type";
     }
     if (!aborted_) report(what, fault);
-    co_return problem(status, status == 507
-                                  ? "the disk is full, nothing was stored; free space and send it again"
-                                  : "internal error; the log tells more");
+    if (status == 507)
+        co_return problem(status, "the disk is full, nothing was stored; free space and send it again");
+    if (status == 503) {
+        Response answer = problem(status, "the database is out of reach; send it again later");
+        answer.headers.emplace_back("Retry-After", "1");
+        co_return answer;
+    }
+    co_return problem(status, "internal error; the log tells more");
 }
 
 asio::awaitable<void> Connection::refuse(Refusal refusal) {

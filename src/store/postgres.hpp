@@ -42,8 +42,8 @@ struct PostgresTarget {
 };
 
 /// The connection is gone, and what was not committed with it.
-class ConnectionLost : public MachineError {
-    using MachineError::MachineError;
+class ConnectionLost : public Unreachable {
+    using Unreachable::Unreachable;
 };
 
 /// The server refused a statement; the connection goes on.

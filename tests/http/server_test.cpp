@@ -287,6 +287,7 @@ TEST(Server, TurnsWhatAHandlerThrowsIntoAnAnswer) {
     options.on_fault = [&](std::string_view line) { faults.emplace_back(line); };
     const auto broken = [](Request request) -> asio::awaitable<Response> {
         if (request.path == "/full") throw MachineError("no space", true);
+        if (request.path == "/away") throw Unreachable("no database");
         if (request.path == "/machine") throw MachineError("bad disk");
         if (request.path == "/int") throw 42;
         if (request.path == "/logic") throw std::logic_error("secret internals");
@@ -296,7 +297,7 @@ TEST(Server, TurnsWhatAHandlerThrowsIntoAnAnswer) {
         LiveServer server(broken, options);
         RawSocket client(server.port());
         const std::pair<std::string, unsigned> cases[] = {
-            {"/full", 507}, {"/machine", 500}, {"/int", 500}, {"/logic", 500}};
+            {"/full", 507}, {"/away", 503}, {"/machine", 500}, {"/int", 500}, {"/logic", 500}};
         for (const auto& [path, status] : cases) {
             client.send(get(path));
             const std::string answer = client.read_answer();
@@ -306,8 +307,8 @@ TEST(Server, TurnsWhatAHandlerThrowsIntoAnAnswer) {
         client.send(get("/"));
         EXPECT_EQ(body_of(client.read_answer()), "fine");
     }
-    ASSERT_EQ(faults.size(), 4u);
-    EXPECT_EQ(faults[3], "GET /logic: secret internals");
+    ASSERT_EQ(faults.size(), 5u);
+    EXPECT_EQ(faults[4], "GET /logic: secret internals");
 }
 
 TEST(Server, KeepsAHeaderValueFromStartingAnotherHeader) {
