@@ -39,8 +39,8 @@ class Case(NamedTuple):
     rule: tuple  # options of simulate
     settings: str = ""  # of the deployment
     workers: int = 1
-    # Of the quota, on average. The minute that is full when the quota is halved drains for 30 s first, or 60 s
-    # would hold more than the limit: (300 + 270 / 2) / 600.
+    # Of the quota, on average. The minute that is full when the quota is halved drains for 30 s first, or
+    # 60 s would hold more than the limit: (300 + 270 / 2) / 600.
     granted: float = 1.0
     halved: bool = False
 

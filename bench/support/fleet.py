@@ -1,5 +1,5 @@
-"""Programs of a benchmark on this machine: a server, workers that share its queue over AMQP and their state in
-PostgreSQL, and a simulated provider. All of them listen on 127.0.0.1, on free ports, and end with `Processes`."""
+"""Programs of a benchmark on this machine: a server, workers that share its queue over AMQP and their state
+in PostgreSQL, and a simulated provider. They listen on 127.0.0.1, on free ports, and end with `Processes`."""
 
 import json
 import os
@@ -83,7 +83,7 @@ class Processes:
 
 def start_postgres(processes, folder):
     """A server of its own in `folder`; answers the connection string."""
-    programs = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    programs = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: int(one.parent.name))
     if not programs:
         raise SystemExit("PostgreSQL is not installed: apt-get install postgresql")
     place = folder / "postgres"
@@ -95,8 +95,8 @@ def start_postgres(processes, folder):
             os.chown(path, user.pw_uid, user.pw_gid)
         as_user += ["--reuid", user.pw_uid, "--regid", user.pw_gid, "--clear-groups"]
     as_user += ["--pdeathsig", "INT", "--"]
-    made = processes.start_program([*as_user, programs[-1] / "initdb", "-D", place / "data", "-U", "postgres", "-A",
-                                    "trust", "-E", "UTF8", "--locale=C.UTF-8"], folder / "initdb.log")
+    made = processes.start_program([*as_user, programs[-1] / "initdb", "-D", place / "data", "-U", "postgres",
+                                    "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"], folder / "initdb.log")
     if made.wait() != 0:
         raise SystemExit((folder / "initdb.log").read_text())
     processes.running.remove(made)
@@ -113,16 +113,16 @@ def start_postgres(processes, folder):
 def start_simulator(processes, folder, *options):
     """A simulated provider that logs its decisions to folder/decisions; answers its port."""
     port = free_port()
-    simulator = processes.start("simulate", "--listen", f"127.0.0.1:{port}", "--log", str(folder / "decisions"),
-                                *options, log=folder / "simulate.log")
+    simulator = processes.start("simulate", "--listen", f"127.0.0.1:{port}", "--log",
+                                str(folder / "decisions"), *options, log=folder / "simulate.log")
     wait_for(f"http://127.0.0.1:{port}/healthz", simulator)
     return port
 
 
 def deployment(port, settings="", name="sim", model="text-embedding-3-small"):
     """Of the simulated provider at `port`, as it stands in a configuration."""
-    return (f'[[deployments]]\nname = "{name}"\nprovider = "openai"\nendpoint = "http://127.0.0.1:{port}/v1"\n'
-            f'model = "{model}"\n{settings}')
+    return (f'[[deployments]]\nname = "{name}"\nprovider = "openai"\n'
+            f'endpoint = "http://127.0.0.1:{port}/v1"\nmodel = "{model}"\n{settings}')
 
 
 def read_log(path):
@@ -133,8 +133,8 @@ def read_log(path):
 
 
 class Fleet:
-    """`millrace serve`, alone or with `workers` processes of `millrace work` beside it, which take their work from
-    its queues over AMQP. Without `postgres` (a connection string) every process has its state for itself."""
+    """`millrace serve`, alone or with `workers` processes of `millrace work` beside it, which take their work
+    from its queues over AMQP. Without `postgres` (a connection string) each has its state for itself."""
 
     def __init__(self, processes, folder, deployments, workers=0, postgres="", queues=("document-ingestion",),
                  concurrency=32, lock_seconds=300):
