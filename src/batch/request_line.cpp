@@ -1,5 +1,7 @@
 #include "batch/request_line.hpp"
 
+#include "provider/request_tokens.hpp"
+
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -17,8 +19,6 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t kCustomIdBytesMax = 512;
-constexpr std::int64_t kTokensPerMessage = 4;  // role and separators
-constexpr std::int64_t kTokensOfReply = 3;
 constexpr std::array<std::string_view, 3> kEndpoints = {"/v1/embeddings", "/v1/chat/completions",
                                                         "/v1/responses"};
 
@@ -65,30 +65,6 @@ RequestLine request_of(const json::object& object, std::int64_t number) {
     return line;
 }
 
-using Count = std::function<std::size_t(std::string_view)>;
-
-/// Tokens of all texts within `value`: of messages, their parts, inputs; of a list of token ids, their
-/// number.
-std::int64_t tokens_within(const json::value& value, const Count& count) {
-    if (value.is_string()) {
-        const json::string& text = value.get_string();
-        return static_cast<std::int64_t>(count({text.data(), text.size()}));
-    }
-    if (value.is_number()) return 1;
-    std::int64_t tokens = 0;
-    if (value.is_array())
-        for (const json::value& item : value.get_array()) tokens += tokens_within(item, count);
-    if (!value.is_object()) return tokens;
-    for (const auto& [name, member] : value.get_object()) {
-        if (name == "content" || name == "text" || name == "name") tokens += tokens_within(member, count);
-    }
-    return tokens;
-}
-
-std::int64_t messages_in(const json::value* value) {
-    return value != nullptr && value->is_array() ? static_cast<std::int64_t>(value->get_array().size()) : 1;
-}
-
 }  // namespace
 
 void throw_exception_from_error(const LineProblem& problem, const boost::source_location&) {
@@ -126,28 +102,16 @@ RequestLine read_request_line(const Line& line, std::string_view endpoint) {
                        parsed.error().message);
 }
 
-TokenEstimate estimate(std::string_view body, std::string_view endpoint, const Count& count,
+TokenEstimate estimate(std::string_view body, std::string_view endpoint,
+                       const std::function<std::size_t(std::string_view)>& count,
                        std::int64_t output_default) {
     boost::system::error_code bad;
     const json::value value = parse(body, bad);
     if (bad || !value.is_object()) return {};
-    const json::object& request = value.get_object();
-    TokenEstimate tokens;
-    for (const char* name : {"input", "messages", "instructions"})
-        if (const json::value* text = request.if_contains(name)) tokens.prompt += tokens_within(*text, count);
-    if (endpoint == "/v1/embeddings") return tokens;
-    const bool chat = endpoint == "/v1/chat/completions";
-    const json::value* messages = request.if_contains(chat ? "messages" : "input");
-    tokens.prompt += messages_in(messages) * kTokensPerMessage + kTokensOfReply;
-    tokens.output = output_default;
-    for (const char* name : {"max_tokens", "max_output_tokens", "max_completion_tokens"}) {
-        const json::value* most = request.if_contains(name);
-        if (most != nullptr && most->is_int64() && most->get_int64() > 0) tokens.output = most->get_int64();
-    }
-    const json::value* choices = request.if_contains("n");
-    if (choices != nullptr && choices->is_int64() && choices->get_int64() > 1)
-        tokens.output *= choices->get_int64();
-    return tokens;
+    const auto tokens = provider::tokens_of_request(value.get_object(), endpoint, count);
+    if (endpoint == "/v1/embeddings") return {tokens.prompt, 0};
+    const std::int64_t output = tokens.output_asked > 0 ? tokens.output_asked : output_default;
+    return {tokens.prompt, output * tokens.choices};
 }
 
 }  // namespace millrace::batch

@@ -1,5 +1,6 @@
 #include "provider/paced.hpp"
 
+#include "provider/request_tokens.hpp"
 #include "telemetry/log.hpp"
 
 #include <boost/json.hpp>
@@ -347,27 +348,22 @@ asio::awaitable<Outcome<Completion>> Paced::complete(CompletionRequest request, 
     co_return co_await std::move(asked);
 }
 
-namespace {
-
-/// The answer's maximum that an OpenAI request names; 0: none.
-std::int64_t output_asked(const boost::json::object& body) {
-    for (const char* name : {"max_completion_tokens", "max_tokens", "max_output_tokens"}) {
-        const auto* value = body.if_contains(name);
-        if (value != nullptr && value->is_int64()) return std::max<std::int64_t>(0, value->get_int64());
-    }
-    return 0;
-}
-
-}  // namespace
-
 asio::awaitable<Outcome<RawAnswer>> Paced::call(RawRequest request, CallContext context) {
     boost::system::error_code bad;
-    const auto parsed = boost::json::parse(request.body, bad);
-    const bool object = !bad && parsed.is_object();
-    const std::int64_t prompt = count(request.body);
+    boost::json::parse_options deep;
+    deep.max_depth = 200;  // schemas nest deeper than the library's default
+    const auto parsed = boost::json::parse(request.body, bad, {}, deep);
+    std::int64_t prompt = 0;
     std::int64_t output = 0;
-    if (object && request.endpoint != "/v1/embeddings")
-        output = output_tokens(output_asked(parsed.get_object()), prompt);
+    if (bad || !parsed.is_object()) {
+        prompt = count(request.body);
+    } else {
+        const auto of_text = [this](std::string_view text) { return static_cast<std::size_t>(count(text)); };
+        const auto tokens = tokens_of_request(parsed.get_object(), request.endpoint, of_text);
+        prompt = tokens.prompt;
+        if (request.endpoint != "/v1/embeddings")
+            output = output_tokens(tokens.output_asked, prompt) * tokens.choices;
+    }
     auto ask = [this, request = std::move(request)](CallContext of_call) {
         return inner_.call(request, std::move(of_call));
     };
