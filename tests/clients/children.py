@@ -23,8 +23,8 @@ def free_ports(count):
 
 def hold_ports(count):
     """
-    (sockets, ports): as long as the sockets live nobody is given these ports by chance, such as while a server
-    on them is restarted; who asks for them by number and with SO_REUSEADDR can listen on them.
+    (sockets, ports): as long as the sockets live nobody is given these ports by chance, such as while a
+    server on them is restarted; who asks for them by number and with SO_REUSEADDR can listen on them.
     """
     sockets = []
     for _ in range(count):

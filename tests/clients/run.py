@@ -99,8 +99,8 @@ def command(suite, only):
 
 class Steps(socketserver.UnixStreamServer):
     """
-    Tests connect and write a line; they are answered when the server was killed and is ready again. If it does
-    not come back the test finds the connection ended.
+    Tests connect and write a line; they are answered when the server was killed and is ready again. If it
+    does not come back the test finds the connection ended.
     """
 
     class Handler(socketserver.StreamRequestHandler):
@@ -204,7 +204,7 @@ def copy_of_worker(folder):
 
 
 def run_suite(suite, environments, only, folder):
-    """Runs it once with each of these environments, which have names, at the same time; True if all passed."""
+    """Runs it with each of these environments, which have names, at the same time; True if all passed."""
     words, more = command(suite, only)
     base = {name: value for name, value in os.environ.items() if not name.startswith(("MILLRACE_", "NODE_"))}
     running = {}
