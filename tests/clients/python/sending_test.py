@@ -119,14 +119,18 @@ class Sending(Case):
 
     def test_a_scheduled_message_waits_for_its_time(self):
         sender, receiver = self.sender("scheduled"), self.receiver("scheduled")
+        in_an_hour = now().replace(microsecond=0) + datetime.timedelta(hours=1)
+        far, = sender.schedule_messages(ServiceBusMessage("far"), in_an_hour)
         due = now().replace(microsecond=0) + datetime.timedelta(seconds=3)
         numbers = sender.schedule_messages([ServiceBusMessage("first"), ServiceBusMessage("second")], due)
         self.assertEqual(len(numbers), 2)
         step()
-        peeked = receiver.peek_messages(max_message_count=10)
-        self.assertEqual(peeked[0].scheduled_enqueue_time_utc, due)
+        peeked, = receiver.peek_messages(max_message_count=1, sequence_number=far)
+        self.assertEqual((body_of(peeked), peeked.scheduled_enqueue_time_utc), ("far", in_an_hour))
         self.assertEqual(consume(receiver, 2), ["first", "second"])
         self.assertGreaterEqual(now(), due)
+        sender.cancel_scheduled_messages(far)
+        self.expect_empty(receiver)
 
     def test_a_scheduled_message_that_is_cancelled_never_comes(self):
         sender, receiver = self.sender("cancelled"), self.receiver("cancelled")
