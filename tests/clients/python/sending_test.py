@@ -84,6 +84,7 @@ class Sending(Case):
         sender = self.sender("too-large")
         with self.assertRaises(MessageSizeExceededError):
             sender.send_messages(ServiceBusMessage(b"x" * (MESSAGE_BYTES_MAX + 1)))
+        step()
         sender.send_messages(ServiceBusMessage("fits"))
         self.assertEqual(consume(self.receiver("too-large"), 1), ["fits"])
 
