@@ -23,7 +23,9 @@ std::uint32_t Connection::Numbers::take_rested(std::uint32_t most) {
     return number;
 }
 
-Connection::Connection(ConnectionOptions options) : options_(std::move(options)) {}
+Connection::Connection(ConnectionOptions options) : options_(std::move(options)) {
+    options_.idle_time = std::clamp(options_.idle_time, Duration::zero(), Duration(UINT32_MAX));
+}
 Connection::~Connection() = default;
 
 std::string Connection::take_output() {

@@ -183,6 +183,15 @@ ManagementAnswer failure(const Call& call, const Error& error, std::string_view 
     return refuse_arguments(call, error.detail);
 }
 
+ManagementAnswer refused_by_entity(const Call& call, const Error& error, Direction direction,
+                                   std::string_view lost) {
+    const auto status = call.context.broker.status(call.request.entity);
+    const bool sends = direction == Direction::send;
+    const bool open = !status || (sends ? broker::may_send(*status) : broker::may_receive(*status));
+    if (open || error.code != Errc::invalid_input) return failure(call, error, lost);
+    return refuse(call, 400, condition::kEntityDisabled, error.detail);
+}
+
 ManagementAnswer nothing() { return {204, "No content", "", {}}; }
 
 }  // namespace millrace::amqp

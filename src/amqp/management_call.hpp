@@ -67,6 +67,13 @@ ManagementAnswer failure(const Call& call, const Error& error,
                          std::string_view lost = condition::kMessageLockLost,
                          std::string_view missing = condition::kMessageNotFound);
 
+enum class Direction { send, receive };
+
+/// As `failure`, of an operation that an entity refuses while it is closed in this direction: then the
+/// condition says so.
+ManagementAnswer refused_by_entity(const Call& call, const Error& error, Direction direction,
+                                   std::string_view lost = condition::kMessageLockLost);
+
 /// 204: there is nothing (more).
 ManagementAnswer nothing();
 

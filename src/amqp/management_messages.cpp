@@ -56,8 +56,7 @@ Answering peek_message(const Call& call) {
 
     broker::Broker& broker = call.context.broker;
     // Who peeks goes on behind the last message, however many come.
-    broker::PeekOptions options{session_id, from, count};
-    if (!omit_body) options.bytes_max = kAnswerBytesMax;
+    broker::PeekOptions options{session_id, from, count, kAnswerBytesMax, !omit_body};
     auto peeking = broker.peek(call.request.entity, std::move(options));
     const auto deliveries = co_await std::move(peeking);
     if (!deliveries) co_return failure(call, deliveries.error());
@@ -92,9 +91,10 @@ Answering receive_by_sequence_number(const Call& call) {
     auto receiving = call.context.broker.receive_deferred(call.request.entity, std::move(sequences), options);
     const auto deliveries = co_await std::move(receiving);
     if (!deliveries && session_id) {
-        co_return failure(call, deliveries.error(), condition::kSessionLockLost);
+        co_return refused_by_entity(call, deliveries.error(), Direction::receive,
+                                    condition::kSessionLockLost);
     }
-    if (!deliveries) co_return failure(call, deliveries.error());
+    if (!deliveries) co_return refused_by_entity(call, deliveries.error(), Direction::receive);
     List messages;
     for (const broker::Delivery& delivery : *deliveries) {
         Map entry = message_map(delivery, false);
@@ -122,7 +122,8 @@ Answering batch_delete_messages(const Call& call) {
     const TimePoint before = older_than.value_or(call.context.clock.now());
     auto deleting = call.context.broker.delete_messages(call.request.entity, count, before, session);
     const auto deleted = co_await std::move(deleting);
-    if (!deleted) co_return failure(call, deleted.error(), condition::kSessionLockLost);
+    if (!deleted)
+        co_return refused_by_entity(call, deleted.error(), Direction::receive, condition::kSessionLockLost);
     if (*deleted == 0) co_return nothing();
     ManagementAnswer answer;
     answer.body.set("message-count", static_cast<std::int32_t>(*deleted));
@@ -141,7 +142,7 @@ Answering schedule_message(const Call& call) {
     }
     auto sending = call.context.broker.send(call.request.entity, std::move(messages));
     const auto sequences = co_await std::move(sending);
-    if (!sequences) co_return failure(call, sequences.error());
+    if (!sequences) co_return refused_by_entity(call, sequences.error(), Direction::send);
     Array numbers{kLongs, {}};
     for (const std::int64_t sequence : *sequences) numbers.items.emplace_back(sequence);
     ManagementAnswer answer;

@@ -29,6 +29,7 @@ class Walker {
     explicit Walker(std::string_view bytes) : rest_(bytes) {}
 
     bool at_end() const noexcept { return rest_.empty(); }
+    std::size_t left() const noexcept { return rest_.size(); }
     bool failed() const noexcept { return failed_; }
 
     /// True if the next value has a descriptor.
@@ -134,6 +135,19 @@ Result<std::string> plain_body(const Message& message) {
     }
     if (walker.failed()) return refused("not made of whole AMQP sections");
     return content;
+}
+
+std::string_view sections_before_body(std::string_view sections) {
+    Walker walker(sections);
+    std::size_t end = 0;
+    while (!walker.at_end()) {
+        const std::uint64_t section = walker.section();
+        if (section == kData || section == kSequence || section == kAmqpValue) break;
+        walker.skip();
+        if (walker.failed()) break;
+        end = sections.size() - walker.left();
+    }
+    return sections.substr(0, end);
 }
 
 }  // namespace millrace::broker

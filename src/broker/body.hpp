@@ -5,6 +5,7 @@
 #include "broker/message.hpp"
 
 #include <string>
+#include <string_view>
 
 namespace millrace::broker {
 
@@ -13,5 +14,9 @@ namespace millrace::broker {
 /// invalid_input: a body that is not bytes or text, such as a number, a map or a sequence, or broken
 /// sections.
 Result<std::string> plain_body(const Message& message);
+
+/// The sections of a body of kAmqpSections that are in front of what was sent: parts of header, annotations
+/// and properties. Of broken ones those that are whole.
+std::string_view sections_before_body(std::string_view sections);
 
 }  // namespace millrace::broker

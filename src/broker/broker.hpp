@@ -25,8 +25,10 @@ struct PeekOptions {
     std::optional<std::string> session_id;  ///< messages of this session only
     std::int64_t from = 0;  ///< number of the first message that may come
     std::size_t messages_max = 1;
-    /// Of bodies and properties; a first message that is larger comes alone.
+    /// Of bodies and properties that are handed out; a first message that is larger comes alone.
     std::size_t bytes_max = 32 * limits::kMiB;
+    /// Without them a body comes empty; of kAmqpSections the sections in front of the body are left.
+    bool bodies = true;
 };
 
 /// What a redrive did, or with `dry_run` would do.

@@ -1,3 +1,4 @@
+#include "broker/body.hpp"
 #include "broker/guards.hpp"
 
 #include <boost/asio/this_coro.hpp>
@@ -35,10 +36,45 @@ Stored read_and_remove(store::Connection& connection, const Rows& wanted) {
     return stored;
 }
 
-Stored read_all(store::Connection& connection, const std::vector<std::int64_t>& ids) {
-    Stored stored;
-    for (const std::int64_t id : ids) stored.push_back(rows::read(connection, id));
-    return stored;
+using Read = std::vector<std::optional<Content>>;
+
+Read read_all(store::Connection& connection, const std::vector<std::int64_t>& ids) {
+    Read contents;
+    for (const std::int64_t id : ids) {
+        auto stored = rows::read(connection, id);
+        auto& content = contents.emplace_back();
+        if (stored) content = rows::decode(std::move(*stored));
+    }
+    return contents;
+}
+
+constexpr std::size_t kBodiesReadMax = 32 * limits::kMiB;  // for what is in front of them
+
+/// Without the bodies, of which one at a time is in memory: as many of the messages as `bytes_max` bytes
+/// hold, the first in any case.
+Read read_heads(store::Connection& connection, const std::vector<std::int64_t>& ids, std::size_t bytes_max) {
+    Read contents;
+    std::size_t kept = 0;
+    std::size_t passed = 0;
+    for (const std::int64_t id : ids) {
+        auto stored = rows::read_without_body(connection, id);
+        if (!stored) {
+            contents.emplace_back();
+            continue;
+        }
+        const bool first = kept == 0;
+        kept += sizeof(Content) + stored->message_id.size() + stored->properties.size();
+        Content content = rows::decode(std::move(*stored));
+        if (content.message.body_format == kAmqpSections) {
+            const std::string body = rows::read_body(connection, id);
+            content.message.body = sections_before_body(body);
+            kept += content.message.body.size();
+            passed += body.size();
+        }
+        if (!first && (kept > bytes_max || passed > kBodiesReadMax)) break;
+        contents.push_back(std::move(content));
+    }
+    return contents;
 }
 
 /// Fills the gaps of `contents`, in order, with `stored`; a row that is missing leaves its gap.
@@ -263,7 +299,7 @@ awaitable<Result<std::vector<Delivery>>> Engine::peek(std::string name, PeekOpti
         if (session_id && !session) break;
         entity->slots.each(options.from, [&](std::int64_t sequence, const Slot& slot) {
             if (session && slot.session != *session) return true;
-            bytes += slot.bytes;
+            bytes += options.bodies ? slot.bytes : 0;
             if (!seen.empty() && bytes > options.bytes_max) return false;
             seen.emplace_back(sequence, slot);
             ids.push_back(slot.id);
@@ -271,14 +307,14 @@ awaitable<Result<std::vector<Delivery>>> Engine::peek(std::string name, PeekOpti
         });
         if (seen.empty()) break;
         options.from = seen.back().first + 1;
-        auto work = [ids = std::move(ids)](store::Connection& connection) {
-            return read_all(connection, ids);
+        auto work = [ids = std::move(ids), whole = options.bodies,
+                     most = options.bytes_max](store::Connection& connection) {
+            return whole ? read_all(connection, ids) : read_heads(connection, ids, most);
         };
-        auto stored = co_await database_.read(std::move(work));
-        for (std::size_t i = 0; i < seen.size(); ++i) {
-            if (!stored[i]) continue;
-            Content content = rows::decode(std::move(*stored[i]));
-            fill(deliveries.emplace_back(), *entity, seen[i].first, seen[i].second, content);
+        auto contents = co_await database_.read(std::move(work));
+        for (std::size_t i = 0; i < contents.size(); ++i) {
+            if (!contents[i]) continue;
+            fill(deliveries.emplace_back(), *entity, seen[i].first, seen[i].second, *contents[i]);
         }
     }
     co_return deliveries;

@@ -41,9 +41,11 @@ void Inserts::apply(Connection& connection) const {
     }
 }
 
-std::optional<StoredMessage> read(Connection& connection, std::int64_t id) {
-    auto& select = connection.prepare(
-        "SELECT message_id,session_id,enqueued,scheduled,properties,body FROM message WHERE id=?");
+namespace {
+
+std::optional<StoredMessage> read_columns(Connection& connection, std::string_view query, std::int64_t id,
+                                          bool with_body) {
+    auto& select = connection.prepare(query);
     select.bind(id);
     if (!select.step()) return std::nullopt;
     StoredMessage stored;
@@ -52,9 +54,32 @@ std::optional<StoredMessage> read(Connection& connection, std::int64_t id) {
     stored.enqueued = select.integer(2);
     if (!select.is_null(3)) stored.scheduled = select.integer(3);
     stored.properties = select.string(4);
-    stored.body = select.string(5);
+    if (with_body) stored.body = select.string(5);
     select.reset();
     return stored;
+}
+
+}  // namespace
+
+std::optional<StoredMessage> read(Connection& connection, std::int64_t id) {
+    return read_columns(
+        connection, "SELECT message_id,session_id,enqueued,scheduled,properties,body FROM message WHERE id=?",
+        id, true);
+}
+
+std::optional<StoredMessage> read_without_body(Connection& connection, std::int64_t id) {
+    return read_columns(connection,
+                        "SELECT message_id,session_id,enqueued,scheduled,properties FROM message WHERE id=?",
+                        id, false);
+}
+
+std::string read_body(Connection& connection, std::int64_t id) {
+    auto& select = connection.prepare("SELECT body FROM message WHERE id=?");
+    select.bind(id);
+    if (!select.step()) return {};
+    std::string body(select.string(0));
+    select.reset();
+    return body;
 }
 
 Content decode(StoredMessage&& stored) {

@@ -73,6 +73,10 @@ struct StoredMessage {
 
 /// Nothing if there is no such row.
 std::optional<StoredMessage> read(store::Connection& connection, std::int64_t id);
+/// As `read`, with an empty body.
+std::optional<StoredMessage> read_without_body(store::Connection& connection, std::int64_t id);
+/// The body alone; "" if there is no such row.
+std::string read_body(store::Connection& connection, std::int64_t id);
 /// The message of a stored row; with damaged properties, what was readable of them.
 Content decode(StoredMessage&& stored);
 

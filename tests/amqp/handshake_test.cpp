@@ -250,6 +250,31 @@ TEST(Heartbeats, AreSentWithinHalfThePeersPatienceAndNotWithoutNeed) {
     EXPECT_FALSE(server->closed());
 }
 
+TEST(Heartbeats, OfThePeerWithTheMostPatienceAreDueWhereTheyWouldBeAtAnyTimeOfTheClock) {
+    constexpr std::int64_t kHalf = UINT32_MAX / 2;
+    for (const std::int64_t start : {std::int64_t{0}, std::int64_t{1} << 40, INT64_MAX / 2}) {
+        auto options = Alone::plain_server();
+        options.idle_time = Duration::max();
+        Side server(std::move(options));
+        Open open;
+        open.idle_timeout_ms = UINT32_MAX;
+        server->receive(std::string(kHeader) + frame_of(0, open), start);
+        const auto said = all_of<Open>(server->take_output());
+        ASSERT_EQ(said.size(), 1U);
+        EXPECT_EQ(said[0].idle_timeout_ms, UINT32_MAX) << "more cannot be said";
+        server->tick(start);
+        EXPECT_EQ(server->tick(start + kHalf - 1), start + kHalf);
+        EXPECT_EQ(server->take_output(), "");
+        EXPECT_EQ(server->tick(start + kHalf), start + 2 * kHalf);
+        EXPECT_EQ(server->take_output().size(), 8U);
+        EXPECT_EQ(server->tick(start + kHalf - 5), start + 2 * kHalf) << "a clock that goes back";
+        EXPECT_EQ(server->take_output(), "");
+        EXPECT_FALSE(server->closed());
+        server->tick(start + 2 * std::int64_t{UINT32_MAX});
+        EXPECT_TRUE(server->closed());
+    }
+}
+
 TEST(Heartbeats, ASilentPeerIsGivenUpOnceAndWithAWord) {
     auto options = Alone::plain_server();
     options.idle_time = Duration(100);

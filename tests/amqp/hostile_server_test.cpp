@@ -184,6 +184,14 @@ TEST_F(HostileServerTest, OfManyWhoNeverEndTheirMessagesTheLargestIsCutOff) {
     expect_service();
     EXPECT_FALSE(wires[0]->ended()) << "who holds little goes on";
     EXPECT_LT(ended(), 8);
+    wires[0]->take();
+    transfer.more = false;
+    wires[0]->write(frame_of(0, transfer, "x"));
+    std::string answer;
+    EXPECT_TRUE(until([&] {
+        answer += wires[0]->take();
+        return !all_of<Disposition>(answer).empty();
+    })) << "and may end its message";
 }
 
 TEST_F(HostileServerTest, RequestsByTheHundredAreAllAnswered) {

@@ -37,6 +37,11 @@ class ServerLimitsTest : public ServerTest {
     void ask_for_keys() {
         keys = std::make_shared<AccessKeys>(std::vector<AccessKey>{{"root", "k", {true, true, true}, ""}});
     }
+    std::shared_ptr<ServerContext> new_context() {
+        const auto io = loop.io().get_executor();
+        return std::make_shared<ServerContext>(
+            ServerContext{io, *embedded.broker, embedded.clock, keys, options, {}, 0, Signal(io), {}, {}});
+    }
     static Attach numbered(const std::string& address, std::size_t number) {
         Attach attach = Client::sender_to(address);
         attach.name += std::to_string(number);
@@ -117,17 +122,25 @@ TEST_F(ServerLimitsTest, ARangeOfRejectionsThatSayMuchIsCarriedOutBitByBit) {
     EXPECT_TRUE(one->until([&] { return server->stats().work_bytes == 0; }));
 }
 
+TEST_F(ServerLimitsTest, WhoHoldsTheLastBytesTooManyAsksForRelief) {
+    const auto context = new_context();
+    context->options.bytes_max = 1000;
+    int asked = 0;
+    context->relieve = [&] { asked += 1; };
+    const auto one = std::make_shared<ServerConnection>(context, "peer");
+    context->bytes.partial = 1000;  // of others
+    one->kick();
+    EXPECT_EQ(asked, 0);
+    context->bytes.partial = 1001;
+    one->kick();
+    EXPECT_EQ(asked, 1);
+    context->bytes.partial = 1000;
+    one->kick();
+    EXPECT_EQ(asked, 1);
+}
+
 TEST_F(ServerLimitsTest, WhatEndsWithAnExceptionIsNotUnderWayForEver) {
-    auto context = std::make_shared<ServerContext>(ServerContext{loop.io().get_executor(),
-                                                                 *embedded.broker,
-                                                                 embedded.clock,
-                                                                 keys,
-                                                                 options,
-                                                                 {},
-                                                                 0,
-                                                                 Signal(loop.io().get_executor()),
-                                                                 {},
-                                                                 {}});
+    const auto context = new_context();
     auto one = std::make_shared<ServerConnection>(context, "peer");
     auto two = std::make_shared<ServerConnection>(context, "other");
     one->storing(1000);

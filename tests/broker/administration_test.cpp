@@ -5,6 +5,8 @@
 namespace millrace::broker::test {
 namespace {
 
+using namespace std::string_literals;
+
 class Administration : public EmbeddedTest {
   protected:
     void set_status(const std::string& name, EntityStatus status, EntityKind kind = EntityKind::queue) {
@@ -328,6 +330,24 @@ TEST_F(Administration, APeekTakesNoMoreThanItMayButAlwaysOneMessage) {
     EXPECT_THAT(peeked(1, 1000), ElementsAre(600));
     EXPECT_THAT(peeked(1, 2000), ElementsAre(600, 600, 1));
     EXPECT_THAT(peeked(4, 1), ElementsAre(5000));
+}
+
+TEST_F(Administration, APeekWithoutBodiesCountsWhatItHandsOut) {
+    under_test.put("q");
+    const std::string front = "\x00\x53\x70\xc0\x04\x02\x40\x50\x09"s;
+    Message rich = text_message(front + "\x00\x53\x75\xb0\x00\x00\x13\x88"s + std::string(5000, 'b'));
+    rich.body_format = kAmqpSections;
+    Message wide = text_message(std::string(5000, 'b'));
+    wide.properties["wide"] = std::string(5000, 'p');
+    send("q", {text_message(std::string(5000, 'b')), rich, wide, wide, text_message("last")});
+    const auto peeked = [&](std::int64_t from) {
+        PeekOptions options{.from = from, .messages_max = 100, .bytes_max = 9000, .bodies = false};
+        return loop.await(broker().peek("q", options)).value();
+    };
+    const auto first = peeked(1);
+    EXPECT_THAT(bodies(first), ElementsAre("", front, ""));
+    EXPECT_EQ(std::get<std::string>(first.at(2).message.properties.at("wide")).size(), 5000U);
+    EXPECT_THAT(bodies(peeked(4)), ElementsAre("", ""));
 }
 
 TEST_F(Administration, TheLockOfASessionIsCheckedWithoutADatabase) {

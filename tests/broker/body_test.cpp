@@ -81,5 +81,19 @@ TEST(PlainBody, SectionsThatEndEarlyAreRefused) {
     EXPECT_FALSE(plain_body(of_sections("\x00\x53\x75\xb0\xff\xff\xff\xff"s)));
 }
 
+TEST(SectionsBeforeBody, AreThoseThatAreWholeAndNoPartOfIt) {
+    const std::string front = kHeader + kAnnotations + kFields;
+    const std::string named =
+        "\x00\xa3\x10"
+        "amqp:data:binary\xa0\x01x"s;
+    for (const std::string& body :
+         {"\x00\x53\x75\xa0\x01x"s, "\x00\x53\x76\x45"s, "\x00\x53\x77\x40"s, named, ""s}) {
+        EXPECT_EQ(sections_before_body(front + body + kFooter), body.empty() ? front + kFooter : front);
+    }
+    EXPECT_EQ(sections_before_body(kHeader + kFields.substr(0, 2)), kHeader);
+    EXPECT_EQ(sections_before_body("x"), "");
+    EXPECT_EQ(sections_before_body(""), "");
+}
+
 }  // namespace
 }  // namespace millrace::broker

@@ -19,3 +19,16 @@ def free_ports(count):
     for listener in sockets:
         listener.close()
     return ports
+
+
+def hold_ports(count):
+    """
+    (sockets, ports): as long as the sockets live nobody is given these ports by chance, such as while a
+    server on them is restarted; who asks for them by number and with SO_REUSEADDR can listen on them.
+    """
+    sockets = []
+    for _ in range(count):
+        sockets.append(socket.socket())
+        sockets[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sockets[-1].bind(("127.0.0.1", 0))
+    return sockets, [one.getsockname()[1] for one in sockets]

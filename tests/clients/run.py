@@ -6,8 +6,8 @@
     tests/clients/run.py --missing   # the suites that cannot run here, a line each
 
 A suite runs once for each of its transports, all at the same time and against one server. With
---restart-between-steps it runs once, over plain AMQP; whenever a test says that all that counts is stored,
-the server is killed and started again.
+--restart-between-steps each has a server of its own, which is killed and started again whenever a test says
+that all that counts is stored; a suite that waits much is cut into parts, each with its server.
 Exit codes: 0 all passed, 1 a test failed or the server did, 2 wrong usage.
 """
 
@@ -41,6 +41,7 @@ class Suite(NamedTuple):
     files: tuple[str, ...]  # of js/ without .test.js; none: the Python suite
     transports: tuple[str, ...] = ("amqp",)
     needs: str = ""  # of NEEDS
+    parts: int = 1  # of a run with restarts, in which one test follows the other
 
 
 NEEDS = {
@@ -56,7 +57,8 @@ SUITES = {
     "js": Suite(("sending", "receiving", "locks", "sessions", "topics", "rights"), TRANSPORTS),
     "administration": Suite(("administration",)),
     "rhea": Suite(("rhea",), needs="open"),
-    "python": Suite((), TRANSPORTS),
+    # Each close of the client takes up to a second: it awaits the end of a thread that sleeps.
+    "python": Suite((), TRANSPORTS, parts=3),
     "rabbitmq": Suite(("rabbitmq",), needs="rabbitmq"),
     "openai": Suite(("openai",), needs="provider"),
     "batches": Suite(("batches",), needs="both"),
@@ -96,7 +98,10 @@ def command(suite, only):
 
 
 class Steps(socketserver.UnixStreamServer):
-    """Tests connect and write a line; they are answered when the server was killed and is ready again."""
+    """
+    Tests connect and write a line; they are answered when the server was killed and is ready again. If it
+    does not come back the test finds the connection ended.
+    """
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self):
@@ -106,12 +111,14 @@ class Steps(socketserver.UnixStreamServer):
 
     def __init__(self, path):
         super().__init__(str(path), Steps.Handler)
-        self.restarts, self.millrace = 0, None
+        self.restarts, self.seconds, self.millrace = 0, 0.0, None
 
     def restart(self):
-        self.restarts += 1
+        start = time.monotonic()
         self.millrace.kill()
         self.millrace.start()
+        self.restarts += 1
+        self.seconds += time.monotonic() - start
 
 
 @contextlib.contextmanager
@@ -121,6 +128,18 @@ def running_steps(path):
         threading.Thread(target=steps.serve_forever, daemon=True).start()
         yield steps
         steps.shutdown()
+
+
+@contextlib.contextmanager
+def restartable_server(binary, folder, transport):
+    """Yields the steps of a server with the entities of one transport, and what its suite is told."""
+    folder.mkdir(parents=True)
+    with running_steps(folder / "steps") as steps:
+        with running_server(binary, folder / "server", transports=(transport,)) as server:
+            steps.millrace = server
+            yield steps, server.environment() | {
+                "MILLRACE_STEP": str(folder / "steps"), "MILLRACE_TRANSPORT": transport,
+            }
 
 
 @contextlib.contextmanager
@@ -184,26 +203,25 @@ def copy_of_worker(folder):
     return folder
 
 
-def run_suite(suite, transports, only, environment, folder):
-    """Runs it for each transport at the same time; True if all passed."""
+def run_suite(suite, environments, only, folder):
+    """Runs it with each of these environments, which have names, at the same time; True if all passed."""
     words, more = command(suite, only)
     base = {name: value for name, value in os.environ.items() if not name.startswith(("MILLRACE_", "NODE_"))}
     running = {}
-    for transport in transports:
-        log = open(folder / f"{transport}.log", "w+", encoding="utf-8", errors="replace")
-        running[transport] = log, subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent,
-            env=base | more | environment | {"MILLRACE_TRANSPORT": transport})
+    for name, environment in environments.items():
+        log = open(folder / f"{name}.log", "w+", encoding="utf-8", errors="replace")
+        running[name] = log, subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                              preexec_fn=die_with_parent, env=base | more | environment)
     end = time.monotonic() + SUITE_SECONDS_MAX
     passed = True
-    for transport, (log, process) in running.items():
+    for name, (log, process) in running.items():
         try:
             code = process.wait(timeout=max(1.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
             code = process.wait()
         log.seek(0)
-        print(f"--- {transport}: {'passed' if code == 0 else f'failed ({code})'}\n{log.read()}", flush=True)
+        print(f"--- {name}: {'passed' if code == 0 else f'failed ({code})'}\n{log.read()}", flush=True)
         log.close()
         passed = passed and code == 0
     return passed
@@ -223,17 +241,38 @@ def start_peers(stack, suite, options, folder):
     return {}
 
 
+def run_with_restarts(suite, transports, options, folder):
+    """True if the suite passed for each transport."""
+    steps, environments = {}, {}
+    with contextlib.ExitStack() as stack:
+        for transport in transports:
+            for part in range(suite.parts):
+                name = f"{transport}-{part + 1}" if suite.parts > 1 else transport
+                server = restartable_server(options.binary, folder / name, transport)
+                steps[name], environments[name] = stack.enter_context(server)
+                environments[name]["MILLRACE_PART"] = f"{part}/{suite.parts}"
+        passed = run_suite(suite, environments, options.only, folder)
+        for name, one in steps.items():
+            print(f"{name}: {one.restarts} restarts in {one.seconds:.1f} s")
+            if not passed:
+                print(f"--- the end of its server's log\n{one.millrace.log_end()}")
+        return passed
+
+
 def run(options, folder):
     suite = SUITES[options.suite]
     transports = [name for name in suite.transports if name in (options.transport or TRANSPORTS)]
+    if options.restart_between_steps:
+        return run_with_restarts(suite, transports, options, folder)
     with contextlib.ExitStack() as stack:
         environment = start_peers(stack, suite, options, folder)
+
+        def run_all():
+            environments = {name: environment | {"MILLRACE_TRANSPORT": name} for name in transports}
+            return run_suite(suite, environments, options.only, folder)
+
         if "no server" in NEEDS[suite.needs]:
-            return run_suite(suite, transports, options.only, environment, folder)
-        if options.restart_between_steps:
-            transports = ["amqp"]
-            steps = stack.enter_context(running_steps(folder / "steps"))
-            environment["MILLRACE_STEP"] = str(folder / "steps")
+            return run_all()
         more = ["--workers=off"] if suite.needs == "worker" else []
         tables = ""
         if suite.needs == "both":
@@ -246,11 +285,7 @@ def run(options, folder):
         if options.record:
             recorder = Recorder(("127.0.0.1", server.ports["amqp"]), options.record)
             environment |= server.environment(amqp_port=recorder.port)
-        if options.restart_between_steps:
-            steps.millrace = server
-        passed = run_suite(suite, transports, options.only, environment, folder)
-        if options.restart_between_steps:
-            print(f"{steps.restarts} restarts")
+        passed = run_all()
         if not passed:
             print(f"--- the end of the server's log\n{server.log_end()}")
         return passed

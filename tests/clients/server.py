@@ -12,7 +12,7 @@ import subprocess
 import time
 import tomllib
 
-from children import die_with_parent, free_ports
+from children import die_with_parent, hold_ports
 
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 60
@@ -37,13 +37,13 @@ def make_certificates(folder):
             "-out", "server.pem", "-days", "2", "-extfile", "extensions")
 
 
-def entities():
-    """entities.toml as the text of a configuration: every entity once for each transport."""
+def entities(transports):
+    """entities.toml as the text of a configuration: every entity once for each of the transports."""
     lines = []
     for kind, groups in tomllib.loads(ENTITIES.read_text(encoding="utf-8")).items():
         for group in groups:
             for name in group.pop("names"):
-                for transport in TRANSPORTS:
+                for transport in transports:
                     lines += table(kind, name, transport, group)
     return "\n".join(lines) + "\n"
 
@@ -61,12 +61,13 @@ def table(kind, name, transport, options):
 class Server:
     """One server. `with_keys=False`: everyone may do everything, as on a developer's machine."""
 
-    def __init__(self, binary, folder, with_keys=True, more="", options=()):
+    def __init__(self, binary, folder, with_keys=True, more="", options=(), transports=TRANSPORTS):
         self.binary, self.folder, self.options = binary, folder, list(options)
         self.process = None
         folder.mkdir(parents=True)
         make_certificates(folder)
-        self.ports = dict(zip(("http", "https", "amqp", "amqps"), free_ports(4)))
+        self.held_ports, numbers = hold_ports(4)
+        self.ports = dict(zip(("http", "https", "amqp", "amqps"), numbers))
         self.keys = {}
         settings = [
             "[server]", f'data_dir = {json.dumps(str(folder / "data"))}',
@@ -78,7 +79,7 @@ class Server:
         ]
         if with_keys:
             settings.append(f"access_keys_file = {json.dumps(str(self.write_keys()))}")
-        text = "\n".join(settings) + "\n" + entities() + more
+        text = "\n".join(settings) + "\n" + entities(transports) + more
         (folder / "millrace.toml").write_text(text, encoding="utf-8")
 
     def write_keys(self):
@@ -108,7 +109,8 @@ class Server:
             connection.request("GET", "/readyz")
             if connection.getresponse().status != 200:
                 return False
-            socket.create_connection(("127.0.0.1", self.ports["amqp"]), timeout=5).close()
+            for name in ("amqp", "amqps"):
+                socket.create_connection(("127.0.0.1", self.ports[name]), timeout=5).close()
             return True
         except OSError:
             return False

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
+import { Long, codeOf, connectOnce } from './support/servicebus.js';
 
 const { ServiceBusAdministrationClient } = createRequire(import.meta.url)('@azure/service-bus');
 
@@ -19,10 +20,11 @@ const client = new ServiceBusAdministrationClient(connection(key), {
 const forEver = 'P10675199DT2H48M5.4775807S';
 const queue = 'admin/orders';
 const target = 'admin/target';
+const closed = 'admin/closed';
 const topic = 'admin/events';
 
 async function removeAll() {
-    for (const name of [queue, target, 'admin/page-1', 'admin/page-2', 'admin/page-3']) {
+    for (const name of [queue, target, closed, 'admin/page-1', 'admin/page-2', 'admin/page-3']) {
         if (await client.queueExists(name)) await client.deleteQueue(name);
     }
     if (await client.topicExists(topic)) await client.deleteTopic(topic);
@@ -201,6 +203,24 @@ test('queues are listed page by page', async () => {
         runtimes.map((one) => one.name),
         names,
     );
+});
+
+test('what a disabled queue refuses is said to be disabled', async (t) => {
+    await client.createQueue(closed, { status: 'Disabled' });
+    const messages = connectOnce();
+    t.after(() => messages.close());
+    const sender = messages.createSender(closed);
+    const receiver = messages.createReceiver(closed);
+    const due = new Date(Date.now() + 60_000);
+    for (const refused of [
+        () => sender.sendMessages({ body: 1 }),
+        () => sender.scheduleMessages({ body: 1 }, due),
+        () => receiver.receiveMessages(1),
+        () => receiver.receiveDeferredMessages(Long.ONE),
+    ]) {
+        assert.equal(await codeOf(refused), 'MessagingEntityDisabled', `${refused}`);
+    }
+    assert.deepEqual(await receiver.peekMessages(1), []);
 });
 
 test('a topic is created, updated and listed', async () => {

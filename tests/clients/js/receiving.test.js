@@ -199,6 +199,15 @@ describe('receiving', { concurrency: !restarting }, () => {
             [1, 2, 3, 4],
         );
         assert.equal(peeked[0].lockToken, undefined);
+        const heads = await receiver.peekMessages(10, {
+            fromSequenceNumber: peeked[0].sequenceNumber,
+            omitMessageBody: true,
+        });
+        assert.deepEqual(
+            heads.map((message) => message.sequenceNumber.toNumber()),
+            [1, 2, 3, 4, 5],
+        );
+        assert(heads.every((message) => !message.body?.length));
         const fresh = client.createReceiver(queue);
         assert.deepEqual(await consume(fresh, 5), [0, 1, 2, 3, 4]);
     });

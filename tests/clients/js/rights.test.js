@@ -8,18 +8,20 @@ import {
     consume,
     entity,
     scenario,
+    step,
     takeOne,
     transport,
-    volatile,
 } from './support/servicebus.js';
 
 const withKey = (name) => () => connectOnce({ text: connectionString(name) });
 const queue = entity('rights');
 
-describe('rights', { concurrency: false, ...volatile }, () => {
+// Each begins after a restart, where there are any.
+describe('rights', { concurrency: false }, () => {
     scenario(
         'a wrong key is refused',
         async (client) => {
+            await step();
             assert.equal(
                 await codeOf(client.createSender(queue).sendMessages({ body: 1 })),
                 'UnauthorizedAccess',
@@ -36,6 +38,7 @@ describe('rights', { concurrency: false, ...volatile }, () => {
     scenario(
         'an unknown key name is refused',
         async (client) => {
+            await step();
             assert.equal(
                 await codeOf(client.createReceiver(queue).receiveMessages(1)),
                 'UnauthorizedAccess',
@@ -55,6 +58,7 @@ describe('rights', { concurrency: false, ...volatile }, () => {
     scenario(
         'a key to send can send, and neither receive nor peek',
         async (client) => {
+            await step();
             await client.createSender(queue).sendMessages({ body: 'sent' });
             assert.equal(
                 await codeOf(client.createReceiver(queue).receiveMessages(1)),
@@ -71,6 +75,7 @@ describe('rights', { concurrency: false, ...volatile }, () => {
     scenario(
         'a key to listen can receive and settle, and not send',
         async (client) => {
+            await step();
             assert.equal(
                 await codeOf(client.createSender(queue).sendMessages({ body: 'x' })),
                 'UnauthorizedAccess',
@@ -83,6 +88,7 @@ describe('rights', { concurrency: false, ...volatile }, () => {
     scenario(
         'a key to send changes no rules of a subscription',
         async (client) => {
+            await step();
             const manager = client.createRuleManager(entity('rights-topic'), 'all');
             assert.equal(
                 await codeOf(manager.createRule('x', { sqlExpression: '1 = 1' })),
@@ -95,6 +101,7 @@ describe('rights', { concurrency: false, ...volatile }, () => {
     scenario(
         'a key to listen changes the rules of a subscription',
         async (client) => {
+            await step();
             const manager = client.createRuleManager(entity('rights-topic'), 'all');
             await manager.createRule('x', { sqlExpression: '1 = 1' });
             await manager.deleteRule('x');
@@ -105,6 +112,7 @@ describe('rights', { concurrency: false, ...volatile }, () => {
     scenario(
         'a key of one entity opens no other',
         async (client) => {
+            await step();
             const own = entity('one-entity');
             await client.createSender(own).sendMessages({ body: 'x' });
             assert.equal(

@@ -2,10 +2,12 @@
 
     python3 main.py [WORDS]     tests whose names hold the words
 
-One after the other where the server is restarted between their steps.
+Where the server is restarted between their steps, one after the other, and of MILLRACE_PART=I/N only the I-th
+of each N.
 """
 
 import concurrent.futures
+import os
 import pathlib
 import sys
 import time
@@ -35,14 +37,16 @@ def run(test):
 
 def main(words):
     suite = unittest.defaultTestLoader.discover(str(pathlib.Path(__file__).parent), "*_test.py")
-    chosen = [test for test in tests_of(suite) if words in test.id()]
+    part, parts = map(int, os.environ.get("MILLRACE_PART", "0/1").split("/"))
+    matching = [test for test in tests_of(suite) if words in test.id()]
+    chosen = matching[part::parts]
     passed = 0
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         for text, good in pool.map(run, chosen):
             print(text, end="", flush=True)
             passed += good
     print(f"{passed} passed, {len(chosen) - passed} failed")
-    return 0 if chosen and passed == len(chosen) else 1
+    return 0 if matching and passed == len(chosen) else 1
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import { test } from 'node:test';
 
 const require = createRequire(import.meta.url);
 export const { ServiceBusClient } = require('@azure/service-bus');
-const Long = require('long');
+export const Long = require('long');
 const WebSocket = require('ws');
 
 export const transport = process.env.MILLRACE_TRANSPORT ?? 'amqp';
