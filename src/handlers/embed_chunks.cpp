@@ -1,7 +1,6 @@
 #include "handlers/outcomes.hpp"
 #include "handlers/payload.hpp"
 #include "handlers/stages.hpp"
-#include "work/trace.hpp"
 
 #include <boost/json/serialize.hpp>
 
@@ -42,12 +41,10 @@ std::size_t request_size(const Services& services, std::span<const Waiting> wait
 asio::awaitable<provider::Outcome<provider::Embeddings>> call_provider(Services& services,
                                                                        const std::string& category,
                                                                        std::span<const Waiting> waiting,
-                                                                       std::optional<TraceContext> trace) {
+                                                                       provider::CallContext context) {
     std::vector<std::string> inputs;
     for (const auto& one : waiting) inputs.push_back(one.text);
     const auto started = std::chrono::steady_clock::now();
-    provider::CallContext context;
-    context.trace = trace;
     auto answer = co_await services.provider.embed(std::move(inputs), std::move(context));
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
     if (services.observer.embedding_took) services.observer.embedding_took(category, took.count());
@@ -104,7 +101,7 @@ asio::awaitable<Embedded> embed_missing(Services& services, const Job& job, std:
     Embedded embedded;
     std::vector<Waiting> waiting = co_await load_waiting(services, job, std::move(ordinals), embedded);
     std::span<const Waiting> rest(waiting);
-    const auto trace = work::trace_of(job.delivery.message);
+    const provider::CallContext context = context_for(job.delivery.message);
     if (rest.empty() && !embedded.gone && !embedded.failure) {
         // Everything was embedded by an earlier delivery: only ask how much the version still lacks.
         provider::Embeddings none;
@@ -112,7 +109,7 @@ asio::awaitable<Embedded> embed_missing(Services& services, const Job& job, std:
     }
     while (!rest.empty()) {
         const auto request = rest.first(request_size(services, rest));
-        auto answer = co_await call_provider(services, category, request, trace);
+        auto answer = co_await call_provider(services, category, request, context);
         if (!answer) {
             const Duration age = services.clock.now() - job.delivery.enqueued_at;
             embedded.failure =

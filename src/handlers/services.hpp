@@ -76,6 +76,9 @@ enum class Adoption {
 work::Handler make_stage_handler(Services& services, std::string name, Stage stage,
                                  Adoption adoption = Adoption::by_resending);
 
+/// On whose behalf a call for `message` is made.
+provider::CallContext context_for(const broker::Message& message);
+
 /// True if `version` is still the newest of its document.
 asio::awaitable<bool> is_newest(Services& services, work::VersionRef version);
 

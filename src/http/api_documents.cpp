@@ -22,7 +22,8 @@ asio::awaitable<Response> post_documents(Context context, Call call) {
     AcceptedForm form;
     form.base = base_url(call.request.header("Host"), call.request.scheme());
     form.collection = "/v1/documents/";
-    if (auto wrong = unknown_parameter(call.request, {"id", "title", "category", "uploadedAt", "filename"}))
+    if (auto wrong = unknown_parameter(call.request, {"id", "title", "category", "uploadedAt", "filename",
+                                                      "tenant", "priority"}))
         co_return problem(*wrong);
     const auto request = std::make_shared<const Request>(std::move(call.request));
     auto submission = co_await read_where_it_fits(context, request, read_documents);

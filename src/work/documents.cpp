@@ -44,6 +44,7 @@ broker::Message ingestion_message(const NewDocument& document, const VersionRef&
     message.subject = version.document;
     message.content_type = "application/json";
     message.properties[kGenerationProperty] = version.generation;
+    set_requester(message, document.requester);
     if (document.trace) set_trace(message, *document.trace);
     message.body = json::serialize(body);
     return message;

@@ -7,6 +7,7 @@
 #include "store/database.hpp"
 #include "work/handover.hpp"
 #include "work/records.hpp"
+#include "work/requester.hpp"
 
 #include <functional>
 #include <map>
@@ -36,6 +37,7 @@ struct NewDocument {
     std::string content;       ///< bytes of `content_type`
     std::string content_type;  ///< empty: told from the file name and the bytes
     std::string file_name;
+    Requester requester;  ///< as `trace`
     std::optional<TraceContext> trace;  ///< of the request that brought it; its messages carry it
 };
 

@@ -23,11 +23,8 @@ namespace queue {
 inline constexpr char tasks[] = "ai-tasks";
 }  // namespace queue
 
-/// Message properties of a task: its id where it came through the door, for whom it is done, and "batch"
-/// where it may take its time.
+/// Message property of a task that came through the door: its id. Beside it those of requester.hpp.
 inline constexpr char kTaskProperty[] = "millrace-task";
-inline constexpr char kTenantProperty[] = "tenant";
-inline constexpr char kPriorityProperty[] = "priority";
 inline constexpr std::size_t kTaskIdBytesMax = 128;
 
 /// A task as its sender gives it. The caller has checked sizes and that the texts are UTF-8.

@@ -41,6 +41,48 @@ TEST_F(Documents, CarryTheTraceOfTheirRequestIntoTheQueue) {
     }
 }
 
+TEST_F(Documents, CarryTheirTenantAndPriorityIntoTheQueue) {
+    using Fields = provider::HttpFields;
+    const std::string form =
+        "--b\r\nContent-Disposition: form-data; name=\"tenant\"\r\n\r\nown\r\n"
+        "--b\r\nContent-Disposition: form-data; name=\"priority\"\r\n\r\nbatch\r\n"
+        "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\r\n\r\nline\r\n--b--";
+    struct {
+        const char* target;
+        const char* type;
+        std::string body;
+        Fields headers;
+        work::Requester expected;
+    } const cases[] = {
+        {"", "application/json", kNote, {}, {"", false}},
+        {"", "application/json", kNote, {{"Millrace-Tenant", "acme"}}, {"acme", false}},
+        {"",
+         "application/json",
+         R"({"title":"t","content":"c","tenant":"own","priority":"batch"})",
+         {{"Millrace-Tenant", "acme"}},
+         {"own", true}},
+        {"", "application/x-ndjson", R"({"title":"t","content":"c","priority":"interactive"})", {}, {}},
+        {"?tenant=own&priority=batch", "text/plain", "text", {}, {"own", true}},
+        {"", "text/plain", "text", {{"Millrace-Tenant", "acme"}}, {"acme", false}},
+        {"", "multipart/form-data; boundary=b", form, {}, {"own", true}},
+    };
+    for (const auto& one : cases) {
+        Fields headers = one.headers;
+        headers.emplace_back("Content-Type", one.type);
+        const auto answer = send("POST", std::string("/v1/documents") + one.target, one.body, headers);
+        ASSERT_EQ(answer.status, 202) << answer.body;
+        const auto messages = receive("document-ingestion", 1);
+        ASSERT_EQ(messages.size(), 1u);
+        EXPECT_EQ(work::requester_of(messages[0].message), one.expected) << one.type << one.body;
+    }
+    const std::string hasty = R"({"title":"t","content":"c","priority":"now"})";
+    expect_problem(post_json("/v1/documents", hasty), 400, "priority is \"interactive\" or \"batch\"");
+    expect_problem(post_json("/v1/documents", kNote, {{"Millrace-Tenant", std::string(200, 'a')}}), 400,
+                   "Millrace-Tenant");
+    const std::string target = "/v1/documents?tenant=" + std::string(200, 'a');
+    expect_problem(send("POST", target, "text", {{"Content-Type", "text/plain"}}), 400, "tenant is longer");
+}
+
 TEST_F(Documents, AreFoundByAnIdWithSlashesEncodedOrNot) {
     post_json("/v1/documents", kNote);
     for (const char* path : {"/v1/documents/a%2Fb", "/v1/documents/a/b"}) {
