@@ -1,3 +1,4 @@
+#include "handlers/embed_requests.hpp"
 #include "handlers/outcomes.hpp"
 #include "handlers/payload.hpp"
 #include "handlers/stages.hpp"
@@ -23,19 +24,6 @@ std::string category_of(const broker::Message& message) {
     const auto found = message.properties.find(kCategoryProperty);
     const auto* text = found == message.properties.end() ? nullptr : std::get_if<std::string>(&found->second);
     return text == nullptr ? std::string() : *text;
-}
-
-/// How many of the first texts fit into one request of the provider.
-std::size_t request_size(const Services& services, std::span<const Waiting> waiting) {
-    const auto& model = services.provider.model();
-    std::size_t tokens = 0;
-    std::size_t count = 0;
-    while (count < waiting.size() && count < model.inputs_per_request_max) {
-        tokens += text::estimate_tokens(waiting[count].text);
-        if (count > 0 && model.tokens_per_request_max > 0 && tokens > model.tokens_per_request_max) break;
-        count += 1;
-    }
-    return count;
 }
 
 asio::awaitable<provider::Outcome<provider::Embeddings>> call_provider(Services& services,
@@ -108,7 +96,8 @@ asio::awaitable<Embedded> embed_missing(Services& services, const Job& job, std:
         co_await store_vectors(services, job, rest, std::move(none), embedded);
     }
     while (!rest.empty()) {
-        const auto request = rest.first(request_size(services, rest));
+        const TextAt text_at = [rest](std::size_t i) { return std::string_view(rest[i].text); };
+        const auto request = rest.first(request_size(services.provider.model(), 0, rest.size(), text_at));
         auto answer = co_await call_provider(services, category, request, context);
         if (!answer) {
             const Duration age = services.clock.now() - job.delivery.enqueued_at;

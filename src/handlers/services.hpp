@@ -5,6 +5,7 @@
 #include "base/task_group.hpp"
 #include "index/index.hpp"
 #include "provider/provider.hpp"
+#include "quota/spend.hpp"
 #include "store/blobs.hpp"
 #include "store/database.hpp"
 #include "text/tokens.hpp"
@@ -47,6 +48,8 @@ struct Services {
     std::minstd_rand random{std::random_device{}()};
     /// Of the handler of tasks; null: none runs here.
     const TaskParts* task_parts = nullptr;
+    std::string deployment = {};  ///< name of `provider`'s
+    quota::Price price = {};      ///< of that
 
     double jitter() { return std::uniform_real_distribution<double>(0, 1)(random); }
     std::string model_key() const {

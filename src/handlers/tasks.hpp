@@ -19,6 +19,7 @@ struct TaskModel {
     provider::Provider* provider = nullptr;
     quota::Price price;
     std::shared_ptr<const text::TokenCounter> tokens;  ///< none: estimated from characters
+    std::string deployment = {};
 };
 
 /// What tasks need beside the other services. Owned by `app`; outlives the handler.
@@ -43,5 +44,9 @@ Result<void> check_task(const TaskParts& parts, const work::NewTask& task);
 /// their longest. Calls nobody. Errors as `check_task` and `document_text`.
 asio::awaitable<Result<work::TaskEstimate>> estimate_task(Services& services, const TaskParts& parts,
                                                           work::NewTask task);
+/// The same for the message of a task: nothing where its result is stored. invalid_input: the message is no
+/// task.
+asio::awaitable<Result<work::TaskEstimate>> estimate_task(Services& services, const TaskParts& parts,
+                                                          broker::Message message);
 
 }  // namespace millrace::handlers

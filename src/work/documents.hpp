@@ -41,6 +41,9 @@ struct NewDocument {
     std::optional<TraceContext> trace;  ///< of the request that brought it; its messages carry it
 };
 
+/// True if the message of `document` carries its content: what is not small UTF-8 becomes a blob.
+bool travels_inline(const NewDocument& document);
+
 /// What became of a NewDocument.
 struct Accepted {
     std::string id;

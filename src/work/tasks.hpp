@@ -7,6 +7,7 @@
 #include "store/blobs.hpp"
 #include "store/database.hpp"
 #include "work/documents.hpp"
+#include "work/estimate.hpp"
 #include "work/handover.hpp"
 #include "work/records.hpp"
 
@@ -72,16 +73,6 @@ struct TaskCost {
     std::int64_t completion_tokens = 0;
     std::int64_t cached_tokens = 0;
     std::int64_t micros = 0;
-};
-
-/// What a task will cost if nothing is asked for twice.
-struct TaskEstimate {
-    std::string type;
-    std::string model;
-    std::int64_t calls = 0;
-    std::int64_t prompt_tokens = 0;
-    std::int64_t output_tokens_max = 0;
-    std::int64_t micros = 0;  ///< at most
 };
 
 /// Rows of tasks. Functions on a connection run on a database thread, inside somebody's transaction.
