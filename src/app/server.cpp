@@ -179,7 +179,10 @@ class Server::Parts {
     void add_estimates(http::ApiOptions& options) {
         handlers::Services& services = *pipeline_.services;
         options.quota = [models = models_.get()] { return models->quota(); };
-        options.backlog = [&services] { return handlers::backlog(services); };
+        options.backlog = [this, &services] {
+            const auto counts = broker_->counts(work::queue::tasks);
+            return handlers::backlog(services, counts ? static_cast<std::int64_t>(counts->active) : 0);
+        };
         options.estimate_document = [&services](work::NewDocument document) {
             return handlers::estimate_document(services, std::move(document));
         };

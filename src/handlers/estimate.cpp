@@ -184,7 +184,7 @@ asio::awaitable<work::LetterEstimate> estimate_letter(Services& services, const 
     return safely(estimate_steps(services, row, std::move(letter)));
 }
 
-asio::awaitable<work::Loads> backlog(Services& services) {
+asio::awaitable<work::Backlog> backlog(Services& services, std::int64_t tasks_queued) {
     auto waiting = co_await services.index.unembedded();
     auto sum = [waiting = std::move(waiting)](store::Connection& connection) {
         work::Load load;
@@ -197,9 +197,12 @@ asio::awaitable<work::Loads> backlog(Services& services) {
         return load;
     };
     const work::Load load = co_await services.database.read(std::move(sum));
-    work::Loads loads;
-    if (load.calls > 0) loads[services.deployment] = load;
-    co_return loads;
+    work::Backlog backlog;
+    if (load.calls > 0) backlog.passages[services.deployment] = load;
+    if (services.task_parts != nullptr && tasks_queued > 0)
+        for (const std::string& deployment : answering_deployments(*services.task_parts))
+            backlog.tasks[deployment] = tasks_queued;
+    co_return backlog;
 }
 
 }  // namespace millrace::handlers

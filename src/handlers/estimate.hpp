@@ -18,7 +18,8 @@ asio::awaitable<work::DocumentEstimate> estimate_document(Services& services, wo
 asio::awaitable<work::LetterEstimate> estimate_letter(Services& services, const HandlerRow& row,
                                                       broker::Message letter);
 
-/// What waits for its vectors: the passages of documents that were cut up and have not failed.
-asio::awaitable<work::Loads> backlog(Services& services);
+/// What waits for models: passages of documents that were cut up and have not failed, and `tasks_queued` in
+/// their queue. The latter may be of any type, so they wait for each deployment that answers.
+asio::awaitable<work::Backlog> backlog(Services& services, std::int64_t tasks_queued);
 
 }  // namespace millrace::handlers

@@ -298,6 +298,17 @@ Result<void> check_task(const TaskParts& parts, const work::NewTask& task) {
     return {};
 }
 
+std::set<std::string> answering_deployments(const TaskParts& parts) {
+    std::set<std::string> deployments;
+    for (const std::string& name : parts.catalogue.names()) {
+        const TaskType& type = *parts.catalogue.find(name);
+        if (type.shape == TaskShape::steps || type.shape == TaskShape::embedding) continue;
+        const auto model = parts.model(type.deployment, false);
+        if (model) deployments.insert(model->deployment);
+    }
+    return deployments;
+}
+
 asio::awaitable<Result<work::TaskEstimate>> estimate_task(Services& services, const TaskParts& parts,
                                                           work::NewTask task) {
     TaskPayload payload;

@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 namespace millrace::handlers {
@@ -39,6 +40,9 @@ work::Handler make_task_handler(Services& services, const TaskParts& parts);
 /// Nothing where `task` could be worked on as far as its own words tell; invalid_input: unknown type, wrong
 /// options, no labels to choose from, no deployment for it.
 Result<void> check_task(const TaskParts& parts, const work::NewTask& task);
+
+/// The deployments that types of tasks ask for answers, not for vectors.
+std::set<std::string> answering_deployments(const TaskParts& parts);
 
 /// What `task` would cost if its first answers are good: counted with the model's own tokens, the answers at
 /// their longest. Calls nobody. Errors as `check_task` and `document_text`.

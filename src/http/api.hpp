@@ -58,8 +58,8 @@ struct ApiOptions {
     /// of this program works on the queue.
     std::map<std::string, std::function<asio::awaitable<work::LetterEstimate>(broker::Message)>>
         estimate_letter;
-    /// What waits in queues for each deployment, before `quota` sees it; may be empty.
-    std::function<asio::awaitable<work::Loads>()> backlog;
+    /// What waits for each deployment before `quota` sees it; may be empty.
+    std::function<asio::awaitable<work::Backlog>()> backlog;
     index::Fusion fusion = index::Fusion::score;
     double keyword_weight = 0.7;
     Duration stuck_after = std::chrono::minutes(5);

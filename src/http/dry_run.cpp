@@ -8,12 +8,20 @@ namespace {
 
 constexpr int kDryRunsMax = 4;
 
-/// What waits, beside what the view counts as waiting already: passages at the gate are among those staged.
-work::Load beyond(const work::Loads& backlog, const quota::PageView& view) {
-    const auto found = backlog.find(view.deployment);
-    if (found == backlog.end()) return {};
-    return {std::max<std::int64_t>(0, found->second.calls - view.waiting_calls),
-            std::max<std::int64_t>(0, found->second.tokens - view.waiting_tokens)};
+/// What waits, beside what the view counts as waiting already: passages in line are among those staged.
+/// Tasks in their queue are taken to be like the calls in line.
+work::Load beyond(const work::Backlog& backlog, const quota::PageView& view) {
+    work::Load load;
+    const auto passages = backlog.passages.find(view.deployment);
+    if (passages != backlog.passages.end()) {
+        load.calls += std::max<std::int64_t>(0, passages->second.calls - view.waiting_calls);
+        load.tokens += std::max<std::int64_t>(0, passages->second.tokens - view.waiting_tokens);
+    }
+    const auto tasks = backlog.tasks.find(view.deployment);
+    if (tasks == backlog.tasks.end()) return load;
+    load.calls += tasks->second;
+    if (view.waiting_calls > 0) load.tokens += tasks->second * (view.waiting_tokens / view.waiting_calls);
+    return load;
 }
 
 double seconds(Duration time) { return static_cast<double>(time.count()) / 1000; }
@@ -45,7 +53,7 @@ asio::awaitable<Timing> timing_of(Context context, work::Loads loads) {
     if (loads.empty()) co_return Timing{0, 0};
     std::vector<quota::PageView> views;
     if (context->options.quota) views = co_await context->options.quota();
-    work::Loads backlog;
+    work::Backlog backlog;
     if (context->options.backlog) backlog = co_await context->options.backlog();
     const TimePoint now = context->parts.clock.now();
     Timing longest;

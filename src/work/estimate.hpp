@@ -16,6 +16,12 @@ struct Load {
 /// By the name of the deployment.
 using Loads = std::map<std::string, Load>;
 
+/// What waits before the quota sees it, by deployment.
+struct Backlog {
+    Loads passages = {};                           ///< of documents, without a vector
+    std::map<std::string, std::int64_t> tasks = {};  ///< in their queue; nobody has counted their tokens yet
+};
+
 /// What work will take if nothing is asked for twice.
 struct Estimate {
     std::string model;  ///< who is asked last; "" where nobody is

@@ -155,12 +155,12 @@ TEST_P(EstimateTest, ADeadLetterThatCanOnlyFailAgainSaysSo) {
 }
 
 TEST_P(EstimateTest, TheBacklogIsWhatWasCutUpAndHasNotFailed) {
-    EXPECT_TRUE(test::run(io, backlog(*services)).empty());
+    EXPECT_TRUE(test::run(io, backlog(*services, 5)).passages.empty());
     const auto whole = estimate(document(sections(100)));
     const broker::Delivery first = accepted(sections(100));
     const auto extracted = run_stage(extract_document, first.message);
     run_stage(chunk_document, extracted[0]);
-    const auto waiting = test::run(io, backlog(*services));
+    const auto waiting = test::run(io, backlog(*services, 5)).passages;
     ASSERT_EQ(waiting.size(), 1u);
     EXPECT_EQ(waiting.at("main").tokens, whole.prompt_tokens);
     auto fail = [&](store::Connection& connection) -> Result<void> {
@@ -168,7 +168,7 @@ TEST_P(EstimateTest, TheBacklogIsWhatWasCutUpAndHasNotFailed) {
         return {};
     };
     ASSERT_TRUE(test::run(io, database->write(fail)));
-    EXPECT_TRUE(test::run(io, backlog(*services)).empty());
+    EXPECT_TRUE(test::run(io, backlog(*services, 5)).passages.empty());
 }
 
 MILLRACE_ON_EVERY_ENGINE(EstimateTest);

@@ -1,4 +1,5 @@
 // Tasks of many calls: long texts, parts, crashes, fan-outs, estimates.
+#include "handlers/estimate.hpp"
 #include "handlers/task_text.hpp"
 #include "tests/handlers/task_fixture.hpp"
 
@@ -93,6 +94,22 @@ TEST_F(LongTaskTest, AnEstimateOfEmbeddingCountsEveryCall) {
         letter.body = R"({"id":")" + id + R"(","type":"embed","content":"is not asked for again"})";
         EXPECT_EQ(test::run(io, estimate_task(*services, *parts, letter)).value().calls, 0) << "it is done";
     }
+}
+
+TEST_F(TaskTest, QueuedTasksWaitForTheDeploymentsThatAnswer) {
+    TaskType own;
+    own.name = "own";
+    own.deployment = "nowhere";
+    own.prompt = "Do it.";
+    configure({own});
+    parts->model = [inner = parts->model](const std::string& name, bool embeds) {
+        auto found = inner(name, embeds);
+        if (found) found->deployment = embeds ? "vectors" : "answers";
+        return found;
+    };
+    const auto waiting = test::run(io, backlog(*services, 7)).tasks;
+    EXPECT_EQ(waiting, (std::map<std::string, std::int64_t>{{"answers", 7}}));
+    EXPECT_TRUE(test::run(io, backlog(*services, 0)).tasks.empty());
 }
 
 TEST(CountCalls, LevelsOfNotesEndInOneAnswer) {

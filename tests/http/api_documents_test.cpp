@@ -139,8 +139,14 @@ TEST_F(Documents, ADryRunSaysWhenTheyWouldBeDoneBehindWhatWaits) {
     EXPECT_EQ(timing(), std::pair(0.0, 10.0));
     views_[0].waiting_tokens = 20;
     EXPECT_EQ(timing(), std::pair(20.0, 30.0));
-    backlog_["letters"] = {1, 50};
-    EXPECT_EQ(timing(), std::pair(50.0, 60.0)) << "what waits at the gate is part of the backlog";
+    backlog_.passages["letters"] = {1, 50};
+    EXPECT_EQ(timing(), std::pair(50.0, 60.0)) << "passages in line are among those that wait";
+    backlog_.tasks["letters"] = 3;
+    EXPECT_EQ(timing(), std::pair(50.0, 60.0)) << "of tasks like no call in line nothing is known";
+    views_[0].waiting_calls = 2;
+    EXPECT_EQ(timing(), std::pair(80.0, 90.0)) << "three tasks of ten tokens";
+    backlog_.tasks.clear();
+    views_[0].waiting_calls = 0;
     views_[0].requests_per_minute = 1;
     EXPECT_EQ(timing(), std::pair(60.0, 120.0)) << "requests take longer than tokens";
     views_[0].frozen_until = clock_.now() + std::chrono::seconds(5);

@@ -95,7 +95,7 @@ class ApiTest : public testing::Test {
             options.quota = [this]() -> boost::asio::awaitable<std::vector<quota::PageView>> {
                 co_return views_;
             };
-        options.backlog = [this]() -> boost::asio::awaitable<work::Loads> { co_return backlog_; };
+        options.backlog = [this]() -> boost::asio::awaitable<work::Backlog> { co_return backlog_; };
         options.estimate_document =
             [this](work::NewDocument document) -> boost::asio::awaitable<work::DocumentEstimate> {
             clock_.advance(estimate_time_);
@@ -214,7 +214,7 @@ class ApiTest : public testing::Test {
     CpuPool pool_{2};
     LetterModel model_;
     std::vector<quota::PageView> views_;  ///< what the quota is
-    work::Loads backlog_;
+    work::Backlog backlog_;
     Duration estimate_time_{};  ///< that an estimate of a document or a dead letter takes
     telemetry::Metrics metrics_;
     std::unique_ptr<store::Database> database_;
