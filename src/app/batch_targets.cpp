@@ -19,7 +19,7 @@ batch::Target target_of(const Model& model) {
     target.calls_at_once = deployment.concurrency > 0 ? static_cast<std::size_t>(deployment.concurrency)
                            : model.local              ? kLocalCallsAtOnce
                                                       : kRemoteCallsAtOnce;
-    target.price = {deployment.price_prompt, deployment.price_cached, deployment.price_completion};
+    target.price = price_of(deployment);
     target.output_tokens_default = deployment.output_tokens;
     target.tokens_per_minute = deployment.tokens_per_minute;
     target.count = [tokens = model.tokens](std::string_view text) {

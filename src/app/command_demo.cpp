@@ -193,7 +193,10 @@ class Demo {
         print("\n" + terminal_.bold("1. Documents go in.") +
               " Each is safe on disk before its 202; the rest happens behind it.\n\n");
         const auto start = std::chrono::steady_clock::now();
-        Uploader uploader(io_.get_executor(), client, "samples", 4);
+        UploadOptions how;
+        how.category = "samples";
+        how.parallel = 4;
+        Uploader uploader(io_.get_executor(), client, std::move(how));
         std::uint64_t bytes = 0;
         for (const UploadFile& file : walk.files) bytes += file.bytes;
         const std::size_t count = walk.files.size();

@@ -9,6 +9,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -20,6 +21,7 @@ namespace {
 
 constexpr std::size_t kListed = 10;
 constexpr std::size_t kFailuresListed = 50;
+constexpr std::size_t kDryRunsAtOnce = 4;  // the server refuses more
 
 void note(const std::string& line) { std::fprintf(stderr, "millrace: %s\n", one_line(line).c_str()); }
 
@@ -56,7 +58,53 @@ json::object view_of(const Upload& upload) {
     json::object view{{"path", upload.path}, {"id", upload.id}, {"status", upload.status}};
     if (!upload.operation.empty()) view["operation"] = upload.operation;
     if (!upload.error.empty()) view["error"] = upload.error;
+    if (!upload.estimate.empty()) view["estimate"] = upload.estimate;
     return view;
+}
+
+std::uint64_t sum_of(const Uploader& uploader, std::string_view member) {
+    std::uint64_t sum = 0;
+    for (const Upload& upload : uploader.uploads())
+        if (const json::value* value = upload.estimate.if_contains(member))
+            sum += value->to_number<std::uint64_t>();
+    return sum;
+}
+
+/// The time of all is not the sum of each: what waits before them counts once.
+std::string seconds_of(const Uploader& uploader) {
+    double waiting = -1, own = 0;
+    for (const Upload& upload : uploader.uploads()) {
+        const json::value* before = upload.estimate.if_contains("backlogSeconds");
+        const json::value* until = upload.estimate.if_contains("secondsUntilDone");
+        if (before == nullptr || until == nullptr || until->is_null() || before->is_null()) continue;
+        waiting = std::max(waiting, before->to_number<double>());
+        own += until->to_number<double>() - before->to_number<double>();
+    }
+    return waiting < 0 ? "" : ", done in about " + time_text(waiting + own);
+}
+
+void print_estimate(const Uploader& uploader) {
+    double cost = 0;
+    for (const Upload& upload : uploader.uploads())
+        if (const json::value* value = upload.estimate.if_contains("cost"))
+            cost += value->to_number<double>();
+    char cost_text[32];
+    std::snprintf(cost_text, sizeof cost_text, "%.6g", cost);
+    std::printf("%s, %s of which %s have a vector already; %s to pay for, cost %s%s\n",
+                counted(uploader.count("estimated"), "document").c_str(),
+                counted(sum_of(uploader, "chunks"), "passage").c_str(),
+                count_text(sum_of(uploader, "cachedChunks")).c_str(),
+                counted(sum_of(uploader, "promptTokens"), "token").c_str(), cost_text,
+                seconds_of(uploader).c_str());
+    std::size_t listed = 0;
+    for (const Upload& upload : uploader.uploads()) {
+        const json::value* error = upload.estimate.if_contains("error");
+        if (error == nullptr && upload.status != "refused") continue;
+        if (++listed > kFailuresListed) break;
+        const std::string why = error == nullptr ? upload.error : std::string(error->as_string());
+        std::printf("  %s: %s\n", upload.path.c_str(), one_line(why).c_str());
+    }
+    std::puts("Nothing was accepted.");
 }
 
 void print_json(const Uploader& uploader, const FileWalk& walk) {
@@ -99,7 +147,9 @@ asio::awaitable<Result<int>> run(Client& client, bool as_json, IngestOptions opt
         co_return Error{Errc::not_found, "there is no file to ingest; read are " + known_extensions()};
 
     const auto start = std::chrono::steady_clock::now();
-    Uploader uploader(co_await asio::this_coro::executor, client, options.category, options.parallel);
+    if (options.dry_run) options.parallel = std::min(options.parallel, kDryRunsAtOnce);
+    UploadOptions how{options.category, options.tenant, options.priority, options.dry_run, options.parallel};
+    Uploader uploader(co_await asio::this_coro::executor, client, std::move(how));
     std::vector<ProgressRow> rows = {{"sent", "files", 0, walk.files.size()}};
     if (options.wait) {
         rows.push_back({.label = "embedded", .unit = "passages", .growing = true});
@@ -122,6 +172,8 @@ asio::awaitable<Result<int>> run(Client& client, bool as_json, IngestOptions opt
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
     if (as_json)
         print_json(uploader, walk);
+    else if (options.dry_run)
+        print_estimate(uploader);
     else
         print_summary(uploader, walk, options.wait, time.count());
     co_return uploader.count("refused") + uploader.count("failed") > 0 ? 1 : 0;

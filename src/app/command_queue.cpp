@@ -171,6 +171,26 @@ Result<double> parse_rate(std::string_view text) {
     return rate;
 }
 
+/// What a redrive would take, where the server can tell.
+std::string price_text(const json::value& answer) {
+    const json::object& object = answer.as_object();
+    if (!object.contains("estimated")) return {};
+    std::string text;
+    const auto looked_at = answer.at("estimated").to_number<std::uint64_t>();
+    const auto failing = answer.at("failing").to_number<std::uint64_t>();
+    if (answer.at("calls").to_number<std::uint64_t>() > 0)
+        text += "  " + number_of(answer, "promptTokens") + " prompt tokens, at most " +
+                number_of(answer, "outputTokensMax") + " of answers, cost at most " +
+                text_of(answer, "costMax") + "\n";
+    if (const json::value& seconds = answer.at("secondsUntilDone"); !seconds.is_null())
+        if (seconds.to_number<double>() > 0)
+            text += "  done in about " + time_text(seconds.to_number<double>()) + "\n";
+    if (failing > 0) text += "  " + count_text(failing) + " would fail again\n";
+    if (looked_at < answer.at("matched").to_number<std::uint64_t>())
+        text += "  so much for the first " + count_text(looked_at) + " of them\n";
+    return text;
+}
+
 asio::awaitable<Result<int>> change(Client& client, bool as_json, QueueOptions options, std::string action) {
     const auto rate = parse_rate(options.rate);
     if (!rate) co_return rate.error();
@@ -192,7 +212,8 @@ asio::awaitable<Result<int>> change(Client& client, bool as_json, QueueOptions o
     const auto done = answer->at(drop ? "dropped" : "moved").to_number<std::uint64_t>();
     const std::string what = counted(matched, "dead letter");
     if (options.dry_run)
-        print(what + " would be " + (drop ? "dropped" : "moved back to " + options.name) + "\n");
+        print(what + " would be " + (drop ? "dropped" : "moved back to " + options.name) + "\n" +
+              price_text(*answer));
     else if (!drop && done < matched)
         print(what + " on the way back to " + options.name + (*rate > 0 ? " at the given rate\n" : "\n"));
     else

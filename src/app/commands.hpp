@@ -47,7 +47,10 @@ struct IngestOptions {
     std::vector<std::string> paths;
     std::string category;
     std::string id_prefix;
+    std::string tenant;
+    std::string priority;  ///< "interactive", "batch" or ""
     bool wait = false;
+    bool dry_run = false;
     std::size_t parallel = 8;
 };
 int ingest(const ClientOptions& client, const IngestOptions& options);

@@ -65,6 +65,10 @@ DeploymentEntry deployment_in_use(const Configuration& configuration) {
     return embedded;
 }
 
+quota::Price price_of(const DeploymentEntry& deployment) {
+    return {deployment.price_prompt, deployment.price_cached, deployment.price_completion};
+}
+
 Result<MadeProvider> make_provider(const DeploymentEntry& deployment, CpuPool& pool,
                                    provider::HttpClient& http, Clock& clock) {
     if (deployment.provider == "local-hash") return make_hash(pool, "");

@@ -5,6 +5,7 @@
 #include "base/async.hpp"
 #include "provider/http_client.hpp"
 #include "provider/provider.hpp"
+#include "quota/spend.hpp"
 
 #include <memory>
 #include <string>
@@ -14,6 +15,9 @@ namespace millrace::app {
 /// The deployment that the workers use and that embeds queries: the one that workers name, else the first,
 /// else `default` with provider `local`.
 DeploymentEntry deployment_in_use(const Configuration& configuration);
+
+/// What its calls cost.
+quota::Price price_of(const DeploymentEntry& deployment);
 
 struct MadeProvider {
     std::unique_ptr<provider::Provider> provider;

@@ -24,7 +24,7 @@ std::vector<std::pair<std::string, broker::EntityOptions>> entities_of(const Con
         const auto& queues = configuration.queues;
         if (row.queue.empty() || std::any_of(queues.begin(), queues.end(), named)) continue;
         broker::EntityOptions options;
-        options.fair = row.queue == work::queue::tasks;  // no tenant waits for all that another one has sent
+        options.fair = true;  // no tenant waits for all that another one has sent
         list.emplace_back(row.queue, std::move(options));
     }
     for (const auto& topic : configuration.topics) list.emplace_back(topic.name, entity_options(topic));

@@ -128,7 +128,14 @@ void add_documents(CLI::App& app, CommandLine& line) {
     ingest_command->add_option("--category", line.ingest.category, "category of the documents");
     ingest_command->add_option("--id-prefix", line.ingest.id_prefix,
                                "ids = this and the path below PATH (absolute path)");
-    ingest_command->add_flag("--wait", line.ingest.wait, "until each is searchable or has failed");
+    ingest_command->add_option("--tenant", line.ingest.tenant, "for whom it is done");
+    ingest_command
+        ->add_option("--priority", line.ingest.priority, "interactive, or batch: it may take its time")
+        ->check(CLI::IsMember({"interactive", "batch"}));
+    CLI::Option* wait =
+        ingest_command->add_flag("--wait", line.ingest.wait, "until each is searchable or has failed");
+    ingest_command->add_flag("--dry-run", line.ingest.dry_run, "say what it would cost, accept nothing")
+        ->excludes(wait);
     ingest_command->add_option("--parallel", line.ingest.parallel, "files at once (8)")
         ->check(CLI::Range(1, 64));
     add_client_options(ingest_command, line);
@@ -212,7 +219,8 @@ void add_queues(CLI::App& app, CommandLine& line) {
     for (CLI::App* command : {redrive, drop}) {
         command->add_option("--reason", line.queue.reason, "only those with this reason");
         command->add_option("--message-id", line.queue.message_id, "only this one");
-        command->add_flag("--dry-run", line.queue.dry_run, "say how many, change nothing");
+        command->add_flag("--dry-run", line.queue.dry_run,
+                          "say how many and what it would cost, change nothing");
     }
 }
 

@@ -27,10 +27,6 @@ quota::Limits limits_of(const DeploymentEntry& deployment) {
     return limits;
 }
 
-quota::Price price_of(const DeploymentEntry& deployment) {
-    return {deployment.price_prompt, deployment.price_cached, deployment.price_completion};
-}
-
 std::vector<quota::Cap> caps_of(const Configuration& configuration) {
     std::vector<quota::Cap> caps;
     for (const CapEntry& entry : configuration.caps) {

@@ -1,5 +1,6 @@
 #include "app/pipeline.hpp"
 
+#include "app/deployment.hpp"
 #include "index/embedded_index.hpp"
 #include "provider/remembered.hpp"
 #include "telemetry/log.hpp"
@@ -57,6 +58,8 @@ asio::awaitable<Result<Pipeline>> open_pipeline(asio::any_io_executor io, const 
         handlers::Services{base.tasks, records, *state.blobs, *state.pool, base.clock, *pipeline.index,
                            base.model.for_handlers(), *pipeline.documents, *pipeline.operations,
                            token_counter(base.model, notices), observer(base.metrics)});
+    pipeline.services->deployment = base.model.deployment.name;
+    pipeline.services->price = price_of(base.model.deployment);
     co_return pipeline;
 }
 

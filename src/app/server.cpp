@@ -11,6 +11,7 @@
 #include "app/watch.hpp"
 #include "app/worker_plan.hpp"
 #include "handlers/dead_letter_watch.hpp"
+#include "handlers/estimate.hpp"
 #include "http/api.hpp"
 
 namespace millrace::app {
@@ -156,6 +157,7 @@ class Server::Parts {
             if (!counts)
                 return Error{Errc::invalid_input,
                              "workers." + worker.queue + ": there is no such queue; add it as [[queues]]"};
+            handlers_[counts->name] = worker.handler;
             work::ProcessorOptions options;
             options.queue = worker.queue;
             options.concurrency = worker.concurrency;
@@ -172,6 +174,22 @@ class Server::Parts {
     asio::awaitable<void> stop_listeners(Duration drain) {
         co_await amqp_.stop(drain);
         co_await http_.stop(drain, clock_);
+    }
+
+    void add_estimates(http::ApiOptions& options) {
+        handlers::Services& services = *pipeline_.services;
+        options.quota = [models = models_.get()] { return models->quota(); };
+        options.backlog = [this, &services] {
+            const auto counts = broker_->counts(work::queue::tasks);
+            return handlers::backlog(services, counts ? static_cast<std::int64_t>(counts->active) : 0);
+        };
+        options.estimate_document = [&services](work::NewDocument document) {
+            return handlers::estimate_document(services, std::move(document));
+        };
+        for (const auto& [queue, row] : handlers_)
+            options.estimate_letter[queue] = [&services, row = row](broker::Message letter) {
+                return handlers::estimate_letter(services, *row, std::move(letter));
+            };
     }
 
     void add_tasks(http::ApiOptions& options) {
@@ -192,7 +210,6 @@ class Server::Parts {
         options.access_keys = access_keys_;
         options.worked_queues = processors_.queues();
         options.work_is_held = [&model] { return model.for_work->open(); };
-        options.quota = [models = models_.get()] { return models->quota(); };
         const std::string& fusion = configuration_.index.fusion;
         options.fusion = fusion == "rank" || (fusion == "auto" && !model.local) ? index::Fusion::rank
                                                                                 : index::Fusion::score;
@@ -213,6 +230,7 @@ class Server::Parts {
                                    files_.get(),
                                    batches_.get()};
         add_tasks(options);
+        add_estimates(options);
         api_ = std::make_unique<http::Api>(io_, parts, std::move(options));
         const http::Spool spool{
             state_.pool.get(), files_->folder(),
@@ -278,6 +296,7 @@ class Server::Parts {
     std::unique_ptr<batch::Files> files_;
     std::unique_ptr<batch::Batches> batches_;
     Processors processors_;
+    std::map<std::string, const handlers::HandlerRow*> handlers_;  ///< by queue
     std::unique_ptr<handlers::DeadLetterWatch> dead_letter_watch_;
     std::vector<std::unique_ptr<FolderWatch>> watches_;
     std::unique_ptr<http::Api> api_;

@@ -91,6 +91,13 @@ std::string joined_text(const json::value& result, const Terminal& terminal) {
     return out;
 }
 
+/// Where it is known and worth a word.
+std::string until_done(const json::value& estimate) {
+    const json::value* seconds = estimate.as_object().if_contains("secondsUntilDone");
+    if (seconds == nullptr || seconds->is_null() || seconds->to_number<double>() == 0) return {};
+    return ", done in about " + time_text(seconds->to_number<double>());
+}
+
 }  // namespace
 
 std::string result_text(std::string_view type, const json::value& result, const Terminal& terminal) {
@@ -129,7 +136,7 @@ std::string estimate_text(const json::value& estimate, const Terminal& terminal)
     return "  " + member(estimate, "calls") + " calls to " + text_of(estimate, "model") + ", " +
            member(estimate, "promptTokens") + " prompt tokens, at most " +
            member(estimate, "outputTokensMax") + " of answers, cost at most " + member(estimate, "costMax") +
-           "\n" + terminal.dim("  nothing was accepted") + "\n";
+           until_done(estimate) + "\n" + terminal.dim("  nothing was accepted") + "\n";
 }
 
 }  // namespace millrace::app

@@ -1,6 +1,7 @@
 #include "app/task_work.hpp"
 
 #include "app/configuration_tasks.hpp"
+#include "app/deployment.hpp"
 
 #include <map>
 
@@ -45,8 +46,9 @@ class TaskModels {
             const DeploymentEntry& from = model.deployment;
             std::vector<std::string> ignored;  // told already, of the pipeline's own model
             entry->second.provider = &model.for_handlers();
-            entry->second.price = {from.price_prompt, from.price_cached, from.price_completion};
+            entry->second.price = price_of(from);
             entry->second.tokens = token_counter(model, ignored);
+            entry->second.deployment = from.name;
         }
         return entry->second;
     }

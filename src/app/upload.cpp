@@ -95,12 +95,10 @@ FileWalk walk_files(const std::vector<std::string>& paths, const std::string& id
     return walk;
 }
 
-Uploader::Uploader(asio::any_io_executor io, Client& client, std::string category, std::size_t parallel)
-    : io_(std::move(io)),
-      client_(client),
-      category_(std::move(category)),
-      parallel_(std::max<std::size_t>(1, parallel)),
-      bytes_freed_(io_) {}
+Uploader::Uploader(asio::any_io_executor io, Client& client, UploadOptions options)
+    : io_(std::move(io)), client_(client), options_(std::move(options)), bytes_freed_(io_) {
+    options_.parallel = std::max<std::size_t>(1, options_.parallel);
+}
 
 std::size_t Uploader::count(std::string_view status) const {
     return static_cast<std::size_t>(std::count_if(uploads_.begin(), uploads_.end(),
@@ -125,7 +123,7 @@ asio::awaitable<void> Uploader::send(std::vector<UploadFile> files, std::functio
     for (const UploadFile& file : files_) uploads_.push_back({.path = file.path.string(), .id = file.id});
     next_ = 0;
     std::function<asio::awaitable<void>()> make = [this, on_change] { return send_some(on_change); };
-    const std::size_t count = std::min(parallel_, files_.size());
+    const std::size_t count = std::min(options_.parallel, files_.size());
     co_await run_parallel(std::move(make), count);
 }
 
@@ -155,10 +153,15 @@ asio::awaitable<void> Uploader::send_one(std::size_t number) {
     call.method = "POST";
     call.target = "/v1/documents?id=" + url_encoded(file.id) +
                   "&filename=" + url_encoded(file.path.filename().string());
-    if (!category_.empty()) call.target += "&category=" + url_encoded(category_);
+    const std::pair<const char*, std::string> more[] = {{"category", options_.category},
+                                                        {"tenant", options_.tenant},
+                                                        {"priority", options_.priority},
+                                                        {"dryRun", options_.dry_run ? "true" : ""}};
+    for (const auto& [name, value] : more)
+        if (!value.empty()) call.target += std::string("&") + name + "=" + url_encoded(value);
     call.content_type = file.media_type;
     call.body = std::move(*content);
-    call.idempotency_key = to_string(random_uuid());
+    if (!options_.dry_run) call.idempotency_key = to_string(random_uuid());
     const auto give_up = std::chrono::steady_clock::now() + kPatience;
     Duration pause = kFirstPause;
     while (true) {
@@ -167,7 +170,8 @@ asio::awaitable<void> Uploader::send_one(std::size_t number) {
             reply ? reply->status == 429 || reply->status == 503 : reply.error().code == Errc::unavailable;
         if (reply && reply->ok()) {
             upload.operation = text_of(reply->body, "operation");
-            upload.status = "accepted";
+            upload.status = options_.dry_run ? "estimated" : "accepted";
+            if (options_.dry_run && reply->body.is_object()) upload.estimate = reply->body.get_object();
             upload.error.clear();
             bytes_sent_ += file.bytes;
             co_return;
@@ -190,7 +194,7 @@ asio::awaitable<Result<void>> Uploader::wait(std::function<void()> on_change) {
     next_ = 0;
     trouble_ = {};
     std::function<asio::awaitable<void>()> make = [this, on_change] { return follow_some(on_change); };
-    const std::size_t count = std::min(std::max(parallel_, kFollowedMin), uploads_.size());
+    const std::size_t count = std::min(std::max(options_.parallel, kFollowedMin), uploads_.size());
     co_await run_parallel(std::move(make), count);
     co_return trouble_;
 }

@@ -4,6 +4,8 @@
 #include "app/client.hpp"
 #include "base/async.hpp"
 
+#include <boost/json/object.hpp>
+
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -35,12 +37,22 @@ struct Upload {
     std::string path;
     std::string id;
     std::string operation;   ///< empty: not accepted
-    std::string status;      ///< accepted, running, succeeded, failed, or refused
+    std::string status;      ///< accepted, running, succeeded, failed, refused, or of a dry run estimated
     std::string error;
     std::uint64_t chunks_done = 0;
     std::uint64_t chunks_total = 0;
+    boost::json::object estimate = {};  ///< of a dry run, as the server tells it
 
     bool ended() const { return status == "succeeded" || status == "failed" || status == "refused"; }
+};
+
+/// What holds for all files of one upload.
+struct UploadOptions {
+    std::string category;
+    std::string tenant;
+    std::string priority;
+    bool dry_run = false;  ///< nothing is accepted
+    std::size_t parallel = 8;
 };
 
 /// Sends files, `parallel` at once and at most 64 MiB of them in memory. Asks again where the server is busy
@@ -48,7 +60,7 @@ struct Upload {
 /// accepted twice.
 class Uploader {
   public:
-    Uploader(asio::any_io_executor io, Client& client, std::string category, std::size_t parallel);
+    Uploader(asio::any_io_executor io, Client& client, UploadOptions options);
 
     /// Accepts all of `files` or says why not; `on_change` is called after each.
     asio::awaitable<void> send(std::vector<UploadFile> files, std::function<void()> on_change);
@@ -70,8 +82,7 @@ class Uploader {
 
     asio::any_io_executor io_;
     Client& client_;
-    std::string category_;
-    std::size_t parallel_;
+    UploadOptions options_;
     std::vector<UploadFile> files_;
     std::vector<Upload> uploads_;
     std::size_t next_ = 0;

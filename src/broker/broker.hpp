@@ -20,6 +20,9 @@ struct DeadLetterFilter {
     std::size_t messages_max = SIZE_MAX;
 };
 
+/// True if `filter` means the dead letter, apart from how many it means.
+bool matches(const DeadLetterFilter& filter, const Message& letter);
+
 /// What a peek looks at.
 struct PeekOptions {
     std::optional<std::string> session_id;  ///< messages of this session only

@@ -6,21 +6,21 @@ namespace millrace::broker {
 
 using asio::awaitable;
 
+bool matches(const DeadLetterFilter& filter, const Message& letter) {
+    if (!filter.message_id.empty() && filter.message_id != letter.message_id) return false;
+    if (filter.reason.empty()) return true;
+    const auto reason = letter.properties.find(kDeadLetterReason);
+    if (reason == letter.properties.end()) return false;
+    const auto* text = std::get_if<std::string>(&reason->second);
+    return text != nullptr && *text == filter.reason;
+}
+
 namespace {
 
 struct Candidate {
     std::int64_t sequence;
     std::int64_t id;
 };
-
-bool matches(const DeadLetterFilter& filter, const Message& message) {
-    if (!filter.message_id.empty() && filter.message_id != message.message_id) return false;
-    if (filter.reason.empty()) return true;
-    const auto reason = message.properties.find(kDeadLetterReason);
-    if (reason == message.properties.end()) return false;
-    const auto* text = std::get_if<std::string>(&reason->second);
-    return text != nullptr && *text == filter.reason;
-}
 
 std::vector<std::int64_t> select_matching(store::Connection& connection,
                                           const std::vector<Candidate>& candidates,

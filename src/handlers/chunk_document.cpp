@@ -1,4 +1,5 @@
 #include "base/limits.hpp"
+#include "handlers/embed_requests.hpp"
 #include "handlers/outcomes.hpp"
 #include "handlers/payload.hpp"
 #include "handlers/stages.hpp"
@@ -13,9 +14,6 @@ namespace json = boost::json;
 namespace {
 
 namespace records = work::records;
-
-/// Passages of one embed message: small enough that a failure repeats little, large enough to fill requests.
-constexpr std::size_t kBatchChunksMax = 64;
 
 text::ChunkOptions chunk_options(const Services& services) {
     const auto& model = services.provider.model();
@@ -43,17 +41,6 @@ std::vector<index::ChunkText> to_index(std::vector<text::Chunk> chunks) {
     return texts;
 }
 
-/// Loads the extracted text that a payload holds or refers to; parsed on the CPU pool, for it may be large.
-asio::awaitable<Result<text::ExtractedText>> load_text(Services& services, TextPayload payload) {
-    if (!payload.text_ref.empty()) {
-        auto bytes = co_await get_blob(services, payload.text_ref);
-        if (!bytes) co_return bytes.error();
-        payload.extracted = std::move(*bytes);
-    }
-    auto parse = [&payload] { return read_extracted(payload.extracted); };
-    co_return co_await services.pool.run(std::move(parse));
-}
-
 std::string embed_body(std::size_t total, std::span<const std::uint32_t> ordinals) {
     json::array list(ordinals.begin(), ordinals.end());
     return json::serialize(json::object{{"total", total}, {"ordinals", std::move(list)}});
@@ -78,6 +65,16 @@ std::vector<work::FollowUp> next_messages(const work::VersionRef& version, const
 }
 
 }  // namespace
+
+asio::awaitable<Result<text::ExtractedText>> load_text(Services& services, TextPayload payload) {
+    if (!payload.text_ref.empty()) {
+        auto bytes = co_await get_blob(services, payload.text_ref);
+        if (!bytes) co_return bytes.error();
+        payload.extracted = std::move(*bytes);
+    }
+    auto parse = [&payload] { return read_extracted(payload.extracted); };
+    co_return co_await services.pool.run(std::move(parse));
+}
 
 asio::awaitable<Result<std::vector<index::ChunkText>>> split_text(
     Services& services, std::shared_ptr<const text::ExtractedText> text) {

@@ -1,7 +1,7 @@
+#include "handlers/embed_requests.hpp"
 #include "handlers/outcomes.hpp"
 #include "handlers/payload.hpp"
 #include "handlers/stages.hpp"
-#include "work/trace.hpp"
 
 #include <boost/json/serialize.hpp>
 
@@ -26,28 +26,13 @@ std::string category_of(const broker::Message& message) {
     return text == nullptr ? std::string() : *text;
 }
 
-/// How many of the first texts fit into one request of the provider.
-std::size_t request_size(const Services& services, std::span<const Waiting> waiting) {
-    const auto& model = services.provider.model();
-    std::size_t tokens = 0;
-    std::size_t count = 0;
-    while (count < waiting.size() && count < model.inputs_per_request_max) {
-        tokens += text::estimate_tokens(waiting[count].text);
-        if (count > 0 && model.tokens_per_request_max > 0 && tokens > model.tokens_per_request_max) break;
-        count += 1;
-    }
-    return count;
-}
-
 asio::awaitable<provider::Outcome<provider::Embeddings>> call_provider(Services& services,
                                                                        const std::string& category,
                                                                        std::span<const Waiting> waiting,
-                                                                       std::optional<TraceContext> trace) {
+                                                                       provider::CallContext context) {
     std::vector<std::string> inputs;
     for (const auto& one : waiting) inputs.push_back(one.text);
     const auto started = std::chrono::steady_clock::now();
-    provider::CallContext context;
-    context.trace = trace;
     auto answer = co_await services.provider.embed(std::move(inputs), std::move(context));
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
     if (services.observer.embedding_took) services.observer.embedding_took(category, took.count());
@@ -104,15 +89,16 @@ asio::awaitable<Embedded> embed_missing(Services& services, const Job& job, std:
     Embedded embedded;
     std::vector<Waiting> waiting = co_await load_waiting(services, job, std::move(ordinals), embedded);
     std::span<const Waiting> rest(waiting);
-    const auto trace = work::trace_of(job.delivery.message);
+    const provider::CallContext context = context_for(job.delivery.message);
     if (rest.empty() && !embedded.gone && !embedded.failure) {
         // Everything was embedded by an earlier delivery: only ask how much the version still lacks.
         provider::Embeddings none;
         co_await store_vectors(services, job, rest, std::move(none), embedded);
     }
     while (!rest.empty()) {
-        const auto request = rest.first(request_size(services, rest));
-        auto answer = co_await call_provider(services, category, request, trace);
+        const TextAt text_at = [rest](std::size_t i) { return std::string_view(rest[i].text); };
+        const auto request = rest.first(request_size(services.provider.model(), 0, rest.size(), text_at));
+        auto answer = co_await call_provider(services, category, request, context);
         if (!answer) {
             const Duration age = services.clock.now() - job.delivery.enqueued_at;
             embedded.failure =

@@ -13,13 +13,6 @@ namespace {
 
 namespace records = work::records;
 
-/// The bytes of a payload and what is said of them.
-struct Content {
-    std::string bytes;
-    std::string type;
-    std::string file_name;
-};
-
 /// What extraction on the pool gives: the text, or its JSON form beside it for the next stages.
 struct Extraction {
     Result<text::ExtractedText> text = text::ExtractedText{};
@@ -45,7 +38,7 @@ Extraction extract_content(const Content& content, bool with_json) {
 asio::awaitable<Result<Content>> load_content(Services& services, const IngestPayload& payload) {
     Content content{payload.content, payload.content_type, payload.file_name};
     if (payload.content_ref.empty()) {
-        if (content.type.empty() && content.file_name.empty()) content.type = "text/plain; charset=utf-8";
+        if (content.type.empty() && content.file_name.empty()) content.type = kInlineType;
         co_return content;
     }
     auto bytes = co_await get_blob(services, payload.content_ref);
@@ -90,6 +83,13 @@ std::string text_body(const IngestPayload& payload, const Extraction& extraction
 
 asio::awaitable<Result<text::ExtractedText>> extract_text(Services& services, const IngestPayload& payload) {
     Extraction extraction = co_await run_extraction(services, payload, false);
+    co_return std::move(extraction.text);
+}
+
+asio::awaitable<Result<text::ExtractedText>> extract_text(Services& services, Content content) {
+    Extraction extraction;
+    auto work = [&extraction, &content] { extraction = extract_content(content, false); };
+    co_await services.pool.run(std::move(work));
     co_return std::move(extraction.text);
 }
 

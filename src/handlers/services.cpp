@@ -3,6 +3,7 @@
 #include "broker/body.hpp"
 #include "handlers/outcomes.hpp"
 #include "handlers/payload.hpp"
+#include "work/requester.hpp"
 #include "work/trace.hpp"
 
 #include <variant>
@@ -161,6 +162,7 @@ asio::awaitable<Outcome> handle(std::shared_ptr<StageHandler> self, broker::Deli
         version = std::get<VersionRef>(adopted);
     }
     const auto trace = work::trace_of(delivery.message);
+    const work::Requester requester = work::requester_of(delivery.message);
     Job job{std::move(delivery), *version};
     const bool newest = co_await is_newest(self->services, *version);
     if (!newest) co_return co_await drop(self->services, *version);
@@ -172,8 +174,11 @@ asio::awaitable<Outcome> handle(std::shared_ptr<StageHandler> self, broker::Deli
         co_await note_attempt(*self, *version, retry->why);
     } else if (auto* dead = std::get_if<DeadLetter>(&outcome)) {
         co_await note_failure(*self, *version, *dead);
-    } else if (trace) {
-        for (auto& next : std::get<Done>(outcome).follow_ups) work::set_trace(next.message, *trace);
+    } else {
+        for (auto& next : std::get<Done>(outcome).follow_ups) {
+            work::set_requester(next.message, requester);
+            if (trace) work::set_trace(next.message, *trace);
+        }
     }
     if (self->services.observer.stage_took) {
         const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
@@ -188,6 +193,15 @@ work::Handler make_stage_handler(Services& services, std::string name, Stage sta
     auto self =
         std::make_shared<StageHandler>(StageHandler{services, std::move(name), std::move(stage), adoption});
     return [self](broker::Delivery delivery) { return handle(self, std::move(delivery)); };
+}
+
+provider::CallContext context_for(const broker::Message& message) {
+    work::Requester requester = work::requester_of(message);
+    provider::CallContext context;
+    context.tenant = std::move(requester.tenant);
+    context.priority = requester.batch ? provider::Priority::batch : provider::Priority::interactive;
+    context.trace = work::trace_of(message);
+    return context;
 }
 
 asio::awaitable<Outcome> drop(Services& services, VersionRef version) {

@@ -5,6 +5,7 @@
 #include "base/task_group.hpp"
 #include "index/index.hpp"
 #include "provider/provider.hpp"
+#include "quota/spend.hpp"
 #include "store/blobs.hpp"
 #include "store/database.hpp"
 #include "text/tokens.hpp"
@@ -48,6 +49,8 @@ struct Services {
     std::minstd_rand random{std::random_device{}()};
     /// Of the handler of tasks; null: none runs here.
     const TaskParts* task_parts = nullptr;
+    std::string deployment = {};  ///< name of `provider`'s
+    quota::Price price = {};      ///< of that
 
     double jitter() { return std::uniform_real_distribution<double>(0, 1)(random); }
     std::string model_key() const {
@@ -76,6 +79,9 @@ enum class Adoption {
 /// a redrive goes on from there without paying again.
 work::Handler make_stage_handler(Services& services, std::string name, Stage stage,
                                  Adoption adoption = Adoption::by_resending);
+
+/// On whose behalf a call for `message` is made.
+provider::CallContext context_for(const broker::Message& message);
 
 /// True if `version` is still the newest of its document.
 asio::awaitable<bool> is_newest(Services& services, work::VersionRef version);

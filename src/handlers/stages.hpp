@@ -58,13 +58,28 @@ const HandlerRow* find_handler(std::string_view name) noexcept;
 // Shared by the staged pipeline and embed_index.
 
 struct IngestPayload;
+struct TextPayload;
 
 /// A property of messages of "embed-queue": the category of the document, for telemetry.
 inline constexpr char kCategoryProperty[] = "category";
 
+/// The bytes of a document and what is said of them.
+struct Content {
+    std::string bytes;
+    std::string type;       ///< empty: told from the file name and the bytes
+    std::string file_name;
+};
+/// What content within a message is where nothing is said of it.
+inline constexpr char kInlineType[] = "text/plain; charset=utf-8";
+
+/// The text of `content`, extracted on the CPU pool; errors as the other.
+asio::awaitable<Result<text::ExtractedText>> extract_text(Services& services, Content content);
 /// The text of an ingest payload, extracted on the CPU pool; over_limit, corrupt or invalid_input: a dead
 /// letter.
 asio::awaitable<Result<text::ExtractedText>> extract_text(Services& services, const IngestPayload& payload);
+/// The extracted text that a payload holds or refers to; parsed on the CPU pool, for it may be large.
+/// not_found: its blob is gone; corrupt.
+asio::awaitable<Result<text::ExtractedText>> load_text(Services& services, TextPayload payload);
 /// Passages for the model in use, split on the CPU pool. over_limit: too many.
 asio::awaitable<Result<std::vector<index::ChunkText>>> split_text(
     Services& services, std::shared_ptr<const text::ExtractedText> text);

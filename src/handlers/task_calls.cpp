@@ -1,5 +1,6 @@
 #include "base/ids.hpp"
 #include "base/utf8.hpp"
+#include "handlers/embed_requests.hpp"
 #include "handlers/outcomes.hpp"
 #include "handlers/task_run.hpp"
 
@@ -15,6 +16,8 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t kRefusalCharsMax = 200;
+constexpr std::size_t kInputTokensUnknown =
+    512;  ///< of one text, where a model does not tell how many it takes
 
 /// What a call left behind, as it is remembered.
 struct Remembered {
@@ -196,20 +199,23 @@ asio::awaitable<Called> embed_once(TaskRun& run, const TaskModel& model, std::st
 
 }  // namespace
 
+std::vector<std::string> embed_pieces(const TaskModel& model, const std::string& text) {
+    const std::size_t tokens_max = model.provider->model().tokens_per_input_max;
+    return cut_text(text, tokens_max > 0 ? tokens_max : kInputTokensUnknown, counter_of(model));
+}
+
 asio::awaitable<TaskAnswer> embed_text(std::shared_ptr<TaskRun> run, const TaskModel& model,
                                        std::string place) {
-    const provider::ModelInfo& info = model.provider->model();
-    const std::size_t tokens_max = info.tokens_per_input_max > 0 ? info.tokens_per_input_max : 512;
-    auto cut = [text = run->text, tokens_max, count = counter_of(model)] {
-        return cut_text(*text, tokens_max, count);
-    };
+    auto cut = [text = run->text, model] { return embed_pieces(model, *text); };
     const std::vector<std::string> pieces = co_await run->services.pool.run(std::move(cut));
-    const std::size_t several = std::max<std::size_t>(1, info.inputs_per_request_max);
-    run->calls_total += static_cast<std::int64_t>((pieces.size() + several - 1) / several);
+    const TextAt text_at = [&pieces](std::size_t i) { return std::string_view(pieces[i]); };
+    const provider::ModelInfo& info = model.provider->model();
+    run->calls_total +=
+        static_cast<std::int64_t>(count_requests(info, pieces.size(), pieces.size(), text_at));
     json::array vectors;
-    for (std::size_t first = 0; first < pieces.size(); first += several) {
+    for (std::size_t first = 0, count = 0; first < pieces.size(); first += count) {
+        count = request_size(info, first, pieces.size() - first, text_at);
         const auto begin = pieces.begin() + static_cast<std::ptrdiff_t>(first);
-        const std::size_t count = std::min(several, pieces.size() - first);
         const std::vector<std::string> inputs(begin, begin + static_cast<std::ptrdiff_t>(count));
         std::string step = place + "embed/" + std::to_string(first);
         auto called = co_await embed_once(*run, model, std::move(step), inputs);

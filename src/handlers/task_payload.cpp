@@ -4,6 +4,7 @@
 #include "broker/body.hpp"
 #include "handlers/payload.hpp"
 #include "work/fan_out.hpp"
+#include "work/requester.hpp"
 
 #include <boost/json/serialize.hpp>
 
@@ -63,9 +64,9 @@ Result<TaskPayload> parse_task(const broker::Message& message) {
             return Error{Errc::invalid_input, "the member \"options\" is not an object"};
         task.task.options = json::serialize(*options);
     }
-    if (std::string tenant = text_property(message, work::kTenantProperty); !tenant.empty())
-        task.task.tenant = std::move(tenant);
-    task.task.batch = text_property(message, work::kPriorityProperty) == "batch";
+    work::Requester requester = work::requester_of(message);
+    if (!requester.tenant.empty()) task.task.tenant = std::move(requester.tenant);
+    task.task.batch = requester.batch;
     auto checked = check(task);
     if (!checked) return checked.error();
     return task;

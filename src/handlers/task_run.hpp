@@ -51,6 +51,9 @@ asio::awaitable<TaskAnswer> run_type(std::shared_ptr<TaskRun> run, const TaskTyp
 asio::awaitable<TaskAnswer> ask(std::shared_ptr<TaskRun> run, const TaskModel& model, std::string step,
                                 provider::CompletionRequest request, const JsonSchema* schema);
 
+/// The pieces of `text` that get a vector each. CPU pool.
+std::vector<std::string> embed_pieces(const TaskModel& model, const std::string& text);
+
 /// The vectors of the text.
 asio::awaitable<TaskAnswer> embed_text(std::shared_ptr<TaskRun> run, const TaskModel& model,
                                        std::string place);

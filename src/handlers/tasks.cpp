@@ -2,6 +2,7 @@
 
 #include "base/ids.hpp"
 #include "base/nearest.hpp"
+#include "handlers/embed_requests.hpp"
 #include "handlers/outcomes.hpp"
 #include "handlers/task_payload.hpp"
 #include "handlers/task_run.hpp"
@@ -249,8 +250,12 @@ void add_estimate(const TaskParts& parts, const TaskType& type, const TaskOption
     const CountTokens count = counter_of(*model);
     CallCount calls;
     if (type.shape == TaskShape::embedding) {
-        calls.calls = 1;
-        calls.prompt_tokens = static_cast<std::int64_t>(count(text));
+        const auto pieces = embed_pieces(*model, text);
+        const TextAt text_at = [&pieces](std::size_t i) { return std::string_view(pieces[i]); };
+        calls.calls = static_cast<std::int64_t>(
+            count_requests(model->provider->model(), pieces.size(), pieces.size(), text_at));
+        for (const std::string& piece : pieces)
+            calls.prompt_tokens += static_cast<std::int64_t>(count(piece));
     } else {
         const CallBudget budget = budget_of(type, options, *model);
         std::vector<std::int64_t> pieces;
@@ -258,11 +263,28 @@ void add_estimate(const TaskParts& parts, const TaskType& type, const TaskOption
             pieces.push_back(static_cast<std::int64_t>(count(piece)));
         calls = count_calls(type.shape, pieces, budget);
     }
-    sum.model = model->provider->model().name;
-    sum.calls += calls.calls;
-    sum.prompt_tokens += calls.prompt_tokens;
-    sum.output_tokens_max += calls.output_tokens_max;
-    sum.micros += model->price.micros(calls.prompt_tokens, calls.output_tokens_max);
+    work::Estimate one{model->provider->model().name, calls.calls, calls.prompt_tokens,
+                       calls.output_tokens_max,
+                       model->price.micros(calls.prompt_tokens, calls.output_tokens_max)};
+    one.loads[model->deployment] = {calls.calls, calls.prompt_tokens + calls.output_tokens_max};
+    sum.add(one);
+}
+
+/// What `task` takes on the text that `payload` leads to.
+asio::awaitable<Result<work::TaskEstimate>> estimate(Services& services, const TaskParts& parts,
+                                                     TaskPayload payload) {
+    const auto checked = check_task(parts, payload.task);
+    if (!checked) co_return checked.error();
+    const auto chosen = choose(parts, payload.task);
+    auto text = co_await text_of(services, std::move(payload));
+    if (!text) co_return text.error();
+    auto count = [&parts, &chosen, &text] {
+        work::TaskEstimate sum;
+        sum.type = chosen->type->name;
+        add_estimate(parts, *chosen->type, chosen->options, *text, sum);
+        return sum;
+    };
+    co_return co_await services.pool.run(std::move(count));
 }
 
 }  // namespace
@@ -280,22 +302,37 @@ Result<void> check_task(const TaskParts& parts, const work::NewTask& task) {
     return {};
 }
 
+std::set<std::string> answering_deployments(const TaskParts& parts) {
+    std::set<std::string> deployments;
+    for (const std::string& name : parts.catalogue.names()) {
+        const TaskType& type = *parts.catalogue.find(name);
+        if (type.shape == TaskShape::steps || type.shape == TaskShape::embedding) continue;
+        const auto model = parts.model(type.deployment, false);
+        if (model) deployments.insert(model->deployment);
+    }
+    return deployments;
+}
+
 asio::awaitable<Result<work::TaskEstimate>> estimate_task(Services& services, const TaskParts& parts,
                                                           work::NewTask task) {
-    auto checked = check_task(parts, task);
-    if (!checked) co_return checked.error();
-    const auto chosen = choose(parts, task);
     TaskPayload payload;
-    payload.task = task;
-    auto text = co_await text_of(services, std::move(payload));
-    if (!text) co_return text.error();
-    auto count = [&parts, &chosen, &text] {
-        work::TaskEstimate sum;
-        sum.type = chosen->type->name;
-        add_estimate(parts, *chosen->type, chosen->options, *text, sum);
-        return sum;
+    payload.task = std::move(task);
+    auto estimated = co_await estimate(services, parts, std::move(payload));
+    co_return estimated;
+}
+
+asio::awaitable<Result<work::TaskEstimate>> estimate_task(Services& services, const TaskParts& parts,
+                                                          broker::Message message) {
+    auto payload = parse_task(message);
+    if (!payload) co_return payload.error();
+    auto look_up = [id = payload->task.id](store::Connection& connection) {
+        const auto known = records::find_task(connection, id);
+        return known && known->status == work::Status::succeeded;
     };
-    co_return co_await services.pool.run(std::move(count));
+    const bool done = co_await services.database.read(std::move(look_up));
+    if (done) co_return work::TaskEstimate();
+    auto estimated = co_await estimate(services, parts, std::move(*payload));
+    co_return estimated;
 }
 
 }  // namespace millrace::handlers

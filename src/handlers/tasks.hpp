@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 namespace millrace::handlers {
@@ -19,6 +20,7 @@ struct TaskModel {
     provider::Provider* provider = nullptr;
     quota::Price price;
     std::shared_ptr<const text::TokenCounter> tokens;  ///< none: estimated from characters
+    std::string deployment = {};
 };
 
 /// What tasks need beside the other services. Owned by `app`; outlives the handler.
@@ -39,9 +41,16 @@ work::Handler make_task_handler(Services& services, const TaskParts& parts);
 /// options, no labels to choose from, no deployment for it.
 Result<void> check_task(const TaskParts& parts, const work::NewTask& task);
 
+/// The deployments that types of tasks ask for answers, not for vectors.
+std::set<std::string> answering_deployments(const TaskParts& parts);
+
 /// What `task` would cost if its first answers are good: counted with the model's own tokens, the answers at
 /// their longest. Calls nobody. Errors as `check_task` and `document_text`.
 asio::awaitable<Result<work::TaskEstimate>> estimate_task(Services& services, const TaskParts& parts,
                                                           work::NewTask task);
+/// The same for the message of a task: nothing where its result is stored. invalid_input: the message is no
+/// task.
+asio::awaitable<Result<work::TaskEstimate>> estimate_task(Services& services, const TaskParts& parts,
+                                                          broker::Message message);
 
 }  // namespace millrace::handlers

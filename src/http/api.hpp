@@ -16,6 +16,7 @@
 #include "work/tasks.hpp"
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -51,6 +52,14 @@ struct ApiOptions {
     /// if tasks are taken.
     std::function<Result<void>(const work::NewTask&)> check_task;
     std::function<asio::awaitable<Result<work::TaskEstimate>>(work::NewTask)> estimate_task;
+    /// What a document would cost; there if documents are worked on.
+    std::function<asio::awaitable<work::DocumentEstimate>(work::NewDocument)> estimate_document;
+    /// What a dead letter would cost if it were worked on again, by name of its queue; none where no handler
+    /// of this program works on the queue.
+    std::map<std::string, std::function<asio::awaitable<work::LetterEstimate>(broker::Message)>>
+        estimate_letter;
+    /// What waits for each deployment before `quota` sees it; may be empty.
+    std::function<asio::awaitable<work::Backlog>()> backlog;
     index::Fusion fusion = index::Fusion::score;
     double keyword_weight = 0.7;
     Duration stuck_after = std::chrono::minutes(5);

@@ -1,5 +1,6 @@
 // OpenAI's /v1/batches.
 #include "http/api_routes.hpp"
+#include "http/dry_run.hpp"
 #include "http/idempotency.hpp"
 #include "http/json_fields.hpp"
 #include "http/json_text.hpp"
@@ -153,6 +154,10 @@ asio::awaitable<Response> estimate(Context context, batch::NewBatch batch) {
                          {"param", text_or_null(problem.param)},
                          {"line", problem.line > 0 ? json::value(problem.line) : json::value()}});
     const double cost = static_cast<double>(estimate->micros_max) / 1'000'000;
+    work::Loads loads;
+    if (!found.deployment.empty())
+        loads[found.deployment] = {found.lines, found.tokens.prompt + found.tokens.output};
+    const Timing timing = co_await timing_of(context, std::move(loads));
     const json::object body{{"object", "batch.estimate"},
                             {"model", text_or_null(found.model)},
                             {"deployment", text_or_null(found.deployment)},
@@ -161,6 +166,8 @@ asio::awaitable<Response> estimate(Context context, batch::NewBatch batch) {
                             {"output_tokens_max", found.tokens.output},
                             {"cost_max", cost},
                             {"seconds_min", static_cast<double>(estimate->time_min.count()) / 1000},
+                            {"backlog_seconds", timing.backlog_json()},
+                            {"seconds_until_done", timing.done_json()},
                             {"errors", errors.empty() ? json::value() : json::value(std::move(errors))}};
     co_return json_answer(200, json_text(body));
 }

@@ -1,6 +1,7 @@
 // Documents and operations: accepted here, looked up here, removed here.
 #include "http/acceptance.hpp"
 #include "http/document_body.hpp"
+#include "http/dry_run.hpp"
 #include "http/json_text.hpp"
 #include "http/views.hpp"
 
@@ -16,18 +17,65 @@ json::array views_of(const std::vector<work::DocumentView>& documents) {
     return views;
 }
 
+/// Adds what the whole request takes.
+void add(work::DocumentEstimate& sum, const work::DocumentEstimate& one) {
+    sum.add(one);
+    sum.chunks += one.chunks;
+    sum.cached_chunks += one.cached_chunks;
+}
+
+json::object with_name(const std::string& id, const work::DocumentEstimate& estimate) {
+    json::object view;
+    if (!id.empty()) view["id"] = id;
+    for (auto& member : view_of(estimate)) view[member.key()] = std::move(member.value());
+    if (!estimate.error.empty()) view["error"] = estimate.error;
+    return view;
+}
+
+asio::awaitable<Response> dry_run(Context context, DocumentBody body) {
+    if (!context->options.estimate_document) co_return problem(404, "documents are not worked on here");
+    const auto place = enter_dry_run(context);
+    if (!place) co_return dry_runs_are_many();
+    const TimePoint end = context->parts.clock.now() + kDryRunTimeMax;
+    json::array list;
+    work::DocumentEstimate sum;
+    std::int64_t failed = 0;
+    for (work::NewDocument& document : body.documents) {
+        if (context->parts.clock.now() > end)
+            co_return problem(413, "so much at once takes too long; send fewer documents to a dry run");
+        const std::string id = document.id;
+        const auto estimate = co_await context->options.estimate_document(std::move(document));
+        add(sum, estimate);
+        failed += estimate.error.empty() ? 0 : 1;
+        list.push_back(with_name(id, estimate));
+    }
+    auto loads = sum.loads;
+    const Timing timing = co_await timing_of(context, std::move(loads));
+    json::object total = body.is_list ? view_of(sum) : std::move(list.front().get_object());
+    total["documents"] = body.documents.size();
+    total["failing"] = failed;
+    add_timing(total, timing);
+    if (!body.is_list) co_return json_answer(200, json_text(total));
+    const json::object answer{{"documents", std::move(list)}, {"total", std::move(total)}};
+    co_return json_answer(200, json_text(answer));
+}
+
 }  // namespace
 
 asio::awaitable<Response> post_documents(Context context, Call call) {
     AcceptedForm form;
     form.base = base_url(call.request.header("Host"), call.request.scheme());
     form.collection = "/v1/documents/";
-    if (auto wrong = unknown_parameter(call.request, {"id", "title", "category", "uploadedAt", "filename"}))
+    if (auto wrong = unknown_parameter(call.request, {"id", "title", "category", "uploadedAt", "filename",
+                                                      "tenant", "priority", "dryRun"}))
         co_return problem(*wrong);
+    const auto dry = dry_run_asked(call.request);
+    if (!dry) co_return problem(dry.error());
     const auto request = std::make_shared<const Request>(std::move(call.request));
     auto submission = co_await read_where_it_fits(context, request, read_documents);
     if (!submission) co_return problem(submission.error());
     form.is_list = submission->body.is_list;
+    if (*dry) co_return co_await dry_run(context, std::move(submission->body));
 
     std::shared_ptr<const work::Idempotency> idempotency;
     if (submission->key) {

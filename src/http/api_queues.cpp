@@ -1,5 +1,6 @@
 // Queues: what they hold, their messages, and what to do with dead letters.
 #include "http/api_routes.hpp"
+#include "http/dry_run.hpp"
 #include "http/json_fields.hpp"
 #include "http/json_text.hpp"
 #include "http/views.hpp"
@@ -13,6 +14,8 @@ namespace {
 
 constexpr std::size_t kPeekMax = 100;             ///< messages in a page: each may hold a body of 1 MiB
 constexpr std::size_t kBodyShownMax = 4096;
+constexpr std::size_t kLettersAtOnce = 64;        ///< read by a dry run
+constexpr std::size_t kLetterBytesAtOnce = 8 * limits::kMiB;
 constexpr double kRateMax = 10'000;
 /// A redrive that would take longer than this, or moves more, answers 202 and goes on by itself: every move
 /// is a commit of its own.
@@ -63,6 +66,66 @@ Response redrive_answer(unsigned status, const broker::RedriveResult& result, bo
 bool takes_long(std::uint64_t letters, double per_second) {
     const bool slow = per_second > 0 && static_cast<double>(letters) > kWaitSecondsMax * per_second;
     return slow || letters > kMovesMax;
+}
+
+/// What dead letters would take if they were worked on again.
+struct LettersEstimate {
+    work::Estimate sum;
+    std::uint64_t letters = 0;  ///< that were looked at
+    std::uint64_t failing = 0;  ///< of them, those that would be dead letters again
+};
+
+/// Looks at the dead letters page by page until the time is over.
+asio::awaitable<Result<LettersEstimate>> estimate_letters(Context context, std::string queue,
+                                                          broker::DeadLetterFilter filter) {
+    const auto& estimate_letter = context->options.estimate_letter.at(queue);
+    const std::string dead_letters = broker::dead_letter_queue_of(queue);
+    const TimePoint end = context->parts.clock.now() + kDryRunTimeMax;
+    LettersEstimate all;
+    broker::PeekOptions page_options;
+    page_options.messages_max = kLettersAtOnce;
+    page_options.bytes_max = kLetterBytesAtOnce;
+    while (true) {
+        auto page = co_await context->parts.broker.peek(dead_letters, page_options);
+        if (!page) co_return page.error();
+        if (page->empty()) co_return all;
+        for (broker::Delivery& letter : *page) {
+            page_options.from = letter.sequence + 1;
+            if (all.letters == filter.messages_max || context->parts.clock.now() > end) co_return all;
+            if (!broker::matches(filter, letter.message)) continue;
+            const auto estimate = co_await estimate_letter(std::move(letter.message));
+            all.sum.add(estimate);
+            all.letters += 1;
+            all.failing += estimate.error.empty() ? 0 : 1;
+        }
+    }
+}
+
+asio::awaitable<Response> dry_run(Context context, std::string queue, DeadLetterOrder order) {
+    auto result = co_await context->parts.broker.redrive(queue, order.filter, order.per_second, true);
+    if (!result) co_return problem(result.error());
+    if (!context->options.estimate_letter.contains(queue)) co_return redrive_answer(200, *result, true);
+    const auto place = enter_dry_run(context);
+    if (!place) co_return dry_runs_are_many();
+    auto all = co_await estimate_letters(context, queue, order.filter);
+    if (!all) co_return problem(all.error());
+    auto loads = all->sum.loads;
+    Timing timing = co_await timing_of(context, std::move(loads));
+    if (order.per_second > 0)
+        timing.done =
+            std::max(timing.done.value_or(0), static_cast<double>(result->matched) / order.per_second);
+    json::object answer{{"matched", result->matched},
+                        {"moved", 0},
+                        {"dryRun", true},
+                        {"estimated", all->letters},
+                        {"failing", all->failing},
+                        {"model", all->sum.model},
+                        {"calls", all->sum.calls},
+                        {"promptTokens", all->sum.prompt_tokens},
+                        {"outputTokensMax", all->sum.output_tokens_max},
+                        {"costMax", static_cast<double>(all->sum.micros) / 1'000'000}};
+    add_timing(answer, timing);
+    co_return json_answer(200, json_text(answer));
 }
 
 asio::awaitable<void> redrive_by_itself(Context context, std::string queue, DeadLetterOrder order) {
@@ -162,19 +225,17 @@ asio::awaitable<Response> redrive_dead_letters(Context context, Call call) {
     const std::string queue = counts->name;  // as it was made, however the caller spells it
     constexpr char under_way[] = "a redrive of this queue is under way; ask again when it has ended";
     if (context->redriving.contains(queue)) co_return problem(409, under_way);
-    const bool dry_run = order->dry_run;
-    if (!dry_run) {
-        auto plan = co_await context->parts.broker.redrive(queue, order->filter, order->per_second, true);
-        if (!plan) co_return problem(plan.error());
-        if (takes_long(plan->matched, order->per_second)) {
-            if (!context->redriving.insert(queue).second) co_return problem(409, under_way);
-            spawn(context->io, redrive_by_itself(context, queue, std::move(*order)));
-            co_return redrive_answer(202, *plan, false);
-        }
+    if (order->dry_run) co_return co_await dry_run(context, queue, std::move(*order));
+    auto plan = co_await context->parts.broker.redrive(queue, order->filter, order->per_second, true);
+    if (!plan) co_return problem(plan.error());
+    if (takes_long(plan->matched, order->per_second)) {
+        if (!context->redriving.insert(queue).second) co_return problem(409, under_way);
+        spawn(context->io, redrive_by_itself(context, queue, std::move(*order)));
+        co_return redrive_answer(202, *plan, false);
     }
-    auto result = co_await context->parts.broker.redrive(queue, order->filter, order->per_second, dry_run);
+    auto result = co_await context->parts.broker.redrive(queue, order->filter, order->per_second, false);
     if (!result) co_return problem(result.error());
-    co_return redrive_answer(200, *result, dry_run);
+    co_return redrive_answer(200, *result, false);
 }
 
 asio::awaitable<Response> drop_dead_letters(Context context, Call call) {

@@ -1,5 +1,6 @@
 // Tasks: accepted here, priced here before they run, looked up here.
 #include "http/acceptance.hpp"
+#include "http/dry_run.hpp"
 #include "http/json_text.hpp"
 #include "http/task_body.hpp"
 #include "http/views.hpp"
@@ -27,14 +28,15 @@ asio::awaitable<Response> dry_run(Context context, TaskBody body) {
     for (work::NewTask& task : body.tasks) {
         auto estimate = co_await context->options.estimate_task(std::move(task));
         if (!estimate) co_return problem(estimate.error());
-        sum.calls += estimate->calls;
-        sum.prompt_tokens += estimate->prompt_tokens;
-        sum.output_tokens_max += estimate->output_tokens_max;
-        sum.micros += estimate->micros;
+        sum.add(*estimate);
         list.push_back(view_of(*estimate));
     }
-    if (!body.is_list) co_return json_answer(200, json_text(list.front()));
-    const json::object answer{{"tasks", std::move(list)}, {"total", view_of(sum)}};
+    auto loads = sum.loads;
+    const Timing timing = co_await timing_of(context, std::move(loads));
+    json::object total = body.is_list ? view_of(sum) : std::move(list.front().get_object());
+    add_timing(total, timing);
+    if (!body.is_list) co_return json_answer(200, json_text(total));
+    const json::object answer{{"tasks", std::move(list)}, {"total", std::move(total)}};
     co_return json_answer(200, json_text(answer));
 }
 
@@ -45,10 +47,8 @@ Response not_here() { return problem(404, "tasks are not taken here"); }
 asio::awaitable<Response> post_tasks(Context context, Call call) {
     if (context->parts.tasks == nullptr) co_return not_here();
     if (auto wrong = unknown_parameter(call.request, {"dryRun"})) co_return problem(*wrong);
-    const std::string_view dry = call.request.parameter("dryRun");
-    if (!dry.empty() && dry != "true" && dry != "false")
-        co_return problem(400, "?dryRun must be true or false");
-    const bool estimate_only = dry == "true";
+    const auto dry = dry_run_asked(call.request);
+    if (!dry) co_return problem(dry.error());
     AcceptedForm form;
     form.base = base_url(call.request.header("Host"), call.request.scheme());
     form.collection = "/v1/tasks/";
@@ -57,7 +57,7 @@ asio::awaitable<Response> post_tasks(Context context, Call call) {
     if (!submission) co_return problem(submission.error());
     form.is_list = submission->body.is_list;
     if (auto wrong = first_problem(*context, submission->body)) co_return std::move(*wrong);
-    if (estimate_only) co_return co_await dry_run(context, std::move(submission->body));
+    if (*dry) co_return co_await dry_run(context, std::move(submission->body));
 
     std::shared_ptr<const work::Idempotency> idempotency;
     if (submission->key) {

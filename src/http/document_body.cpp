@@ -5,6 +5,7 @@
 #include "http/json_fields.hpp"
 #include "http/multipart.hpp"
 #include "http/server_target.hpp"
+#include "http/tenant.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
@@ -15,8 +16,8 @@ namespace millrace::http {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> kMembers = {"id",       "title",      "content",
-                                                      "category", "uploadedAt", "metadata"};
+constexpr std::array<std::string_view, 8> kMembers = {"id",         "title",    "content", "category",
+                                                      "uploadedAt", "metadata", "tenant",  "priority"};
 constexpr std::size_t kFieldPartsMax = 16;
 
 std::string lower(std::string_view text) {
@@ -95,6 +96,16 @@ std::string names_problem(const work::NewDocument& document) {
         return "title is longer than " + std::to_string(limits::document_title_bytes_max) + " bytes";
     if (document.category.size() > limits::category_bytes_max)
         return "category is longer than " + std::to_string(limits::category_bytes_max) + " bytes";
+    if (document.requester.tenant.size() > kTenantBytesMax)
+        return "tenant is longer than " + std::to_string(kTenantBytesMax) + " bytes";
+    return {};
+}
+
+/// Writes `priority` into `requester`; what is wrong with it.
+std::string priority_problem(std::string_view priority, work::Requester& requester) {
+    if (!priority.empty() && priority != "batch" && priority != "interactive")
+        return "priority is \"interactive\" or \"batch\"";
+    requester.batch = priority == "batch";
     return {};
 }
 
@@ -118,13 +129,17 @@ Checked<work::NewDocument> from_json(const json::value& value, const std::string
         if (document.metadata.size() > limits::metadata_bytes_max)
             fields.reject("metadata is larger than " + std::to_string(limits::metadata_bytes_max) + " bytes");
     }
+    document.requester.tenant = fields.text("tenant", kTenantBytesMax);
+    const std::string priority = fields.text("priority", SIZE_MAX);
     const bool dated = !document.uploaded_at.empty();
     if (!fields.has("title") || document.title.empty()) fields.reject("title is missing");
     if (!fields.has("content")) fields.reject("content is missing");
     if (document.content.empty()) fields.reject("content is empty");
     if (dated && !is_rfc3339(document.uploaded_at))
         fields.reject("uploadedAt is no RFC 3339 date, e.g. 2026-11-21T08:15:30Z");
-    if (const std::string problem = names_problem(document); !problem.empty()) fields.reject(problem);
+    for (const std::string& problem :
+         {names_problem(document), priority_problem(priority, document.requester)})
+        if (!problem.empty()) fields.reject(problem);
     if (fields.rejection()) return *fields.rejection();
     return document;
 }
@@ -190,8 +205,10 @@ Checked<work::NewDocument> from_file(const Part& part) {
 }
 
 Rejection unknown_field(const Part& part) {
-    return Rejection{400, "unknown form field \"" + part.name.substr(0, 100) +
-                              "\" (known: category, metadata; for a single file also id, title, uploadedAt)"};
+    return Rejection{
+        400,
+        "unknown form field \"" + part.name.substr(0, 100) +
+            "\" (known: category, metadata, tenant, priority; for a single file also id, title, uploadedAt)"};
 }
 
 /// Fields of a form hold for all of its files; those that name one document only where there is one file.
@@ -215,7 +232,12 @@ std::optional<Rejection> apply_field(const Part& part, std::vector<work::NewDocu
             document.category = value;
         else if (part.name == "metadata")
             document.metadata = value;
-        else if (part.name == "id")
+        else if (part.name == "tenant")
+            document.requester.tenant = value;
+        else if (part.name == "priority") {
+            if (const std::string problem = priority_problem(value, document.requester); !problem.empty())
+                return Rejection{400, problem};
+        } else if (part.name == "id")
             document.id = value;
         else if (part.name == "title")
             document.title = value;
@@ -259,20 +281,21 @@ Checked<DocumentBody> from_raw(const Request& request, const std::string& type) 
     document.category = request.parameter("category");
     document.uploaded_at = request.parameter("uploadedAt");
     document.file_name = request.parameter("filename");
+    document.requester.tenant = request.parameter("tenant");
     document.content = request.body;
     document.content_type = type == "application/octet-stream" ? "" : request.header("Content-Type");
     if (document.content.empty()) return Rejection{400, "the body is empty"};
     if (!document.uploaded_at.empty() && !is_rfc3339(document.uploaded_at))
         return Rejection{400, "uploadedAt is no RFC 3339 date, e.g. 2026-11-21T08:15:30Z"};
-    if (const std::string problem = names_problem(document); !problem.empty()) return Rejection{400, problem};
+    for (const std::string& problem :
+         {names_problem(document), priority_problem(request.parameter("priority"), document.requester)})
+        if (!problem.empty()) return Rejection{400, problem};
     DocumentBody body;
     body.documents.push_back(std::move(document));
     return body;
 }
 
-}  // namespace
-
-Checked<DocumentBody> read_documents(const Request& request) {
+Checked<DocumentBody> read_body(const Request& request) {
     const std::string type = media_type(request.header("Content-Type"));
     const std::string_view coding = request.header("Content-Encoding");
     if (!coding.empty() && coding != "identity")
@@ -284,6 +307,18 @@ Checked<DocumentBody> read_documents(const Request& request) {
     if (type == "multipart/form-data") return from_multipart(request);
     if (is_document_type(type)) return from_raw(request, type);
     return unsupported(type);
+}
+
+}  // namespace
+
+Checked<DocumentBody> read_documents(const Request& request) {
+    auto tenant = tenant_of(request);
+    if (!tenant) return tenant.error();
+    auto body = read_body(request);
+    if (!body || tenant->empty()) return body;
+    for (work::NewDocument& document : body->documents)
+        if (document.requester.tenant.empty()) document.requester.tenant = *tenant;
+    return body;
 }
 
 }  // namespace millrace::http

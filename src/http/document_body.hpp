@@ -16,9 +16,10 @@ struct DocumentBody {
 };
 
 /// Reads the body by its Content-Type: JSON object or list, NDJSON, multipart/form-data files, or the
-/// document itself with `?title=&id=&category=&filename=`. All or nothing: a rejection names the first bad
-/// document. 400: broken or incomplete; 413: a document or the list is too large; 415: no or unknown
-/// Content-Type. Any thread.
+/// document itself with `?title=&id=&category=&filename=&tenant=&priority=`. The header `Millrace-Tenant`
+/// names the tenant of documents that name none. All or nothing: a rejection names the first bad document.
+/// 400: broken or incomplete; 413: a document or the list is too large; 415: no or unknown Content-Type. Any
+/// thread.
 Checked<DocumentBody> read_documents(const Request& request);
 
 }  // namespace millrace::http

@@ -1,7 +1,7 @@
 #include "http/task_body.hpp"
 
-#include "base/utf8.hpp"
 #include "http/json_fields.hpp"
+#include "http/tenant.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::array<std::string_view, 7> kMembers = {"id",      "type",   "content", "documentId",
                                                       "options", "tenant", "priority"};
-constexpr std::size_t kNameBytesMax = 128;  ///< of a type, of a tenant
+constexpr std::size_t kNameBytesMax = kTenantBytesMax;  ///< of a type as well
 constexpr std::size_t kOptionsBytesMax = 16 * limits::kKiB;
 
 void check(const work::NewTask& task, JsonFields& fields) {
@@ -115,14 +115,12 @@ std::string media_type(std::string_view content_type) {
 }  // namespace
 
 Checked<TaskBody> read_tasks(const Request& request) {
-    const std::string tenant(request.header("Millrace-Tenant"));
-    if (tenant.size() > kNameBytesMax || !is_utf8(tenant))
-        return Rejection{
-            400, "Millrace-Tenant must be UTF-8 of at most " + std::to_string(kNameBytesMax) + " bytes"};
+    const auto tenant = tenant_of(request);
+    if (!tenant) return tenant.error();
     const std::string type = media_type(request.header("Content-Type"));
-    if (type == "application/json") return from_json_body(request.body, tenant);
+    if (type == "application/json") return from_json_body(request.body, *tenant);
     if (type == "application/x-ndjson" || type == "application/jsonl" || type == "application/x-jsonlines")
-        return from_lines(request.body, tenant);
+        return from_lines(request.body, *tenant);
     return Rejection{415, "send tasks as application/json or application/x-ndjson"};
 }
 

@@ -154,6 +154,17 @@ json::object view_of(const work::TaskEstimate& estimate) {
     return view;
 }
 
+json::object view_of(const work::DocumentEstimate& estimate) {
+    json::object view;
+    add_if(view, "model", estimate.model);
+    view["chunks"] = estimate.chunks;
+    view["cachedChunks"] = estimate.cached_chunks;
+    view["calls"] = estimate.calls;
+    view["promptTokens"] = estimate.prompt_tokens;
+    view["cost"] = static_cast<double>(estimate.micros) / 1e6;
+    return view;
+}
+
 json::object view_of(const broker::EntityCounts& counts) {
     const auto& options = counts.options;
     json::object view{{"name", counts.name},

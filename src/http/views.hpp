@@ -16,6 +16,7 @@ json::object view_of(const work::DocumentView& document);
 json::object view_of(const work::OperationView& operation);
 json::object view_of(const work::TaskView& task);
 json::object view_of(const work::TaskEstimate& estimate);
+json::object view_of(const work::DocumentEstimate& estimate);
 json::object view_of(const broker::EntityCounts& counts);
 /// A message of a queue; its body as text if it is UTF-8, else as base64, cut after `body_bytes_max`.
 json::object view_of(const broker::Delivery& message, std::size_t body_bytes_max);

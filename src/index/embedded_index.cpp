@@ -19,6 +19,7 @@ namespace millrace::index {
 namespace {
 
 constexpr std::size_t kVectorsPerRead = 512;
+constexpr std::size_t kHashesPerRead = 4096;
 
 /// Of a change in several commands only the last needs a flush, which takes the others along.
 store::Sync sync_of(bool last) { return last ? store::Sync::durable : store::Sync::written; }
@@ -75,6 +76,9 @@ class EmbeddedIndex final : public Index {
 
     asio::awaitable<Result<Staged>> stage(DocumentVersion version, std::string model,
                                           std::vector<ChunkText> chunks) override;
+    asio::awaitable<std::vector<bool>> remembered(
+        std::string model, std::shared_ptr<const std::vector<ChunkText>> chunks) override;
+    asio::awaitable<std::vector<Unembedded>> unembedded() override;
     asio::awaitable<Result<std::vector<StagedText>>> staged_texts(
         std::string document, std::int64_t generation, std::vector<std::uint32_t> ordinals) override;
     asio::awaitable<Result<std::size_t>> put_vectors(std::string document, std::int64_t generation,
@@ -215,6 +219,33 @@ asio::awaitable<Result<Staged>> EmbeddedIndex::stage(DocumentVersion version, st
     to_purge(start->parked);
     co_await purge_sometime();
     co_return std::move(start->done);
+}
+
+asio::awaitable<std::vector<bool>> EmbeddedIndex::remembered(
+    std::string model, std::shared_ptr<const std::vector<ChunkText>> chunks) {
+    auto hash = [chunks] {
+        std::vector<std::string> hashes;
+        for (const ChunkText& chunk : *chunks) hashes.push_back(sha256(chunk.text));
+        return hashes;
+    };
+    std::vector<std::string> hashed = co_await pool_.run(std::move(hash));
+    const auto hashes = std::make_shared<const std::vector<std::string>>(std::move(hashed));
+    std::vector<bool> remembered;
+    while (remembered.size() < hashes->size()) {
+        const std::size_t first = remembered.size();
+        const std::size_t count = std::min(kHashesPerRead, hashes->size() - first);
+        auto look_up = [model, hashes, first, count](store::Connection& database) {
+            return remembered_rows(database, model, std::span(*hashes).subspan(first, count));
+        };
+        const std::vector<bool> page = co_await database_.read(std::move(look_up));
+        remembered.insert(remembered.end(), page.begin(), page.end());
+    }
+    co_return remembered;
+}
+
+asio::awaitable<std::vector<Index::Unembedded>> EmbeddedIndex::unembedded() {
+    auto list = [](store::Connection& database) { return unembedded_rows(database); };
+    co_return co_await database_.read(std::move(list));
 }
 
 asio::awaitable<Result<std::vector<Index::StagedText>>> EmbeddedIndex::staged_texts(

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -94,6 +95,20 @@ class Index {
     /// generation is live.
     virtual asio::awaitable<Result<Staged>> stage(DocumentVersion version, std::string model,
                                                   std::vector<ChunkText> chunks) = 0;
+
+    /// For each of `chunks`, whether `stage` would find a vector of `model` for it. Changes nothing.
+    virtual asio::awaitable<std::vector<bool>> remembered(
+        std::string model, std::shared_ptr<const std::vector<ChunkText>> chunks) = 0;
+
+    /// A staged version that lacks vectors, and how much text waits for them.
+    struct Unembedded {
+        std::string document;
+        std::int64_t generation = 0;
+        std::int64_t chunks = 0;
+        std::int64_t tokens = 0;
+    };
+    /// All of them, failed ones as well. Linear in the chunks that wait.
+    virtual asio::awaitable<std::vector<Unembedded>> unembedded() = 0;
 
     /// The texts of staged chunks, in the order of `ordinals`, and whether each has a vector by now.
     /// not_found: the generation is gone (superseded or removed).

@@ -260,6 +260,28 @@ Result<std::vector<Index::StagedText>> staged_rows(store::Connection& database, 
     return texts;
 }
 
+std::vector<bool> remembered_rows(store::Connection& database, const std::string& model,
+                                  std::span<const std::string> hashes) {
+    std::vector<bool> remembered(hashes.size(), false);
+    auto& find = database.prepare("SELECT id FROM model WHERE name = ?").bind(model);
+    const std::int64_t row = find.step() ? find.integer(0) : 0;
+    find.reset();
+    if (row == 0) return remembered;
+    for (std::size_t i = 0; i < hashes.size(); ++i)
+        remembered[i] = embedded_before(database, hashes[i], row) != 0;
+    return remembered;
+}
+
+std::vector<Index::Unembedded> unembedded_rows(store::Connection& database) {
+    std::vector<Index::Unembedded> list;
+    auto& rows = database.prepare(
+        "SELECT v.document, v.generation, w.chunks, w.tokens FROM (SELECT version, count(*) AS chunks, "
+        "sum(tokens) AS tokens FROM chunk WHERE embedded = 0 GROUP BY version) w CROSS JOIN version v ON "
+        "v.id = w.version WHERE v.generation >= 0");
+    while (rows.step()) list.push_back({rows.string(0), rows.integer(1), rows.integer(2), rows.integer(3)});
+    return list;
+}
+
 Result<std::size_t> put_vector_rows(store::Connection& database, const std::string& document,
                                     std::int64_t generation,
                                     std::span<const OrdinalVectors::value_type> vectors) {

@@ -57,6 +57,11 @@ Result<std::vector<Index::StagedText>> staged_rows(store::Connection& database, 
                                                    std::int64_t generation,
                                                    std::span<const std::uint32_t> ordinals);
 
+/// For each of `hashes` whether a passage of that text was embedded by `model`.
+std::vector<bool> remembered_rows(store::Connection& database, const std::string& model,
+                                  std::span<const std::string> hashes);
+std::vector<Index::Unembedded> unembedded_rows(store::Connection& database);
+
 using OrdinalVectors = std::vector<std::pair<std::uint32_t, std::vector<float>>>;
 
 /// Stores `vectors` where a passage has none; answers how many are still missing. not_found: generation or

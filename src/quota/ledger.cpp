@@ -108,13 +108,14 @@ std::vector<std::int64_t> tokens_of(const std::vector<Part>& parts) {
 
 }  // namespace
 
-std::optional<Duration> PageView::drain(TimePoint now) const noexcept {
+std::optional<Duration> PageView::drain(TimePoint now, std::int64_t more_calls,
+                                        std::int64_t more_tokens) const noexcept {
     if (tokens_per_minute == 0 && requests_per_minute == 0) return std::nullopt;
     const auto minutes = [](std::int64_t amount, std::int64_t limit) {
         return limit > 0 ? Duration(amount * 60'000 / limit) : Duration::zero();
     };
-    const Duration work =
-        std::max(minutes(waiting_tokens, tokens_per_minute), minutes(waiting_calls, requests_per_minute));
+    const Duration work = std::max(minutes(waiting_tokens + more_tokens, tokens_per_minute),
+                                   minutes(waiting_calls + more_calls, requests_per_minute));
     return work + std::max(frozen_until - now, Duration::zero());
 }
 

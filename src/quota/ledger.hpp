@@ -67,8 +67,10 @@ struct PageView {
     std::int64_t micros_today = 0;
     std::int64_t tokens_today = 0;
 
-    /// Until what waits now has been admitted; none where nothing limits it.
-    std::optional<Duration> drain(TimePoint now) const noexcept;
+    /// Until what waits now has been admitted, and behind it `more_calls` with `more_tokens`; none where
+    /// nothing limits it.
+    std::optional<Duration> drain(TimePoint now, std::int64_t more_calls = 0,
+                                  std::int64_t more_tokens = 0) const noexcept;
 };
 
 /// Every function is one transaction. `database` and `clock` outlive it. Throws MachineError where the store

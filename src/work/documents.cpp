@@ -23,11 +23,6 @@ namespace {
 constexpr std::chrono::seconds kSweepAge{3600};
 constexpr std::chrono::seconds kLookAgain{2};
 
-/// A message body is JSON: only UTF-8 can travel in it, and only if it is small.
-bool is_inline_text(const NewDocument& document) {
-    return document.content.size() < limits::claim_check_bytes_min && is_utf8(document.content);
-}
-
 broker::Message ingestion_message(const NewDocument& document, const VersionRef& version,
                                   const std::string& blob) {
     json::object body{{"documentId", version.document},       {"title", document.title},
@@ -44,6 +39,7 @@ broker::Message ingestion_message(const NewDocument& document, const VersionRef&
     message.subject = version.document;
     message.content_type = "application/json";
     message.properties[kGenerationProperty] = version.generation;
+    set_requester(message, document.requester);
     if (document.trace) set_trace(message, *document.trace);
     message.body = json::serialize(body);
     return message;
@@ -83,6 +79,11 @@ Result<void> insert_rows(store::Connection& connection, const NewDocument& docum
 
 }  // namespace
 
+// A message body is JSON: only UTF-8 can travel in it, and only if it is small.
+bool travels_inline(const NewDocument& document) {
+    return document.content.size() < limits::claim_check_bytes_min && is_utf8(document.content);
+}
+
 std::string document_id_problem(std::string_view id) {
     if (id.empty()) return "id is empty";
     if (id.size() > limits::document_id_bytes_max)
@@ -119,7 +120,7 @@ asio::awaitable<Documents::Prepared> Documents::prepare(NewDocument document) {
     prepared.accepted.id = document.id.empty() ? to_hex(random_uuid()) : document.id;
     prepared.accepted.operation = "op_" + to_hex(random_uuid());
     prepared.accepted.generation = next_generation();
-    if (!is_inline_text(document)) {
+    if (!travels_inline(document)) {
         auto put = [this, &document] { return blobs_.put(document.content); };
         prepared.blob = co_await pool_.run(put);
     }

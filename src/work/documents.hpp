@@ -7,6 +7,7 @@
 #include "store/database.hpp"
 #include "work/handover.hpp"
 #include "work/records.hpp"
+#include "work/requester.hpp"
 
 #include <functional>
 #include <map>
@@ -36,8 +37,12 @@ struct NewDocument {
     std::string content;       ///< bytes of `content_type`
     std::string content_type;  ///< empty: told from the file name and the bytes
     std::string file_name;
+    Requester requester;  ///< as `trace`
     std::optional<TraceContext> trace;  ///< of the request that brought it; its messages carry it
 };
+
+/// True if the message of `document` carries its content: what is not small UTF-8 becomes a blob.
+bool travels_inline(const NewDocument& document);
 
 /// What became of a NewDocument.
 struct Accepted {

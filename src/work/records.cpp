@@ -130,6 +130,17 @@ bool is_newest(store::Connection& connection, const VersionRef& version) {
     return newest;
 }
 
+bool is_under_way(store::Connection& connection, const VersionRef& version) {
+    auto& row = connection
+                    .prepare(
+                        "SELECT 1 FROM operation WHERE subject=? AND generation=? AND kind='document' AND "
+                        "status IN ('accepted', 'running')")
+                    .bind(version.document, version.generation);
+    const bool under_way = row.step();
+    row.reset();
+    return under_way;
+}
+
 void set_stage(store::Connection& connection, const VersionRef& version, std::string_view stage,
                TimePoint now) {
     connection

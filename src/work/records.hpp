@@ -87,6 +87,9 @@ void adopt(store::Connection& connection, const VersionRef& version, std::string
 /// True if `version` is still the newest of its document: work for any other version is dropped.
 bool is_newest(store::Connection& connection, const VersionRef& version);
 
+/// True if `version` was accepted and has neither succeeded nor failed.
+bool is_under_way(store::Connection& connection, const VersionRef& version);
+
 /// Notes that `version` has reached `stage`; running from now on. Nothing if it is not the newest or has
 /// ended.
 void set_stage(store::Connection& connection, const VersionRef& version, std::string_view stage,

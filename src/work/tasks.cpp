@@ -5,6 +5,7 @@
 #include "base/ids.hpp"
 #include "base/limits.hpp"
 #include "telemetry/log.hpp"
+#include "work/requester.hpp"
 #include "work/trace.hpp"
 
 #include <boost/json/object.hpp>
@@ -42,8 +43,7 @@ broker::Message message_of(const NewTask& task, const std::string& blob) {
     message.subject = task.type;
     message.content_type = "application/json";
     message.properties[kTaskProperty] = task.id;
-    if (!task.tenant.empty()) message.properties[kTenantProperty] = task.tenant;
-    if (task.batch) message.properties[kPriorityProperty] = std::string("batch");
+    set_requester(message, {task.tenant, task.batch});
     if (task.trace) set_trace(message, *task.trace);
     message.body = json::serialize(body);
     return message;

@@ -7,6 +7,7 @@
 #include "store/blobs.hpp"
 #include "store/database.hpp"
 #include "work/documents.hpp"
+#include "work/estimate.hpp"
 #include "work/handover.hpp"
 #include "work/records.hpp"
 
@@ -23,11 +24,8 @@ namespace queue {
 inline constexpr char tasks[] = "ai-tasks";
 }  // namespace queue
 
-/// Message properties of a task: its id where it came through the door, for whom it is done, and "batch"
-/// where it may take its time.
+/// Message property of a task that came through the door: its id. Beside it those of requester.hpp.
 inline constexpr char kTaskProperty[] = "millrace-task";
-inline constexpr char kTenantProperty[] = "tenant";
-inline constexpr char kPriorityProperty[] = "priority";
 inline constexpr std::size_t kTaskIdBytesMax = 128;
 
 /// A task as its sender gives it. The caller has checked sizes and that the texts are UTF-8.
@@ -75,16 +73,6 @@ struct TaskCost {
     std::int64_t completion_tokens = 0;
     std::int64_t cached_tokens = 0;
     std::int64_t micros = 0;
-};
-
-/// What a task will cost if nothing is asked for twice.
-struct TaskEstimate {
-    std::string type;
-    std::string model;
-    std::int64_t calls = 0;
-    std::int64_t prompt_tokens = 0;
-    std::int64_t output_tokens_max = 0;
-    std::int64_t micros = 0;  ///< at most
 };
 
 /// Rows of tasks. Functions on a connection run on a database thread, inside somebody's transaction.

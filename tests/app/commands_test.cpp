@@ -148,12 +148,39 @@ TEST_F(ServeCommand, FailuresAreToldWithTheirReasonAndCanBeDriven) {
     EXPECT_THAT(ask({"dlq", "list"}).out, HasSubstr("document-ingestion"));
     EXPECT_THAT(ask({"dlq", "show", "document-ingestion"}).out, HasSubstr("MalformedPayload"));
     EXPECT_EQ(ask({"dlq", "redrive", "document-ingestion", "--dry-run"}).out,
-              "1 dead letter would be moved back to document-ingestion\n");
+              "1 dead letter would be moved back to document-ingestion\n  1 would fail again\n");
     EXPECT_EQ(ask({"dlq", "drop", "document-ingestion", "--reason", "Other"}).out,
               "0 dead letters dropped\n");
     EXPECT_EQ(ask({"dlq", "drop", "document-ingestion"}).out, "1 dead letter dropped\n");
     EXPECT_EQ(ask({"dlq", "redrive", "document-ingestion", "--rate", "fast"}).code, 1);
     EXPECT_THAT(ask({"ingest", "/nowhere/x"}).err, HasSubstr("/nowhere/x does not exist"));
+}
+
+TEST_F(ServeCommand, ADryRunOfAnUploadSaysItsPriceAndAcceptsNothing) {
+    start({{"MILLRACE_DEPLOYMENTS__0__PRICE_PROMPT", "1000000"}});
+    write("wheel.md", "# Wheel\n\nThe mill race carries water to the wheel.");
+    write("stone.txt", "The stone grinds grain.");
+    const std::string in = directory_.path() / "in";
+    const auto before = ask({"ingest", in, "--dry-run"});
+    EXPECT_EQ(before.code, 0) << before.err;
+    EXPECT_THAT(before.out,
+                AllOf(HasSubstr("2 documents, 2 passages of which 0 have a vector already"),
+                      HasSubstr(" tokens to pay for, cost "), HasSubstr("Nothing was accepted.")));
+    const auto queue = boost::json::parse(ask({"queue", "show", "document-ingestion", "--json"}).out);
+    EXPECT_EQ(queue.at("totals").at("enqueued").to_number<int>(), 0);
+    const auto json = boost::json::parse(ask({"ingest", in, "--dry-run", "--json"}).out);
+    const auto& first = json.at("documents").at(0);
+    EXPECT_EQ(first.at("status"), "estimated");
+    EXPECT_GT(first.at("estimate").at("promptTokens").to_number<int>(), 0);
+    EXPECT_EQ(first.at("estimate").at("cost").to_number<int>(),
+              first.at("estimate").at("promptTokens").to_number<int>());
+
+    EXPECT_EQ(ask({"ingest", in, "--tenant", "acme", "--priority", "batch", "--wait"}).code, 0);
+    write("broken.pdf", "%PDF-1.7 cut off");
+    EXPECT_THAT(ask({"ingest", in, "--dry-run"}).out,
+                AllOf(HasSubstr("3 documents, 2 passages of which 2 have a vector already; 0 tokens to pay"),
+                      HasSubstr("broken.pdf: MalformedPayload")));
+    EXPECT_EQ(ask({"ingest", in, "--dry-run", "--wait"}).code, 2);
 }
 
 TEST_F(ServeCommand, ASignalInTheMiddleOfWorkLosesNothing) {

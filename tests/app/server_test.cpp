@@ -201,5 +201,37 @@ TEST_F(ServerTest, StopsTwiceWithoutHarm) {
     EXPECT_FALSE(test::run(io_, client_->send({.target = "/readyz"})));
 }
 
+TEST_F(ServerTest, ADryRunKnowsThePriceAndTheQuotaOfTheDeployment) {
+    Configuration configuration = test_configuration(data());
+    DeploymentEntry& remote = configuration.deployments.front();
+    remote.provider = "openai";
+    remote.endpoint = "http://127.0.0.1:9/v1";
+    remote.model = "text-embedding-3-small";
+    remote.dimensions = 8;
+    remote.tokens_per_minute = 600;
+    remote.price_prompt = 3;
+    start(configuration);
+    const boost::json::object document{{"title", "t"},
+                                       {"content", "The mill race carries water to the wheel."}};
+    const auto estimate = post("/v1/documents?dryRun=true", document).body;
+    const auto tokens = estimate.at("promptTokens").to_number<double>();
+    EXPECT_GT(tokens, 0);
+    EXPECT_DOUBLE_EQ(estimate.at("cost").to_number<double>(), 3e-6 * tokens);
+    EXPECT_EQ(estimate.at("backlogSeconds").to_number<double>(), 0);
+    EXPECT_DOUBLE_EQ(estimate.at("secondsUntilDone").to_number<double>(), tokens / 10);
+    const boost::json::object task{{"type", "embed"},
+                                   {"content", "The mill race carries water to the wheel."}};
+    EXPECT_DOUBLE_EQ(post("/v1/tasks?dryRun=true", task).body.at("secondsUntilDone").to_number<double>(),
+                     tokens / 10);
+
+    // Accepted, it waits for a model that is down; what comes then waits behind it.
+    post("/v1/documents", document);
+    const boost::json::object next{{"title", "t"}, {"content", "Another wheel is turned by the same water."}};
+    double backlog = 0;
+    while (backlog == 0)
+        backlog = post("/v1/documents?dryRun=true", next).body.at("backlogSeconds").to_number<double>();
+    EXPECT_DOUBLE_EQ(backlog, tokens / 10);
+}
+
 }  // namespace
 }  // namespace millrace::app

@@ -114,6 +114,7 @@ class PipelineTest : public testing::TestWithParam<test::Engine> {
         for (const auto& one : done.follow_ups) {
             const auto trace = work::trace_of(one.message);
             traced[one.entity] = trace ? trace->traceparent() : "none";
+            requesters[one.entity] = work::requester_of(one.message);
         }
         co_return co_await handover->complete_with(std::move(lock), std::move(done));
     }
@@ -172,6 +173,7 @@ class PipelineTest : public testing::TestWithParam<test::Engine> {
     CpuPool pool{2};
     test::CountingProvider provider;
     std::map<std::string, std::string> traced;  ///< of the last message to each queue
+    std::map<std::string, work::Requester> requesters;  ///< likewise
     test::DatabasePlace place{GetParam()};
     std::unique_ptr<store::Database> local;
     std::unique_ptr<store::Database> shared;

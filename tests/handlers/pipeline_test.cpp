@@ -185,6 +185,44 @@ TEST_P(PipelineTest, EveryStageAndTheProviderAreToldTheTraceOfTheRequest) {
     EXPECT_FALSE(provider.traces[0]);
 }
 
+TEST_P(PipelineTest, EveryStageAndTheProviderAreToldForWhomItIsDoneAndHowSoon) {
+    std::vector<NewDocument> one(1);
+    one[0].content = paragraphs("tenant");
+    one[0].requester = {"acme", true};
+    const auto accepted = test::run(io, documents->accept(std::move(one), nullptr));
+    ASSERT_TRUE(accepted);
+    EXPECT_EQ(wait(accepted->front().operation).status, Status::succeeded);
+    for (const char* queue :
+         {work::queue::chunk, work::queue::metadata, work::queue::embed, work::queue::index})
+        EXPECT_EQ(requesters[queue], (work::Requester{"acme", true})) << queue;
+    ASSERT_FALSE(provider.embed_contexts.empty());
+    for (const auto& context : provider.embed_contexts) {
+        EXPECT_EQ(context.tenant, "acme");
+        EXPECT_EQ(context.priority, provider::Priority::batch);
+    }
+
+    provider.embed_contexts.clear();
+    EXPECT_EQ(ingest("nobody's", "Nobody asked for this in particular.").status, Status::succeeded);
+    ASSERT_FALSE(provider.embed_contexts.empty());
+    EXPECT_EQ(provider.embed_contexts[0].tenant, "");
+    EXPECT_EQ(provider.embed_contexts[0].priority, provider::Priority::interactive);
+}
+
+TEST_P(PipelineTest, AMessageOfAnSdkSaysInItsPropertiesForWhomItIs) {
+    for (const std::string& queue : {std::string(work::queue::ingestion), std::string("inline")}) {
+        std::vector<broker::Message> messages(1);
+        messages[0].body =
+            R"({"DocumentId":")" + queue + R"(","Content":"The mill race of )" + queue + R"( turns."})";
+        messages[0].properties["tenant"] = queue;
+        messages[0].properties["priority"] = std::string("batch");
+        ASSERT_TRUE(test::run(io, broker->send(queue, messages)));
+        test::run_until(io, [&] { return !provider.embed_contexts.empty(); });
+        EXPECT_EQ(provider.embed_contexts[0].tenant, queue);
+        EXPECT_EQ(provider.embed_contexts[0].priority, provider::Priority::batch);
+        provider.embed_contexts.clear();
+    }
+}
+
 TEST_P(PipelineTest, TheTraceOfAnSdksMessageGoesOnUnderBothNames) {
     std::vector<broker::Message> messages(1);
     messages[0].body = R"({"DocumentId":"foreign","Content":"The mill race turns the wheel."})";

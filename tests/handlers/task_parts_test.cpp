@@ -1,4 +1,5 @@
 // Tasks of many calls: long texts, parts, crashes, fan-outs, estimates.
+#include "handlers/estimate.hpp"
 #include "handlers/task_text.hpp"
 #include "tests/handlers/task_fixture.hpp"
 
@@ -64,6 +65,51 @@ TEST_F(LongTaskTest, AnEstimateSaysTheCallsThatAreThenMade) {
         EXPECT_EQ(estimate->micros, estimate->prompt_tokens + 2 * estimate->output_tokens_max);
         provider.requests.clear();
     }
+}
+
+TEST_F(LongTaskTest, AnEstimateOfEmbeddingCountsEveryCall) {
+    start();
+    provider.info().tokens_per_input_max = 100;
+    const std::pair<std::size_t, std::size_t> limits[] = {{8, 0},
+                                                          {1'000, 1'500}};  // inputs, tokens a request
+    for (const auto& [inputs, tokens] : limits) {
+        provider.info().inputs_per_request_max = inputs;
+        provider.info().tokens_per_request_max = tokens;
+        work::NewTask task;
+        task.type = "embed";
+        task.content = long_text(400) + std::to_string(inputs);
+        const auto estimate = test::run(io, estimate_task(*services, *parts, task)).value();
+        provider.calls = 0;
+        provider.texts.clear();
+        const std::string id = "of-" + std::to_string(inputs);
+        ASSERT_EQ(wait(accept("embed", task.content, "", id)).status, Status::succeeded);
+        EXPECT_GT(provider.calls, 2u);
+        EXPECT_EQ(estimate.calls, static_cast<std::int64_t>(provider.calls));
+        std::size_t asked = 0;
+        for (const std::string& text : provider.texts) asked += text::estimate_tokens(text);
+        EXPECT_EQ(estimate.prompt_tokens, static_cast<std::int64_t>(asked));
+        EXPECT_EQ(estimate.micros, estimate.prompt_tokens);
+
+        broker::Message letter;
+        letter.body = R"({"id":")" + id + R"(","type":"embed","content":"is not asked for again"})";
+        EXPECT_EQ(test::run(io, estimate_task(*services, *parts, letter)).value().calls, 0) << "it is done";
+    }
+}
+
+TEST_F(TaskTest, QueuedTasksWaitForTheDeploymentsThatAnswer) {
+    TaskType own;
+    own.name = "own";
+    own.deployment = "nowhere";
+    own.prompt = "Do it.";
+    configure({own});
+    parts->model = [inner = parts->model](const std::string& name, bool embeds) {
+        auto found = inner(name, embeds);
+        if (found) found->deployment = embeds ? "vectors" : "answers";
+        return found;
+    };
+    const auto waiting = test::run(io, backlog(*services, 7)).tasks;
+    EXPECT_EQ(waiting, (std::map<std::string, std::int64_t>{{"answers", 7}}));
+    EXPECT_TRUE(test::run(io, backlog(*services, 0)).tasks.empty());
 }
 
 TEST(CountCalls, LevelsOfNotesEndInOneAnswer) {

@@ -41,6 +41,130 @@ TEST_F(Documents, CarryTheTraceOfTheirRequestIntoTheQueue) {
     }
 }
 
+TEST_F(Documents, CarryTheirTenantAndPriorityIntoTheQueue) {
+    using Fields = provider::HttpFields;
+    const std::string form =
+        "--b\r\nContent-Disposition: form-data; name=\"tenant\"\r\n\r\nown\r\n"
+        "--b\r\nContent-Disposition: form-data; name=\"priority\"\r\n\r\nbatch\r\n"
+        "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\r\n\r\nline\r\n--b--";
+    struct {
+        const char* target;
+        const char* type;
+        std::string body;
+        Fields headers;
+        work::Requester expected;
+    } const cases[] = {
+        {"", "application/json", kNote, {}, {"", false}},
+        {"", "application/json", kNote, {{"Millrace-Tenant", "acme"}}, {"acme", false}},
+        {"",
+         "application/json",
+         R"({"title":"t","content":"c","tenant":"own","priority":"batch"})",
+         {{"Millrace-Tenant", "acme"}},
+         {"own", true}},
+        {"", "application/x-ndjson", R"({"title":"t","content":"c","priority":"interactive"})", {}, {}},
+        {"?tenant=own&priority=batch", "text/plain", "text", {}, {"own", true}},
+        {"", "text/plain", "text", {{"Millrace-Tenant", "acme"}}, {"acme", false}},
+        {"", "multipart/form-data; boundary=b", form, {}, {"own", true}},
+    };
+    for (const auto& one : cases) {
+        Fields headers = one.headers;
+        headers.emplace_back("Content-Type", one.type);
+        const auto answer = send("POST", std::string("/v1/documents") + one.target, one.body, headers);
+        ASSERT_EQ(answer.status, 202) << answer.body;
+        const auto messages = receive("document-ingestion", 1);
+        ASSERT_EQ(messages.size(), 1u);
+        EXPECT_EQ(work::requester_of(messages[0].message), one.expected) << one.type << one.body;
+    }
+    const std::string hasty = R"({"title":"t","content":"c","priority":"now"})";
+    expect_problem(post_json("/v1/documents", hasty), 400, "priority is \"interactive\" or \"batch\"");
+    expect_problem(post_json("/v1/documents", kNote, {{"Millrace-Tenant", std::string(200, 'a')}}), 400,
+                   "Millrace-Tenant");
+    const std::string target = "/v1/documents?tenant=" + std::string(200, 'a');
+    expect_problem(send("POST", target, "text", {{"Content-Type", "text/plain"}}), 400, "tenant is longer");
+}
+
+TEST_F(Documents, ADryRunSaysWhatTheyWouldCostAndAcceptsNothing) {
+    using boost::json::value;
+    const auto one =
+        body_of(post_json("/v1/documents?dryRun=true", R"({"id":"d","title":"t","content":"four"})"));
+    EXPECT_EQ(one, (value{{"id", "d"},
+                          {"model", "letters"},
+                          {"chunks", 2},
+                          {"cachedChunks", 1},
+                          {"calls", 1},
+                          {"promptTokens", 4},
+                          {"cost", 8e-6},
+                          {"documents", 1},
+                          {"failing", 0},
+                          {"backlogSeconds", nullptr},
+                          {"secondsUntilDone", nullptr}}));
+    const std::string form =
+        "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\r\n\r\n12345\r\n"
+        "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"b.txt\"\r\n\r\nbroken\r\n--b--";
+    const std::pair<const char*, std::string> lists[] = {
+        {"application/json", R"([{"title":"t","content":"12345"},{"title":"u","content":"broken"}])"},
+        {"application/x-ndjson",
+         "{\"title\":\"t\",\"content\":\"12345\"}\n{\"title\":\"u\",\"content\":\"broken\"}"},
+        {"multipart/form-data; boundary=b", form}};
+    for (const auto& [type, body] : lists) {
+        const auto list = body_of(send("POST", "/v1/documents?dryRun=true", body, {{"Content-Type", type}}));
+        ASSERT_EQ(list.at("documents").as_array().size(), 2u) << type;
+        EXPECT_EQ(list.at("documents").at(1).at("error"), "MalformedPayload: why");
+        EXPECT_EQ(list.at("total").at("promptTokens"), 5);
+        EXPECT_EQ(list.at("total").at("documents"), 2);
+        EXPECT_EQ(list.at("total").at("failing"), 1);
+    }
+    const auto raw =
+        body_of(send("POST", "/v1/documents?dryRun=true", "text", {{"Content-Type", "text/plain"}}));
+    EXPECT_EQ(raw.at("promptTokens"), 4);
+    EXPECT_EQ(queued(), 0u);
+    expect_problem(get("/v1/documents/d"), 404, "no document");
+    expect_problem(post_json("/v1/documents?dryRun=maybe", kNote), 400, "?dryRun must be true or false");
+    expect_problem(post_json("/v1/documents?dryRun=true", "{}"), 400, "title is missing");
+}
+
+TEST_F(Documents, ADryRunSaysWhenTheyWouldBeDoneBehindWhatWaits) {
+    constexpr char target[] = "/v1/documents?dryRun=true";
+    constexpr char body[] = R"({"title":"t","content":"0123456789"})";
+    quota::PageView view;
+    view.deployment = "letters";
+    views_ = {view};
+    EXPECT_TRUE(body_of(post_json(target, body)).at("secondsUntilDone").is_null()) << "no limit is known";
+    const auto timing = [&] {
+        const auto answer = body_of(post_json(target, body));
+        return std::pair(answer.at("backlogSeconds").to_number<double>(),
+                         answer.at("secondsUntilDone").to_number<double>());
+    };
+    views_[0].tokens_per_minute = 60;
+    EXPECT_EQ(timing(), std::pair(0.0, 10.0));
+    views_[0].waiting_tokens = 20;
+    EXPECT_EQ(timing(), std::pair(20.0, 30.0));
+    backlog_.passages["letters"] = {1, 50};
+    EXPECT_EQ(timing(), std::pair(50.0, 60.0)) << "passages in line are among those that wait";
+    backlog_.tasks["letters"] = 3;
+    EXPECT_EQ(timing(), std::pair(50.0, 60.0)) << "of tasks like no call in line nothing is known";
+    views_[0].waiting_calls = 2;
+    EXPECT_EQ(timing(), std::pair(80.0, 90.0)) << "three tasks of ten tokens";
+    backlog_.tasks.clear();
+    views_[0].waiting_calls = 0;
+    views_[0].requests_per_minute = 1;
+    EXPECT_EQ(timing(), std::pair(60.0, 120.0)) << "requests take longer than tokens";
+    views_[0].frozen_until = clock_.now() + std::chrono::seconds(5);
+    EXPECT_EQ(timing(), std::pair(65.0, 125.0));
+    views_[0].deployment = "another";
+    EXPECT_TRUE(body_of(post_json(target, body)).at("secondsUntilDone").is_null());
+}
+
+TEST_F(Documents, ADryRunOfTooMuchIsRefusedInBoundedTime) {
+    estimate_time_ = std::chrono::seconds(11);
+    constexpr char two[] = R"([{"title":"t","content":"a"},{"title":"t","content":"b"}])";
+    constexpr char three[] =
+        R"([{"title":"t","content":"a"},{"title":"t","content":"b"},{"title":"t","content":"c"}])";
+    EXPECT_EQ(post_json("/v1/documents?dryRun=true", two).status, 200);
+    expect_problem(post_json("/v1/documents?dryRun=true", three), 413, "send fewer documents");
+    for (int i = 0; i < 8; ++i) EXPECT_EQ(post_json("/v1/documents?dryRun=true", two).status, 200);
+}
+
 TEST_F(Documents, AreFoundByAnIdWithSlashesEncodedOrNot) {
     post_json("/v1/documents", kNote);
     for (const char* path : {"/v1/documents/a%2Fb", "/v1/documents/a/b"}) {

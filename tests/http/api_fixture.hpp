@@ -75,8 +75,11 @@ class ApiTest : public testing::Test {
         options.estimate_task = [](work::NewTask task) -> boost::asio::awaitable<Result<work::TaskEstimate>> {
             if (task.document_id == "none") co_return Error{Errc::not_found, "there is no document \"none\""};
             const auto size = static_cast<std::int64_t>(task.content.size());
-            co_return work::TaskEstimate{task.type, "letters", 1, size, 128, size + 1};
+            work::TaskEstimate estimate{{"letters", 1, size, 128, size + 1}, task.type};
+            estimate.loads["letters"] = {1, size + 128};
+            co_return estimate;
         };
+        add_estimates(options);
         const ApiParts parts{*database_, *broker_, model_, *index_, *documents_, *operations_,
                              pool_,      metrics_, clock_, nullptr, &*tasks_};
         api_ = std::make_unique<Api>(io_.get_executor(), parts, std::move(options));
@@ -84,6 +87,39 @@ class ApiTest : public testing::Test {
         server_options.port = 0;
         server_ = std::move(Server::start(io_.get_executor(), server_options, api_->handler()).value());
         client_ = std::move(provider::HttpClient::make(io_.get_executor()).value());
+    }
+
+    /// A byte is a token; every second passage is known.
+    void add_estimates(ApiOptions& options) {
+        if (!options.quota)
+            options.quota = [this]() -> boost::asio::awaitable<std::vector<quota::PageView>> {
+                co_return views_;
+            };
+        options.backlog = [this]() -> boost::asio::awaitable<work::Backlog> { co_return backlog_; };
+        options.estimate_document =
+            [this](work::NewDocument document) -> boost::asio::awaitable<work::DocumentEstimate> {
+            clock_.advance(estimate_time_);
+            work::DocumentEstimate estimate;
+            if (document.content == "broken") {
+                estimate.error = "MalformedPayload: why";
+                co_return estimate;
+            }
+            const auto size = static_cast<std::int64_t>(document.content.size());
+            const work::Estimate one{"letters", 1, size, 0, 2 * size, {{"letters", {1, size}}}};
+            estimate.add(one);
+            estimate.chunks = 2;
+            estimate.cached_chunks = 1;
+            co_return estimate;
+        };
+        options.estimate_letter["embed-queue"] =
+            [this](broker::Message letter) -> boost::asio::awaitable<work::LetterEstimate> {
+            clock_.advance(estimate_time_);
+            work::LetterEstimate estimate;
+            const work::Estimate one{"letters", 1, 100, 10, 120, {{"letters", {1, 110}}}};
+            estimate.add(one);
+            if (letter.message_id == "b") estimate.error = "it would fail again";
+            co_return estimate;
+        };
     }
 
     void stop() {
@@ -177,6 +213,9 @@ class ApiTest : public testing::Test {
     ManualClock clock_;
     CpuPool pool_{2};
     LetterModel model_;
+    std::vector<quota::PageView> views_;  ///< what the quota is
+    work::Backlog backlog_;
+    Duration estimate_time_{};  ///< that an estimate of a document or a dead letter takes
     telemetry::Metrics metrics_;
     std::unique_ptr<store::Database> database_;
     std::unique_ptr<broker::Broker> broker_;

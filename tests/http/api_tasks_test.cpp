@@ -103,6 +103,16 @@ TEST_F(ApiTasksTest, ADryRunSaysWhatItWouldCostAndAcceptsNothing) {
     EXPECT_EQ(two.at("tasks").as_array().size(), 2u);
     EXPECT_EQ(two.at("total").at("promptTokens").to_number<int>(), 9);
     EXPECT_EQ(waiting(), 0u);
+    EXPECT_TRUE(one.at("secondsUntilDone").is_null()) << "no limit is known";
+    quota::PageView view;
+    view.deployment = "letters";
+    view.tokens_per_minute = 60;
+    view.waiting_tokens = 3;
+    views_ = {view};
+    const auto timed =
+        body_of(post_json("/v1/tasks?dryRun=true", R"({"type":"sentiment","content":"four"})"));
+    EXPECT_EQ(timed.at("backlogSeconds"), 3);
+    EXPECT_EQ(timed.at("secondsUntilDone"), 3 + 4 + 128);
     expect_problem(post_json("/v1/tasks?dryRun=true", R"({"type":"sentiment","documentId":"none"})"), 404,
                    "there is no document");
     expect_problem(post_json("/v1/tasks?dryRun=yes", kTask), 400, "?dryRun must be true or false");

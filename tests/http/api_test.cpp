@@ -322,6 +322,47 @@ TEST_F(Queues, GiveDeadLettersBackToWork) {
     EXPECT_EQ(broker_->counts("embed-queue")->dead_lettered, 0u);
 }
 
+TEST_F(Queues, ADryRunOfARedriveSaysWhatItWouldCost) {
+    send_messages({"a", "b", "c"});
+    dead_letter_all("ApiError_400");
+    quota::PageView view;
+    view.deployment = "letters";
+    view.tokens_per_minute = 60;
+    views_ = {view};
+    const std::string redrive = "/v1/queues/Embed-Queue/dead-letters:redrive";
+    const auto all = body_of(post_json(redrive, R"({"dryRun":true})"));
+    EXPECT_EQ(all, (boost::json::value{{"matched", 3},
+                                       {"moved", 0},
+                                       {"dryRun", true},
+                                       {"estimated", 3},
+                                       {"failing", 1},
+                                       {"model", "letters"},
+                                       {"calls", 3},
+                                       {"promptTokens", 300},
+                                       {"outputTokensMax", 30},
+                                       {"costMax", 360e-6},
+                                       {"backlogSeconds", 0},
+                                       {"secondsUntilDone", 330}}));
+    const auto one = body_of(post_json(redrive, R"({"filter":{"messageId":"c"},"dryRun":true})"));
+    EXPECT_EQ(one.at("estimated"), 1);
+    EXPECT_EQ(one.at("promptTokens"), 100);
+    EXPECT_EQ(body_of(post_json(redrive, R"({"filter":{"max":2},"dryRun":true})")).at("estimated"), 2);
+    EXPECT_EQ(body_of(post_json(redrive, R"({"filter":{"reason":"no"},"dryRun":true})")).at("estimated"), 0);
+    const auto slow = body_of(post_json(redrive, R"({"rate":0.001,"dryRun":true})"));
+    EXPECT_EQ(slow.at("secondsUntilDone"), 3000) << "at the rate that was asked for";
+    EXPECT_EQ(broker_->counts("embed-queue")->dead_lettered, 3u);
+}
+
+TEST_F(Queues, ADryRunOfARedriveReadsForABoundedTimeAndSaysHowFarItCame) {
+    send_messages({"a", "b", "c"});
+    dead_letter_all("ApiError_400");
+    estimate_time_ = std::chrono::seconds(11);
+    const auto some = body_of(post_json("/v1/queues/embed-queue/dead-letters:redrive", R"({"dryRun":true})"));
+    EXPECT_EQ(some.at("matched"), 3);
+    EXPECT_EQ(some.at("estimated"), 2);
+    EXPECT_EQ(some.at("promptTokens"), 200);
+}
+
 TEST_F(Queues, DropDeadLetters) {
     send_messages({"a", "b"});
     dead_letter_all("ApiError_400");

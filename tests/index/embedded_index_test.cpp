@@ -51,6 +51,36 @@ TEST_F(EmbeddedIndex, APublishReplacesTheOlderVersionAndItsRows) {
     EXPECT_EQ(index_->stats().chunks, 2u);
 }
 
+TEST_F(EmbeddedIndex, TellsWhichTextsHaveAVectorWithoutStagingThem) {
+    const auto remembered = [&](const std::string& model, const std::vector<std::string>& texts) {
+        auto asked = std::make_shared<const std::vector<ChunkText>>(chunks(texts));
+        return run(index_->remembered(model, std::move(asked)));
+    };
+    EXPECT_THAT(remembered(kModel, {"one"}), ElementsAre(false)) << "of a model that nobody knows";
+    put(version("a"), {"one", "two"});
+    ASSERT_TRUE(run(index_->stage(version("b"), kModel, chunks({"three"}))));
+    EXPECT_THAT(remembered(kModel, {"two", "three", "one", "four"}), ElementsAre(true, false, true, false));
+    EXPECT_THAT(remembered("other/4", {"one"}), ElementsAre(false));
+    EXPECT_THAT(remembered(kModel, {}), IsEmpty());
+    EXPECT_EQ(number("SELECT count(*) FROM chunk"), 3);
+}
+
+TEST_F(EmbeddedIndex, TellsWhichVersionsWaitForVectors) {
+    EXPECT_THAT(run(index_->unembedded()), IsEmpty());
+    put(version("a"), {"one", "two"});
+    auto waiting = chunks({"three", "one", "four"});
+    for (auto& chunk : waiting) chunk.tokens = 7;
+    ASSERT_TRUE(run(index_->stage(version("b", 5), kModel, waiting)));
+    const auto found = run(index_->unembedded());
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0].document, "b");
+    EXPECT_EQ(found[0].generation, 5);
+    EXPECT_EQ(found[0].chunks, 2);
+    EXPECT_EQ(found[0].tokens, 14);
+    run(index_->discard("b", 5));
+    EXPECT_THAT(run(index_->unembedded()), IsEmpty());
+}
+
 TEST_F(EmbeddedIndex, AKnownTextTakesItsVectorFromAnyDocument) {
     EXPECT_THAT(put(version("a"), {"one", "two"}).missing, ElementsAre(0u, 1u));
     EXPECT_THAT(put(version("b"), {"two", "three", "one"}).missing, ElementsAre(1u));

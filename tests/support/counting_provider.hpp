@@ -29,6 +29,7 @@ class CountingProvider final : public provider::Provider {
         std::vector<std::string> inputs, provider::CallContext context) override {
         calls += 1;
         traces.push_back(context.trace);
+        embed_contexts.push_back(context);
         if (!failures.empty()) {
             provider::Failure failure = failures.front();
             failures.pop_front();
@@ -92,6 +93,7 @@ class CountingProvider final : public provider::Provider {
     std::size_t calls = 0;
     std::vector<std::string> texts;            ///< every input that was embedded, in order
     std::vector<std::optional<TraceContext>> traces;  ///< of every call
+    std::vector<provider::CallContext> embed_contexts;  ///< likewise
     std::size_t answers_max = 0;               ///< vectors in one answer; 0: for all inputs
     std::vector<provider::CompletionRequest> requests;  ///< every completion that was asked for
     std::vector<provider::CallContext> contexts;        ///< of these

@@ -1,0 +1,177 @@
+// Estimates beside what the work then costs.
+#include "handlers/estimate.hpp"
+#include "handlers/payload.hpp"
+#include "tests/handlers/pipeline_fixture.hpp"
+
+namespace millrace::handlers {
+namespace {
+
+/// So many passages: a section each.
+std::string sections(int count) {
+    std::string text;
+    for (int i = 0; i < count; ++i) {
+        text += "# Number " + std::to_string(i) + "\n\n";
+        for (int j = 0; j < 12; ++j)
+            text += "Wheel " + std::to_string(i) + " turns in sentence " + std::to_string(j) + ". ";
+        text += "\n\n";
+    }
+    return text;
+}
+
+class EstimateTest : public PipelineTest {
+  protected:
+    void SetUp() override {
+        PipelineTest::SetUp();
+        services->deployment = "main";
+        services->price = {2, 0, 0};
+    }
+
+    static NewDocument document(const std::string& content, const std::string& type = "text/markdown",
+                                const std::string& file = "") {
+        NewDocument made;
+        made.content = content;
+        made.content_type = type;
+        made.file_name = file;
+        return made;
+    }
+    work::DocumentEstimate estimate(NewDocument document) {
+        return test::run(io, estimate_document(*services, std::move(document)));
+    }
+    work::LetterEstimate letter(const char* handler, broker::Message message) {
+        return test::run(io, estimate_letter(*services, *find_handler(handler), std::move(message)));
+    }
+    /// What the provider was asked to embed, in tokens.
+    std::int64_t tokens_asked() const {
+        std::size_t sum = 0;
+        for (const std::string& text : provider.texts) sum += text::estimate_tokens(text);
+        return static_cast<std::int64_t>(sum);
+    }
+    /// Accepts without a worker; the first message of the pipeline.
+    broker::Delivery accepted(const std::string& content) {
+        for (auto& processor : processors) test::run(io, processor->stop(std::chrono::seconds(10)));
+        processors.clear();
+        accept("doc", content);
+        broker::ReceiveOptions options;
+        return test::run(io, broker->receive(work::queue::ingestion, options)).value().at(0);
+    }
+    /// Runs a stage; the messages that follow.
+    std::vector<broker::Message> run_stage(asio::awaitable<work::Outcome> (*stage)(Services&, Job),
+                                           const broker::Message& message) {
+        Job job{{message}, *version_of(message)};
+        auto outcome = test::run(io, stage(*services, std::move(job)));
+        auto& done = std::get<work::Done>(outcome);
+        auto with = std::move(done.with);
+        EXPECT_TRUE(test::run(io, database->write(std::move(with))));
+        std::vector<broker::Message> messages;
+        for (auto& next : done.follow_ups) messages.push_back(std::move(next.message));
+        return messages;
+    }
+};
+
+TEST_P(EstimateTest, ADocumentIsThenBilledAsEstimated) {
+    const std::string html = "<html><body><h1>Mill</h1><p>" + paragraphs("stone") + "</p></body></html>";
+    const std::pair<std::string, std::string> cases[] = {
+        {paragraphs("wheel"), "text/markdown"}, {html, "text/html"}, {sections(150), "text/markdown"}};
+    for (const auto& [content, type] : cases) {
+        const auto before = estimate(document(content, type));
+        EXPECT_EQ(before.error, "");
+        EXPECT_EQ(before.model, "counting");
+        EXPECT_EQ(before.calls, before.loads.at("main").calls);
+        EXPECT_EQ(before.prompt_tokens, before.loads.at("main").tokens);
+        EXPECT_EQ(before.micros, 2 * before.prompt_tokens);
+        provider.calls = 0;
+        provider.texts.clear();
+        const auto operation = wait(accept(type, content, type));
+        EXPECT_EQ(before.chunks, operation.total);
+        EXPECT_EQ(before.chunks - before.cached_chunks, static_cast<std::int64_t>(provider.texts.size()));
+        EXPECT_EQ(before.prompt_tokens, tokens_asked());
+        EXPECT_EQ(before.calls, static_cast<std::int64_t>(provider.calls));
+    }
+}
+
+TEST_P(EstimateTest, NothingIsStoredQueuedOrAskedFor) {
+    const auto found = estimate(document(paragraphs("wheel") + std::string(200'000, 'x')));
+    EXPECT_GT(found.chunks, 3);
+    for (const char* table : {"chunk", "document", "operation", "blob", "message"})
+        EXPECT_EQ(rows(table), 0) << table;
+    EXPECT_EQ(blobs->list(std::chrono::seconds(-5)).size(), 0u);
+    EXPECT_EQ(provider.calls, 0u);
+}
+
+TEST_P(EstimateTest, PassagesThatHaveAVectorCostNothing) {
+    ingest("doc", paragraphs("wheel"));
+    const auto same = estimate(document(paragraphs("wheel")));
+    EXPECT_EQ(same.cached_chunks, same.chunks);
+    EXPECT_EQ(same.prompt_tokens, 0);
+    EXPECT_EQ(same.calls, 0);
+    EXPECT_TRUE(same.loads.empty());
+    const auto changed = estimate(document(paragraphs("sluice")));
+    EXPECT_GT(changed.cached_chunks, 0);
+    EXPECT_GT(changed.prompt_tokens, 0);
+    EXPECT_LT(changed.cached_chunks, changed.chunks);
+}
+
+TEST_P(EstimateTest, WhatWouldBeADeadLetterSaysWhich) {
+    EXPECT_THAT(estimate(document("%PDF-1.7 cut off", "application/pdf")).error,
+                testing::StartsWith("MalformedPayload: "));
+    EXPECT_THAT(estimate(document(std::string("\x89PNG\0\0", 6), "", "a.png")).error,
+                testing::StartsWith("MalformedPayload: "));
+    EXPECT_EQ(estimate(document("Plain words, of which nothing is said.", "")).error, "");
+}
+
+TEST_P(EstimateTest, ADeadLetterOfAnyStageCostsWhatIsLeftToDo) {
+    const std::string content = sections(100);
+    const auto whole = estimate(document(content));
+    const broker::Delivery first = accepted(content);
+    EXPECT_EQ(letter("extract", first.message).prompt_tokens, whole.prompt_tokens);
+    EXPECT_EQ(letter("embed-index", first.message).prompt_tokens, whole.prompt_tokens);
+
+    const auto extracted = run_stage(extract_document, first.message);
+    ASSERT_EQ(extracted.size(), 2u);
+    EXPECT_EQ(letter("chunk", extracted[0]).prompt_tokens, whole.prompt_tokens);
+    EXPECT_EQ(letter("metadata", extracted[1]).prompt_tokens, 0);
+
+    const auto batches = run_stage(chunk_document, extracted[0]);
+    ASSERT_GT(batches.size(), 1u);
+    work::LetterEstimate sum;
+    for (const auto& batch : batches) sum.add(letter("embed", batch));
+    EXPECT_EQ(sum.prompt_tokens, whole.prompt_tokens);
+    EXPECT_EQ(sum.calls, whole.calls);
+    EXPECT_EQ(sum.loads["main"].tokens, whole.prompt_tokens);
+
+    run_stage(embed_chunks, batches[0]);
+    EXPECT_EQ(letter("embed", batches[0]).calls, 0) << "what has its vectors costs nothing";
+    accept("doc", "A newer version.");
+    EXPECT_EQ(letter("embed", batches[1]).calls, 0) << "superseded";
+}
+
+TEST_P(EstimateTest, ADeadLetterThatCanOnlyFailAgainSaysSo) {
+    broker::Message message;
+    EXPECT_THAT(letter("extract", message).error, testing::StartsWith("NullPayload"));
+    message.body = "{}";
+    EXPECT_THAT(letter("extract", message).error, testing::StartsWith("MalformedPayload"));
+    message.body = R"({"documentId":"doc","contentRef":"gone"})";
+    EXPECT_THAT(letter("extract", message).error, testing::StartsWith("MalformedPayload"));
+}
+
+TEST_P(EstimateTest, TheBacklogIsWhatWasCutUpAndHasNotFailed) {
+    EXPECT_TRUE(test::run(io, backlog(*services, 5)).passages.empty());
+    const auto whole = estimate(document(sections(100)));
+    const broker::Delivery first = accepted(sections(100));
+    const auto extracted = run_stage(extract_document, first.message);
+    run_stage(chunk_document, extracted[0]);
+    const auto waiting = test::run(io, backlog(*services, 5)).passages;
+    ASSERT_EQ(waiting.size(), 1u);
+    EXPECT_EQ(waiting.at("main").tokens, whole.prompt_tokens);
+    auto fail = [&](store::Connection& connection) -> Result<void> {
+        work::records::fail(connection, *version_of(first.message), "embed", "why", clock.now());
+        return {};
+    };
+    ASSERT_TRUE(test::run(io, database->write(fail)));
+    EXPECT_TRUE(test::run(io, backlog(*services, 5)).passages.empty());
+}
+
+MILLRACE_ON_EVERY_ENGINE(EstimateTest);
+
+}  // namespace
+}  // namespace millrace::handlers
