@@ -66,8 +66,11 @@ class Work:
 
 def run(options, folder, processes):
     postgres = fleet.start_postgres(processes, folder)
-    port = fleet.start_simulator(processes, folder, "--latency", options.latency)
-    deployments = (fleet.deployment(port) + fleet.deployment(port, name="chat", model="gpt-4o-mini")
+    port = fleet.start_simulator(processes, folder, "--latency", options.latency, "--tpm", str(options.tpm))
+    # Each has a half: the simulator counts all tokens together.
+    quota = f"tokens_per_minute = {options.tpm // 2}\n"
+    deployments = (fleet.deployment(port, quota)
+                   + fleet.deployment(port, quota, name="chat", model="gpt-4o-mini")
                    + '[[tasks]]\ntype = "sentiment"\ndeployment = "chat"\n')
     servers = fleet.Fleet(processes, folder, deployments, options.workers, postgres,
                           queues=("document-ingestion", "ai-tasks"), concurrency=options.concurrency,
@@ -102,6 +105,7 @@ def main():
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--every", type=float, default=5)
     parser.add_argument("--latency", default="50-200", help="of the provider, milliseconds")
+    parser.add_argument("--tpm", type=int, default=1_200_000, help="tokens per minute, both models together")
     parser.add_argument("--concurrency", type=int, default=8, help="of each queue in each worker")
     parser.add_argument("--ahead", type=int, default=200, help="what is kept waiting")
     parser.add_argument("--program", default=str(fleet.PROGRAM))
