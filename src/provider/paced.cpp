@@ -14,6 +14,10 @@ namespace {
 
 using quota::Refusal;
 
+/// A call that is on its way so long after its admission may end when its place in the window is gone.
+constexpr Duration kLate{1'000};
+constexpr std::size_t kCountBytesMax = 16 * 1024;  // a longer text would hold the I/O thread up
+
 /// Statuses that say that something is wrong with an input, not with the caller.
 bool blames_an_input(const Failure& failure) {
     if (failure.kind == FailureKind::content_filtered) return true;
@@ -86,20 +90,36 @@ struct Paced::Called {
     Usage usage;
     quota::Report report;
     std::optional<TimePoint> sent_at{};
+    bool told = false;
 };
 
 /// What is heard of a call while it is made.
 struct Paced::Heard {
     RateHeaders rate;
     std::optional<TimePoint> sent_at;
+    bool told = false;  ///< to the ledger
 };
 
 /// Notes in what it answers what is heard of the call of `context`.
-std::shared_ptr<Paced::Heard> Paced::listen(CallContext& context) {
+std::shared_ptr<Paced::Heard> Paced::listen(CallContext& context, const quota::Pass& pass) {
     auto heard = std::make_shared<Heard>();
     context.on_rate = [heard](const RateHeaders& headers) { heard->rate = headers; };
-    context.on_sent = [heard, this] { heard->sent_at = clock_.now(); };
+    context.on_sent = [heard, this, reservation = pass.reservation] {
+        if (heard->told) return;
+        heard->sent_at = clock_.now();
+        if (*heard->sent_at - reservation.at < kLate) return;
+        heard->told = true;
+        tasks_.start("sent late", tell_sent(reservation, *heard->sent_at));
+    };
     return heard;
+}
+
+asio::awaitable<void> Paced::tell_sent(quota::Reservation reservation, TimePoint at) {
+    try {
+        co_await gate_.sent(reservation, at);
+    } catch (const MachineError& broken) {
+        telemetry::log_error("quota", gate_.options().deployment, broken.what());
+    }
 }
 
 Paced::Paced(asio::any_io_executor io, Provider& inner, quota::Gate& gate, Clock& clock, PacedOptions options)
@@ -118,7 +138,6 @@ asio::awaitable<void> Paced::stop() { co_await tasks_.stop(); }
 void Paced::enter(const std::shared_ptr<Work>& work) { gate_.enter(work); }
 
 std::int64_t Paced::count(std::string_view text) const {
-    constexpr std::size_t kCountBytesMax = 16 * 1024;  // a longer text would hold the I/O thread up
     if (options_.count && text.size() <= kCountBytesMax) return options_.count(text);
     return estimate_tokens(text);
 }
@@ -159,6 +178,7 @@ asio::awaitable<void> Paced::settle(const quota::Pass& pass, const Called& calle
     quota::Ending ending;
     ending.report = called.report;
     ending.sent_at = called.sent_at;
+    ending.told = called.told;
     const bool throttled = called.failure && called.failure->kind == FailureKind::throttled;
     ending.report.throttled = throttled;
     if (throttled && called.failure->retry_after) ending.report.retry_after = called.failure->retry_after;
@@ -234,10 +254,10 @@ asio::awaitable<void> Paced::carry_embeds(quota::Pass pass) {
         co_return;
     }
     CallContext context = works.front()->context;
-    const auto heard = listen(context);
+    const auto heard = listen(context, pass);
     auto asked = inner_.embed(std::move(inputs), std::move(context));
     auto outcome = co_await std::move(asked);
-    called = {failure_of(outcome), usage_of(outcome), report_of(heard->rate), heard->sent_at};
+    called = {failure_of(outcome), usage_of(outcome), report_of(heard->rate), heard->sent_at, heard->told};
     co_await settle(pass, called);
     const bool halves = called.failure && blames_an_input(*called.failure) && works.size() > 1;
     if (halves)
@@ -316,16 +336,20 @@ asio::awaitable<Outcome<T>> Paced::alone(std::int64_t prompt, std::int64_t outpu
         co_await await_end(work);
         if (work->failure) co_return *work->failure;
         auto granted = std::make_shared<quota::Pass>(std::move(**pass));
-        // A caller that is cancelled while the provider works: nobody knows what it cost.
-        std::shared_ptr<void> settling(nullptr, [this, granted](void*) {
-            if (granted->group.empty()) return;
-            tasks_.start("settle", settle_later(std::move(*granted), Called()));
-        });
         CallContext of_call = context;
-        const auto heard = listen(of_call);
+        const auto heard = listen(of_call, *granted);
+        // A caller that is cancelled while the provider works: nobody knows what it cost.
+        std::shared_ptr<void> settling(nullptr, [this, granted, heard](void*) {
+            if (granted->group.empty()) return;
+            Called unknown;
+            unknown.sent_at = heard->sent_at;
+            unknown.told = heard->told;
+            tasks_.start("settle", settle_later(std::move(*granted), std::move(unknown)));
+        });
         auto asked = ask(std::move(of_call));
         Outcome<T> outcome = co_await std::move(asked);
-        const Called called{failure_of(outcome), usage_of(outcome), report_of(heard->rate), heard->sent_at};
+        const Called called{failure_of(outcome), usage_of(outcome), report_of(heard->rate), heard->sent_at,
+                            heard->told};
         const quota::Pass ended = std::exchange(*granted, {});
         co_await settle(ended, called);
         if (outcome) co_return outcome;
@@ -358,11 +382,15 @@ asio::awaitable<Outcome<RawAnswer>> Paced::call(RawRequest request, CallContext 
     if (bad || !parsed.is_object()) {
         prompt = count(request.body);
     } else {
-        const auto of_text = [this](std::string_view text) { return static_cast<std::size_t>(count(text)); };
+        // As `count`, with one bound on all texts together.
+        const auto of_text = [this, left = kCountBytesMax](std::string_view text) mutable {
+            const bool exact = text.size() <= left;
+            left -= exact ? text.size() : 0;
+            return static_cast<std::size_t>(exact ? count(text) : estimate_tokens(text));
+        };
         const auto tokens = tokens_of_request(parsed.get_object(), request.endpoint, of_text);
         prompt = tokens.prompt;
-        if (request.endpoint != "/v1/embeddings")
-            output = output_tokens(tokens.output_asked, prompt) * tokens.choices;
+        if (request.endpoint != "/v1/embeddings") output = tokens.output(output_tokens(0, prompt));
     }
     auto ask = [this, request = std::move(request)](CallContext of_call) {
         return inner_.call(request, std::move(of_call));

@@ -48,7 +48,8 @@ class Paced final : public Provider {
     struct Called;
     struct Heard;
 
-    std::shared_ptr<Heard> listen(CallContext& context);
+    std::shared_ptr<Heard> listen(CallContext& context, const quota::Pass& pass);
+    asio::awaitable<void> tell_sent(quota::Reservation reservation, TimePoint at);
     std::int64_t count(std::string_view text) const;
     std::int64_t output_tokens(std::int64_t asked, std::int64_t prompt) const;
     void enter(const std::shared_ptr<Work>& work);

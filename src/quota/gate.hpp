@@ -60,6 +60,11 @@ class Gate {
     /// How the call of a pass ended.
     asio::awaitable<void> settle(const Pass& pass, Ending ending, std::vector<Bill> bills);
 
+    /// The call of `reservation` was sent late, at `at`.
+    asio::awaitable<void> sent(Reservation reservation, TimePoint at) {
+        return ledger_.sent(options_.deployment, reservation, at);
+    }
+
     std::size_t waiting() const noexcept { return line_.size(); }
     std::int64_t waiting_tokens() const noexcept { return line_.tokens(); }
     /// What the first one waits for: "", "tokens", "requests", "calls", "pacing", "throttled", "turn".

@@ -166,6 +166,18 @@ asio::awaitable<void> Ledger::settle(std::string deployment, Limits limits, Rese
     (void)settled;
 }
 
+asio::awaitable<void> Ledger::sent(std::string deployment, Reservation reservation, TimePoint at) {
+    auto work = [this, deployment = std::move(deployment), reservation,
+                 at](Connection& connection) -> Result<void> {
+        Page page = take(connection, deployment);
+        page.sent(clock_.now(), reservation, at);
+        put(connection, deployment, page);
+        return {};
+    };
+    auto noted = co_await database_.write(std::move(work), store::Sync::written, store::Undo::none);
+    (void)noted;
+}
+
 asio::awaitable<void> Ledger::renew(std::string deployment, std::int64_t waiting_calls,
                                     std::int64_t waiting_tokens) {
     auto work = [this, deployment = std::move(deployment), waiting_calls,

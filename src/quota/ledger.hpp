@@ -83,6 +83,8 @@ class Ledger {
     asio::awaitable<Answer> reserve(std::string deployment, Limits limits, Application application);
     asio::awaitable<void> settle(std::string deployment, Limits limits, Reservation reservation,
                                  Ending ending, std::vector<Bill> bills);
+    /// As `Page::sent`.
+    asio::awaitable<void> sent(std::string deployment, Reservation reservation, TimePoint at);
     /// This process is alive and so many calls of it wait. Due every `Page::kLease` / 3.
     asio::awaitable<void> renew(std::string deployment, std::int64_t waiting_calls,
                                 std::int64_t waiting_tokens);

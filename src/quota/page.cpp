@@ -227,19 +227,29 @@ void Page::settle(const Limits& limits, TimePoint now, const Reservation& reserv
     } else if (limits.counting == Counting::usage && ending.used) {
         back = reservation.tokens - *ending.used;
     }
+    const TimePoint at = ending.told && ending.sent_at ? *ending.sent_at : reservation.at;
     if (back > 0) {
-        window_.refund(reservation.at, back, ending.kind == Ending::Kind::unsent ? 1 : 0);
+        window_.refund(at, back, ending.kind == Ending::Kind::unsent ? 1 : 0);
         const std::int64_t limit = token_limit(limits);
         if (limit > 0) tokens_paced_ = std::max(now_, tokens_paced_ - time_of(back, limit));
     } else if (back < 0) {
         window_.charge(now_, -back, 0);
     }
     charged_ -= back;
+    Report report = ending.report;
+    // What was sent between its admission and its sending is in the provider's count, but not in ours.
+    if (ending.sent_at && *ending.sent_at - reservation.at >= 2 * Window::kSlot)
+        report.remaining_tokens.reset();
+    learn(limits, reservation, report);
     // It reached the provider no earlier than it was sent, and stays in its window for so much longer.
-    if (ending.sent_at && ending.kind == Ending::Kind::answered)
+    if (ending.sent_at && !ending.told && ending.kind == Ending::Kind::answered)
         window_.move(reservation.at, std::min(*ending.sent_at, now_),
                      reservation.tokens - std::max<std::int64_t>(back, 0));
-    learn(limits, reservation, ending.report);
+}
+
+void Page::sent(TimePoint now, const Reservation& reservation, TimePoint at) {
+    advance(now);
+    window_.move(reservation.at, std::min(at, now_), reservation.tokens);
 }
 
 void Page::learn(const Limits& limits, const Reservation& reservation, const Report& report) {

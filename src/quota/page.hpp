@@ -58,6 +58,7 @@ struct Ending {
     Kind kind = Kind::answered;
     std::optional<std::int64_t> used;
     std::optional<TimePoint> sent_at{};  ///< when it was on its way, if that is known
+    bool told = false;  ///< the page knows `sent_at` from `sent`
     Report report;
 };
 
@@ -107,6 +108,9 @@ class Page {
     Verdict admit(const Limits& limits, TimePoint now, const Ask& ask, std::string_view holder);
     void settle(const Limits& limits, TimePoint now, const Reservation& reservation, const Ending& ending,
                 std::string_view holder);
+    /// The call is on its way since `at`: it counts from then on. For calls that were sent late and may take
+    /// longer than the window is; for others `Ending::sent_at` says so in time.
+    void sent(TimePoint now, const Reservation& reservation, TimePoint at);
     /// The holder is alive and has these calls waiting.
     void renew(TimePoint now, const Holder& waiting);
     /// The holder has ended in order.

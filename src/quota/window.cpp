@@ -52,16 +52,21 @@ void Window::refund(TimePoint at, std::int64_t tokens, std::int64_t requests) {
 void Window::move(TimePoint from, TimePoint to, std::int64_t tokens) {
     const std::int64_t number = number_of(to);
     if (number <= number_of(from)) return;
-    const std::int64_t tokens_before = tokens_;
-    const std::int64_t requests_before = requests_;
-    refund(from, tokens, 1);
-    const Slot moved{number, tokens_before - tokens_, requests_before - requests_};
+    const bool gone = slots_.empty() || slots_.front().number > number_of(from);
+    Slot moved{number, tokens, 1};
+    if (!gone) {
+        moved.tokens = tokens_;
+        moved.requests = requests_;
+        refund(from, tokens, 1);
+        moved.tokens -= tokens_;
+        moved.requests -= requests_;
+    }
     auto slot = slot_at(number);
     if (slot == slots_.end() || slot->number != number) slot = slots_.insert(slot, {number, 0, 0});
     slot->tokens += moved.tokens;
     slot->requests += moved.requests;
-    tokens_ = tokens_before;
-    requests_ = requests_before;
+    tokens_ += moved.tokens;
+    requests_ += moved.requests;
 }
 
 std::int64_t Window::tokens_around(TimePoint at) const noexcept {

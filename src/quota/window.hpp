@@ -31,7 +31,8 @@ class Window {
     /// Takes back `tokens` and `requests` of what was charged at `at`, if that is still in the window.
     void refund(TimePoint at, std::int64_t tokens, std::int64_t requests);
 
-    /// One request and its `tokens`, which were charged at `from`, count from `to` on.
+    /// One request and its `tokens`, which were charged at `from`, count from `to` on; also if they have left
+    /// the window since.
     void move(TimePoint from, TimePoint to, std::int64_t tokens);
 
     std::int64_t tokens() const noexcept { return tokens_; }

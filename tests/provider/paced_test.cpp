@@ -28,6 +28,8 @@ class HeldProvider final : public Provider {
         requests.push_back(inputs);
         while (held) co_await open.wait();
         if (context.on_sent) context.on_sent();
+        sent += 1;
+        while (slow) co_await open.wait();
         if (rate && context.on_rate) context.on_rate(*rate);
         if (!failures.empty()) {
             Failure failure = failures.front();
@@ -53,6 +55,8 @@ class HeldProvider final : public Provider {
     ModelInfo info;
     Signal open;
     bool held = false;
+    int sent = 0;
+    bool slow = false;  ///< holds calls back when they are on their way
     std::optional<RateHeaders> rate;
     std::vector<Failure> failures;
     std::vector<std::vector<std::string>> requests;
@@ -145,6 +149,26 @@ TEST_F(PacedTest, ACallCountsFromTheMomentAtWhichItIsOnItsWay) {
     EXPECT_EQ(test::run(io, gate->view()).tokens_used, 10);
     clock.advance(std::chrono::seconds(6));
     EXPECT_EQ(test::run(io, gate->view()).tokens_used, 0);
+}
+
+TEST_F(PacedTest, ACallThatIsSentLateCountsWhileItGoesOn) {
+    make({.tokens_per_minute = 1000});
+    inner.held = inner.slow = true;
+    start("late", {"a"});
+    test::run_until(io, [&] { return inner.requests.size() == 1; });
+    clock.advance(std::chrono::seconds(10));
+    inner.held = false;
+    inner.open.notify();
+    test::run_until(io, [&] { return inner.sent == 1; });
+    // What the call has told the ledger is written before this.
+    auto nothing = [](store::Connection&) -> Result<void> { return {}; };
+    ASSERT_TRUE(test::run(io, database->write(nothing)));
+    clock.advance(std::chrono::seconds(55));
+    EXPECT_EQ(test::run(io, gate->view()).tokens_used, 10);
+    inner.slow = false;
+    inner.open.notify();
+    until_done(1);
+    EXPECT_EQ(test::run(io, gate->view()).tokens_used, 10);
 }
 
 TEST_F(PacedTest, APoisonInputIsFoundByHalvingAndOnlyItsCallerFails) {

@@ -213,6 +213,44 @@ TEST(PageTest, ACallThatWasSentLateCountsSoMuchLonger) {
     EXPECT_EQ(page.window().requests(), 0);
 }
 
+TEST(PageTest, ACallThatWasSentLateIsNotTakenForSomebodyElsesUse) {
+    Page page;
+    const Limits limits{.tokens_per_minute = 60'000};
+    const Verdict verdict = ask(page, limits, kStart, 6'000);
+    Ending ending{.sent_at = kStart + Duration(600)};
+    ending.report.limit_tokens = 60'000;
+    ending.report.remaining_tokens = 54'000;
+    page.settle(limits, kStart + Duration(900), verdict.reservation, ending, "a");
+    EXPECT_EQ(page.token_limit(limits), 60'000);
+}
+
+TEST(PageTest, ALateCallThatTakesLongerThanTheWindowIsCounted) {
+    const Limits limits{.tokens_per_minute = 1000};
+    const TimePoint sent = kStart + Duration(10'000);
+    const TimePoint late = kStart + Duration(65'000);
+    for (const bool told : {true, false}) {
+        Page page;
+        const Verdict verdict = ask(page, limits, kStart, 900);
+        if (told) page.sent(sent, verdict.reservation, sent);
+        page.advance(late);
+        EXPECT_EQ(page.window().tokens(), told ? 900 : 0);
+        page.settle(limits, late, verdict.reservation, {.sent_at = sent, .told = told}, "a");
+        EXPECT_EQ(page.window().tokens(), 900) << told;
+        page.advance(sent + Window::kLength + Window::kSlack + Window::kSlot);
+        EXPECT_EQ(page.window().tokens(), 0);
+    }
+}
+
+TEST(PageTest, WhatALateCallDidNotUseIsGivenBackWhereItCounts) {
+    Page page;
+    const Limits limits{.tokens_per_minute = 1000, .counting = Counting::usage};
+    const Verdict verdict = ask(page, limits, kStart, 900);
+    const TimePoint sent = kStart + Duration(10'000);
+    page.sent(sent, verdict.reservation, sent);
+    page.settle(limits, sent, verdict.reservation, {.used = 100, .sent_at = sent, .told = true}, "a");
+    EXPECT_EQ(page.window().tokens(), 100);
+}
+
 TEST(PageTest, TheReservationsOfADeadProcessEndWithItsLease) {
     Page page;
     const Limits limits{.calls_at_once = 1};
