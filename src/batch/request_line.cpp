@@ -110,8 +110,7 @@ TokenEstimate estimate(std::string_view body, std::string_view endpoint,
     if (bad || !value.is_object()) return {};
     const auto tokens = provider::tokens_of_request(value.get_object(), endpoint, count);
     if (endpoint == "/v1/embeddings") return {tokens.prompt, 0};
-    const std::int64_t output = tokens.output_asked > 0 ? tokens.output_asked : output_default;
-    return {tokens.prompt, output * tokens.choices};
+    return {tokens.prompt, tokens.output(output_default)};
 }
 
 }  // namespace millrace::batch

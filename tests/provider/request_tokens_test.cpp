@@ -30,7 +30,7 @@ TEST(RequestTokens, OfAChatCountMessagesAndTheirParts) {
                                      {"type": "image_url", "image_url": {"url": "x y z"}}]}],
         "max_completion_tokens": 50, "n": 3})",
                                   "/v1/chat/completions");
-    EXPECT_EQ(tokens.prompt, 2 + 3 + 2 * 4 + 3);
+    EXPECT_EQ(tokens.prompt, 2 + 3 + 1'100 + 2 * 4 + 3);
     EXPECT_EQ(tokens.output_asked, 50);
     EXPECT_EQ(tokens.choices, 3);
 }
@@ -41,6 +41,26 @@ TEST(RequestTokens, CountToolsAndSchemas) {
     for (const char* member : {R"("tools": [{"type": "function", "function": {"name": "f"}}])",
                                R"("response_format": {"type": "json_schema", "json_schema": {"name": "s"}})"})
         EXPECT_GT(tokens_of("{" + plain + ", " + member + "}", "/v1/chat/completions").prompt, without);
+}
+
+TEST(RequestTokens, CountImagesInDetailOrNotAndCallsOfTools) {
+    const auto prompt = [](const std::string& message) {
+        return tokens_of(R"({"messages": [)" + message + "]}", "/v1/chat/completions").prompt - 4 - 3;
+    };
+    const std::string image = R"({"role": "user", "content": [{"type": "image_url", "image_url": )";
+    EXPECT_EQ(prompt(image + R"({"url": "u", "detail": "low"}}]})"), 85);
+    EXPECT_EQ(prompt(image + R"({"url": "u"}}]})"), 1'100);
+    EXPECT_GT(prompt(R"({"role": "assistant", "tool_calls": [{"function": {"arguments": "{\"a\": 1}"}}]})"),
+              0);
+}
+
+TEST(RequestTokens, OfAbsurdRequestsStayInRange) {
+    const auto tokens = tokens_of(R"({"messages": [], "max_tokens": 9223372036854775807,
+                                      "n": 4611686018427387904})",
+                                  "/v1/chat/completions");
+    EXPECT_EQ(tokens.output(0), RequestTokens::kMax);
+    EXPECT_EQ(tokens_of(R"({"messages": [], "n": -5})", "/v1/chat/completions").output(7), 7);
+    EXPECT_EQ(tokens_of(R"({"messages": [], "n": 3})", "/v1/chat/completions").output(7), 21);
 }
 
 TEST(RequestTokens, OfResponsesCountInstructionsAndInput) {
