@@ -142,6 +142,7 @@ int run(const Settings& settings) {
                 settings.concurrency, "pieces", "seconds", "sum of calls s", "seconds/ideal",
                 "us a piece beside");
     json::array rows;
+    std::vector<double> besides;
     for (const std::size_t pieces : settings.pieces) {
         double best = 1e9;
         for (int round = 0; round < settings.rounds; ++round) {
@@ -152,10 +153,14 @@ int run(const Settings& settings) {
         const double ideal = sum / static_cast<double>(settings.concurrency);
         const double beside = (best - ideal) / static_cast<double>(pieces) * 1e6;
         std::printf("%10zu %12.2f %16.1f %14.2f %18.0f\n", pieces, best, sum, best / ideal, beside);
+        besides.push_back(beside);
         rows.push_back({{"pieces", pieces}, {"seconds", best}, {"sum_of_calls", sum}, {"ideal", ideal}});
     }
     std::ofstream(settings.json) << json::serialize(rows) << "\n";
-    return 0;
+    // Noise of the shortest run counts most.
+    const bool linear = besides.back() <= 2 * std::max(besides.front(), 20.0);
+    std::printf("%s\n", linear ? "linear" : "NOT linear");
+    return linear ? 0 : 1;
 }
 
 }  // namespace

@@ -72,7 +72,9 @@ asio::awaitable<void> prune_records(work::Documents& documents, store::Database&
             const TimePoint before = clock.now() - std::chrono::hours(24 * keep_days);
             pruned = co_await work::Tasks::prune(records, before);
             if (!pruned) telemetry::log_warning("prune", "database", pruned.error().detail);
-            auto steps = co_await work::Steps::prune(records, before);
+            // A message that sleeps is looked at once a day.
+            const TimePoint unused = before - std::chrono::hours(24);
+            auto steps = co_await work::Steps::prune(records, unused);
             if (!steps) telemetry::log_warning("prune", "database", steps.error().detail);
             co_await provider::Remembered::prune(records, before);
         }

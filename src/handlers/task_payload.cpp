@@ -40,6 +40,9 @@ Result<void> check(const TaskPayload& payload) {
     if (const std::string problem = work::task_id_problem(task.id); !problem.empty())
         return Error{Errc::invalid_input, "the task's " + problem};
     if (task.type.empty()) return Error{Errc::invalid_input, "the member \"type\" is missing"};
+    if (task.type.size() > work::kTaskIdBytesMax)
+        return Error{Errc::invalid_input, "the member \"type\" is longer than " +
+                                              std::to_string(work::kTaskIdBytesMax) + " bytes"};
     const int texts = !task.content.empty() + !task.document_id.empty() + !payload.content_ref.empty();
     if (texts == 1) return {};
     return Error{Errc::invalid_input, texts == 0 ? "neither \"content\" nor \"documentId\" is given"
@@ -66,6 +69,7 @@ Result<TaskPayload> parse_task(const broker::Message& message) {
     }
     work::Requester requester = work::requester_of(message);
     if (!requester.tenant.empty()) task.task.tenant = std::move(requester.tenant);
+    task.task.tenant = work::bounded_tenant(std::move(task.task.tenant));
     task.task.batch = requester.batch;
     auto checked = check(task);
     if (!checked) return checked.error();

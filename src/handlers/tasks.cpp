@@ -209,7 +209,8 @@ asio::awaitable<void> note(TaskHandler& self, const work::NewTask& task, const O
     (void)noted;
     self.services.operations.changed(task.id);
     if (dead != nullptr && self.services.observer.task_ended)
-        self.services.observer.task_ended(task.type, false);
+        self.services.observer.task_ended(
+            self.parts.catalogue.find(task.type) != nullptr ? task.type : "unknown", false);
 }
 
 asio::awaitable<Outcome> handle(std::shared_ptr<TaskHandler> self, broker::Delivery delivery) {

@@ -15,6 +15,7 @@ namespace {
 using store::Connection;
 using Vector = std::vector<float>;
 
+constexpr std::int64_t kPrunedAtOnce = 500;  // others wait for the writer meanwhile
 constexpr std::size_t kAtOnce = 8;  // the parameters of one look-up
 
 std::string_view bytes_of(const Vector& vector) {
@@ -119,11 +120,21 @@ boost::asio::awaitable<Outcome<Embeddings>> Remembered::embed(std::vector<std::s
 
 boost::asio::awaitable<std::int64_t> Remembered::prune(store::Database& database, TimePoint before) {
     auto work = [before = to_millis(before)](Connection& connection) -> Result<std::int64_t> {
-        connection.prepare("DELETE FROM embedding WHERE stored < ?").bind(before).run();
+        connection
+            .prepare(
+                "DELETE FROM embedding WHERE (model, hash) IN (SELECT model, hash FROM embedding WHERE "
+                "stored < "
+                "? LIMIT ?)")
+            .bind(before, kPrunedAtOnce)
+            .run();
         return connection.changes();
     };
-    auto forgotten = co_await database.write(std::move(work));
-    co_return forgotten ? *forgotten : 0;
+    std::int64_t all = 0;
+    while (true) {
+        const auto forgotten = co_await database.write(work);
+        if (forgotten) all += *forgotten;
+        if (!forgotten || *forgotten < kPrunedAtOnce) co_return all;
+    }
 }
 
 }  // namespace millrace::provider

@@ -1,5 +1,6 @@
 #include "work/requester.hpp"
 
+#include "base/ids.hpp"
 #include "broker/value.hpp"
 
 #include <variant>
@@ -20,8 +21,13 @@ std::string text_property(const broker::Message& message, const char* name) {
 
 }  // namespace
 
+std::string bounded_tenant(std::string tenant) {
+    return tenant.size() <= kTenantBytesMax ? std::move(tenant) : sha256_hex(tenant);
+}
+
 Requester requester_of(const broker::Message& message) {
-    return {text_property(message, kTenantProperty), text_property(message, kPriorityProperty) == kBatch};
+    return {bounded_tenant(text_property(message, kTenantProperty)),
+            text_property(message, kPriorityProperty) == kBatch};
 }
 
 void set_requester(broker::Message& message, const Requester& requester) {

@@ -18,7 +18,11 @@ struct Requester {
     bool operator==(const Requester&) const = default;
 };
 
-/// What the message's properties say.
+inline constexpr std::size_t kTenantBytesMax = 128;
+/// `tenant`, or the SHA-256 of a longer one: each is a tenant of its own, whatever a sender writes.
+std::string bounded_tenant(std::string tenant);
+
+/// What the message's properties say; the tenant is bounded.
 Requester requester_of(const broker::Message& message);
 
 /// Writes what `requester` says; leaves alone what it does not.

@@ -1,17 +1,36 @@
 #include "work/steps.hpp"
 
+#include "work/tasks.hpp"
+
 namespace millrace::work {
 
+namespace {
+
+constexpr std::int64_t kPrunedAtOnce = 500;  // others wait for the writer meanwhile
+/// A result that is used again after this long is noted as used: `prune` goes by the last use.
+constexpr Duration kUseNoted = std::chrono::hours(6);
+
+struct Remembered {
+    std::string result;
+    std::int64_t stored = 0;
+};
+
+}  // namespace
+
 asio::awaitable<Result<std::string>> Steps::run(std::string name, Work work) {
-    auto look_up = [message = message_id_,
-                    name](store::Connection& connection) -> std::optional<std::string> {
-        auto& query =
-            connection.prepare("SELECT result FROM step WHERE message=? AND name=?").bind(message, name);
+    auto look_up = [message = message_id_, name](store::Connection& connection) -> std::optional<Remembered> {
+        auto& query = connection.prepare("SELECT result, stored FROM step WHERE message=? AND name=?")
+                          .bind(message, name);
         if (!query.step()) return std::nullopt;
-        return query.string(0);
+        Remembered found{query.string(0), query.integer(1)};
+        query.reset();
+        return found;
     };
     auto remembered = co_await database_.read(std::move(look_up));
-    if (remembered) co_return std::move(*remembered);
+    if (remembered) {
+        if (from_millis(remembered->stored) + kUseNoted < clock_.now()) co_await note_use(name);
+        co_return std::move(remembered->result);
+    }
 
     auto result = co_await work();
     if (!result) co_return result;
@@ -29,12 +48,36 @@ asio::awaitable<Result<std::string>> Steps::run(std::string name, Work work) {
     co_return result;
 }
 
+asio::awaitable<void> Steps::note_use(std::string name) {
+    auto work = [message = message_id_, name,
+                 now = clock_.now()](store::Connection& connection) -> Result<void> {
+        connection.prepare("UPDATE step SET stored=? WHERE message=? AND name=?")
+            .bind(to_millis(now), message, name)
+            .run();
+        return {};
+    };
+    const auto noted = co_await database_.write(std::move(work));
+    (void)noted;
+}
+
 asio::awaitable<Result<std::int64_t>> Steps::prune(store::Database& database, TimePoint before) {
-    auto work = [before](store::Connection& connection) -> Result<std::int64_t> {
-        connection.prepare("DELETE FROM step WHERE stored < ?").bind(to_millis(before)).run();
+    auto work = [before = to_millis(before), first = task_owner(""),
+                 behind = task_owners_end()](store::Connection& connection) -> Result<std::int64_t> {
+        connection
+            .prepare(
+                "DELETE FROM step WHERE (message, name) IN (SELECT message, name FROM step WHERE stored < ? "
+                "AND NOT (message >= ? AND message < ?) LIMIT ?)")
+            .bind(before, first, behind, kPrunedAtOnce)
+            .run();
         return connection.changes();
     };
-    co_return co_await database.write(std::move(work));
+    std::int64_t all = 0;
+    while (true) {
+        const auto pruned = co_await database.write(work);
+        if (!pruned) co_return pruned.error();
+        all += *pruned;
+        if (*pruned < kPrunedAtOnce) co_return all;
+    }
 }
 
 }  // namespace millrace::work

@@ -43,10 +43,13 @@ class Steps {
     ///     if (auto later = co_await steps.sleep_for("cool down", std::chrono::hours(1))) co_return *later;
     asio::awaitable<std::optional<Outcome>> sleep_for(std::string name, Duration time);
 
-    /// Forgets steps stored before `before`; answers how many.
+    /// Forgets steps that were not used since `before`; answers how many. Those of tasks stay until the task
+    /// has succeeded.
     static asio::awaitable<Result<std::int64_t>> prune(store::Database& database, TimePoint before);
 
   private:
+    asio::awaitable<void> note_use(std::string name);
+
     store::Database& database_;
     const Clock& clock_;
     std::string message_id_;

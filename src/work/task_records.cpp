@@ -3,6 +3,7 @@
 namespace millrace::work {
 
 std::string task_owner(std::string_view id) { return "\x01task/" + std::string(id); }
+std::string task_owners_end() { return "\x01task0"; }
 
 namespace records {
 

@@ -22,6 +22,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr int kRacesMax = 3;
+constexpr std::int64_t kPrunedAtOnce = 500;  // others wait for the writer meanwhile
 
 json::object options_of(const NewTask& task) {
     boost::system::error_code error;
@@ -189,17 +190,25 @@ asio::awaitable<void> Tasks::remove_blobs(std::vector<std::string> names) {
 }
 
 asio::awaitable<Result<void>> Tasks::prune(store::Database& database, TimePoint before) {
-    auto work = [before = to_millis(before)](store::Connection& connection) -> Result<void> {
-        connection
-            .prepare(
-                "DELETE FROM operation WHERE id IN (SELECT operation FROM task_result WHERE finished > 0 AND "
-                "finished < ?)")
-            .bind(before)
-            .run();
-        connection.prepare("DELETE FROM task_result WHERE finished > 0 AND finished < ?").bind(before).run();
-        return {};
+    auto work = [before = to_millis(before)](store::Connection& connection) -> Result<std::int64_t> {
+        std::vector<std::pair<std::string, std::string>> old;
+        auto& rows = connection
+                         .prepare(
+                             "SELECT id, operation FROM task_result WHERE finished > 0 AND finished < ? AND "
+                             "status = 'succeeded' ORDER BY finished LIMIT ?")
+                         .bind(before, kPrunedAtOnce);
+        while (rows.step()) old.emplace_back(rows.string(0), rows.string(1));
+        for (const auto& [id, operation] : old) {
+            connection.prepare("DELETE FROM operation WHERE id = ?").bind(operation).run();
+            connection.prepare("DELETE FROM task_result WHERE id = ?").bind(id).run();
+        }
+        return static_cast<std::int64_t>(old.size());
     };
-    co_return co_await database.write(std::move(work));
+    while (true) {
+        const auto pruned = co_await database.write(work);
+        if (!pruned) co_return pruned.error();
+        if (*pruned < kPrunedAtOnce) co_return Result<void>();
+    }
 }
 
 }  // namespace millrace::work

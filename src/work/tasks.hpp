@@ -95,6 +95,8 @@ void fail_task(store::Connection& connection, std::string_view id, std::string_v
 
 /// The name that a task's steps and blobs are kept under: no document has it.
 std::string task_owner(std::string_view id);
+/// The first text behind all of these, in byte order.
+std::string task_owners_end();
 
 /// Accepts tasks and answers what became of them. All calls on the I/O thread.
 class Tasks {
@@ -110,8 +112,8 @@ class Tasks {
                                                           std::shared_ptr<const Idempotency> idempotency);
     /// not_found: there is no such task.
     asio::awaitable<Result<TaskView>> find(std::string id);
-    /// Forgets tasks that ended before `before`, and their operations. A message that is sent again under
-    /// such an id is a new task.
+    /// Forgets tasks that succeeded before `before`, and their operations; failed ones may be redriven. A
+    /// message that is sent again under such an id is a new task.
     static asio::awaitable<Result<void>> prune(store::Database& database, TimePoint before);
 
   private:

@@ -1,5 +1,7 @@
 #include "work/steps.hpp"
 
+#include "work/tasks.hpp"
+
 #include "tests/support/engines.hpp"
 #include "tests/support/run.hpp"
 
@@ -58,6 +60,26 @@ TEST_P(StepsTest, StepsArePrunedByAge) {
     clock_.advance(std::chrono::hours(2));
     ASSERT_TRUE(test::run(io_, steps.run("new", work)));
     EXPECT_EQ(*test::run(io_, Steps::prune(*database_, clock_.now() - std::chrono::hours(1))), 1);
+}
+
+TEST_P(StepsTest, AStepThatIsStillUsedIsNotPrunedNorIsOneOfATask) {
+    int calls = 0;
+    auto work = [&calls]() -> asio::awaitable<Result<std::string>> {
+        calls += 1;
+        co_return std::string("x");
+    };
+    Steps sleeping(*database_, clock_, "message-1");
+    Steps task(*database_, clock_, task_owner("t1"));
+    Steps forgotten(*database_, clock_, "message-2");
+    for (Steps* steps : {&sleeping, &task, &forgotten}) ASSERT_TRUE(test::run(io_, steps->run("step", work)));
+    for (int day = 0; day < 40; ++day) {
+        clock_.advance(std::chrono::hours(24));
+        ASSERT_TRUE(test::run(io_, sleeping.run("step", work)));
+    }
+    EXPECT_EQ(*test::run(io_, Steps::prune(*database_, clock_.now() - std::chrono::hours(24 * 30))), 1);
+    ASSERT_TRUE(test::run(io_, sleeping.run("step", work)));
+    ASSERT_TRUE(test::run(io_, task.run("step", work)));
+    EXPECT_EQ(calls, 3);
 }
 
 TEST(SharedSteps, WhatOneProcessHasRunIsFoundByTheOther) {

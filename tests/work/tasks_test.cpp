@@ -166,7 +166,12 @@ TEST_P(TasksTest, ADeletedDocumentOfTheSameNameLeavesTheTaskAlone) {
 }
 
 TEST_P(TasksTest, ForgetsWhatEndedLongAgoAndNothingElse) {
-    ASSERT_TRUE(accept({task("old", "a"), task("new", "b"), task("waits", "c")}));
+    ASSERT_TRUE(accept({task("old", "a"), task("new", "b"), task("waits", "c"), task("failed", "d")}));
+    const auto fail = [now = clock.now()](store::Connection& connection) -> Result<void> {
+        records::fail_task(connection, "failed", "summarize", "no", {}, now);
+        return {};
+    };
+    ASSERT_TRUE(write(fail));
     const auto end = [this](const std::string& id) {
         const auto finish = [id, now = clock.now()](store::Connection& connection) -> Result<void> {
             records::finish_task(connection, id, "{}", {}, now);
@@ -182,6 +187,7 @@ TEST_P(TasksTest, ForgetsWhatEndedLongAgoAndNothingElse) {
     EXPECT_EQ(test::run(io, tasks->find("old")).error().code, Errc::not_found);
     EXPECT_EQ(find("new").status, Status::succeeded);
     EXPECT_EQ(find("waits").status, Status::accepted);
+    EXPECT_EQ(find("failed").status, Status::failed);  // it may be redriven
     const auto left = [operation](store::Connection& connection) -> Result<bool> {
         auto& rows = connection.prepare("SELECT 1 FROM operation WHERE id=?").bind(operation);
         const bool there = rows.step();
