@@ -19,12 +19,14 @@ std::size_t request_size(const provider::ModelInfo& model, std::size_t first, st
 }
 
 std::size_t count_requests(const provider::ModelInfo& model, std::size_t count, std::size_t batch_max,
-                           const TextAt& text_at) {
+                           const TextAt& text_at, const std::vector<bool>& known) {
     std::size_t requests = 0;
     for (std::size_t first = 0; first < count;) {
         const std::size_t batch_end = std::min(count, (first / batch_max + 1) * batch_max);
-        first += request_size(model, first, batch_end - first, text_at);
-        requests += 1;
+        const std::size_t end = first + request_size(model, first, batch_end - first, text_at);
+        bool asked = known.empty();
+        for (; first < end; ++first) asked = asked || !known[first];
+        requests += asked ? 1 : 0;
     }
     return requests;
 }

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <string_view>
+#include <vector>
 
 namespace millrace::handlers {
 
@@ -18,8 +19,9 @@ using TextAt = std::function<std::string_view(std::size_t)>;
 std::size_t request_size(const provider::ModelInfo& model, std::size_t first, std::size_t count,
                          const TextAt& text_at);
 
-/// Requests that `count` texts take in batches of at most `batch_max`, each of which begins a request.
+/// Requests that `count` texts take in batches of at most `batch_max`, each of which begins a request. One
+/// that holds only `known` texts (one for each, or none at all) is not made.
 std::size_t count_requests(const provider::ModelInfo& model, std::size_t count, std::size_t batch_max,
-                           const TextAt& text_at);
+                           const TextAt& text_at, const std::vector<bool>& known = {});
 
 }  // namespace millrace::handlers

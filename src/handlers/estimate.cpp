@@ -28,22 +28,30 @@ work::Estimate embedding(const Services& services, std::int64_t calls, std::int6
     return estimate;
 }
 
-/// Those of `chunks` that `known` has no vector for.
-work::DocumentEstimate of_chunks(const Services& services, const std::vector<index::ChunkText>& chunks,
-                                 const std::vector<bool>& known) {
+/// Those of `chunks` that `indexed` has no vector for, unless the provider has one.
+asio::awaitable<work::DocumentEstimate> of_chunks(Services& services, Chunks chunks,
+                                                  std::vector<bool> indexed) {
     std::vector<std::size_t> missing;
-    std::int64_t tokens = 0;
-    for (std::size_t i = 0; i < chunks.size(); ++i) {
-        if (known[i]) continue;
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < chunks->size(); ++i) {
+        if (indexed[i]) continue;
         missing.push_back(i);
-        tokens += chunks[i].tokens;
+        texts.push_back((*chunks)[i].text);
     }
-    const TextAt text_at = [&](std::size_t i) { return std::string_view(chunks[missing[i]].text); };
-    const auto calls = count_requests(services.provider.model(), missing.size(), kBatchChunksMax, text_at);
+    const std::vector<bool> known = co_await services.provider.known(std::move(texts));
+    std::int64_t tokens = 0, asked = 0;
+    for (std::size_t i = 0; i < missing.size(); ++i) {
+        if (known[i]) continue;
+        asked += 1;
+        tokens += (*chunks)[missing[i]].tokens;
+    }
+    const TextAt text_at = [&](std::size_t i) { return std::string_view((*chunks)[missing[i]].text); };
+    const auto calls =
+        count_requests(services.provider.model(), missing.size(), kBatchChunksMax, text_at, known);
     work::DocumentEstimate estimate{embedding(services, static_cast<std::int64_t>(calls), tokens)};
-    estimate.chunks = static_cast<std::int64_t>(chunks.size());
-    estimate.cached_chunks = static_cast<std::int64_t>(chunks.size() - missing.size());
-    return estimate;
+    estimate.chunks = static_cast<std::int64_t>(chunks->size());
+    estimate.cached_chunks = estimate.chunks - asked;
+    co_return estimate;
 }
 
 asio::awaitable<work::DocumentEstimate> estimate_text(Services& services,
@@ -54,8 +62,14 @@ asio::awaitable<work::DocumentEstimate> estimate_text(Services& services,
     if (!split) co_return failed(dead_letter_for_content(split.error()));
     const Chunks chunks = std::make_shared<const std::vector<index::ChunkText>>(std::move(*split));
     std::string model = services.model_key();
-    const std::vector<bool> known = co_await services.index.remembered(std::move(model), chunks);
-    co_return of_chunks(services, *chunks, known);
+    std::vector<bool> indexed = co_await services.index.remembered(std::move(model), chunks);
+    co_return co_await of_chunks(services, chunks, std::move(indexed));
+}
+
+/// True for what is no fault of the letter: the handler would try again later.
+template <class T>
+bool would_wait(const Result<T>& result) {
+    return !result && result.error().code == Errc::unavailable;
 }
 
 work::LetterEstimate letter_of(work::DocumentEstimate document) {
@@ -107,10 +121,11 @@ asio::awaitable<work::LetterEstimate> estimate_embedding(Services& services, bro
             chunk.tokens = static_cast<std::uint32_t>(tokens);
             chunk.text = std::move(one.text);
         }
-        const std::vector<bool> none_known(chunks.size(), false);
-        return of_chunks(services, chunks, none_known);
+        return std::make_shared<const std::vector<index::ChunkText>>(std::move(chunks));
     };
-    auto estimate = co_await services.pool.run(std::move(count));
+    const Chunks chunks = co_await services.pool.run(std::move(count));
+    std::vector<bool> none_indexed(chunks->size(), false);
+    auto estimate = co_await of_chunks(services, chunks, std::move(none_indexed));
     co_return letter_of(std::move(estimate));
 }
 

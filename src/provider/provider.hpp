@@ -159,6 +159,9 @@ class Provider {
     /// Embeds `inputs` (1 to inputs_per_request_max non-empty UTF-8 texts) in one call.
     virtual boost::asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs,
                                                               CallContext context = CallContext()) = 0;
+    /// For each of `inputs`, whether `embed` would answer it without a call, which this one never does. Asks
+    /// nobody for a vector.
+    virtual boost::asio::awaitable<std::vector<bool>> known(std::vector<std::string> inputs);
     /// Answers `request`. `rejected` where the model doesn't complete, which is what this one says.
     virtual boost::asio::awaitable<Outcome<Completion>> complete(CompletionRequest request,
                                                                  CallContext context = CallContext());

@@ -3,10 +3,12 @@
 #include "base/ids.hpp"
 #include "telemetry/log.hpp"
 
-#include <array>
+#include <algorithm>
 #include <cstring>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 
 namespace millrace::provider {
 
@@ -16,7 +18,9 @@ using store::Connection;
 using Vector = std::vector<float>;
 
 constexpr std::int64_t kPrunedAtOnce = 500;  // others wait for the writer meanwhile
-constexpr std::size_t kAtOnce = 8;  // the parameters of one look-up
+// The parameters of one look-up: of vectors, and of nothing but whether they are there.
+constexpr std::size_t kAtOnce = 8;
+constexpr std::size_t kKnownAtOnce = 64;
 
 std::string_view bytes_of(const Vector& vector) {
     return {reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float)};
@@ -28,18 +32,32 @@ Vector vector_of(std::string_view bytes) {
     return vector;
 }
 
+/// `columns` of up to as many `hashes` as there are numbers, which stay alive until the last row was read.
+template <std::size_t... I>
+store::Statement& find_rows(Connection& connection, std::string_view columns, const std::string& identity,
+                            std::span<const std::string> hashes, std::index_sequence<I...>) {
+    std::string sql = "SELECT " + std::string(columns) + " FROM embedding WHERE model = ? AND hash IN (?";
+    for (std::size_t i = 1; i < sizeof...(I); ++i) sql += ", ?";
+    return connection.prepare(sql + ")").bind(identity, hashes[std::min(I, hashes.size() - 1)]...);
+}
+
 /// The vectors of up to kAtOnce `hashes`.
 void look_up(Connection& connection, const std::string& identity, std::span<const std::string> hashes,
              std::unordered_map<std::string, Vector>& found) {
-    std::array<std::string, kAtOnce> wanted;
-    for (std::size_t i = 0; i < kAtOnce; ++i) wanted[i] = hashes[std::min(i, hashes.size() - 1)];
-    auto& rows = connection
-                     .prepare(
-                         "SELECT hash, vector FROM embedding WHERE model = ? AND hash IN "
-                         "(?, ?, ?, ?, ?, ?, ?, ?)")
-                     .bind(identity, wanted[0], wanted[1], wanted[2], wanted[3], wanted[4], wanted[5],
-                           wanted[6], wanted[7]);
+    auto& rows = find_rows(connection, "hash, vector", identity, hashes, std::make_index_sequence<kAtOnce>());
     while (rows.step()) found[rows.string(0)] = vector_of(rows.text(1));
+}
+
+/// Those of `hashes` that have a vector.
+std::unordered_set<std::string> find_known(Connection& connection, const std::string& identity,
+                                           std::span<const std::string> hashes) {
+    std::unordered_set<std::string> known;
+    for (std::size_t at = 0; at < hashes.size(); at += kKnownAtOnce) {
+        const auto some = hashes.subspan(at, std::min(kKnownAtOnce, hashes.size() - at));
+        auto& rows = find_rows(connection, "hash", identity, some, std::make_index_sequence<kKnownAtOnce>());
+        while (rows.step()) known.insert(rows.string(0));
+    }
+    return known;
 }
 
 }  // namespace
@@ -116,6 +134,26 @@ boost::asio::awaitable<Outcome<Embeddings>> Remembered::embed(std::vector<std::s
         all.vectors.push_back(std::move(vector));
     }
     co_return all;
+}
+
+boost::asio::awaitable<std::vector<bool>> Remembered::known(std::vector<std::string> inputs) {
+    std::vector<bool> known(inputs.size(), false);
+    if (inputs.empty()) co_return known;
+    auto work = [inputs = std::move(inputs), identity = identity_](Connection& connection) {
+        std::vector<std::string> hashes;
+        hashes.reserve(inputs.size());
+        for (const std::string& input : inputs) hashes.push_back(sha256_hex(input));
+        const auto found = find_known(connection, identity, hashes);
+        std::vector<bool> each;
+        for (const std::string& hash : hashes) each.push_back(found.contains(hash));
+        return each;
+    };
+    try {
+        known = co_await database_.read(std::move(work));
+    } catch (const MachineError& broken) {
+        telemetry::log_warning("remembered vectors", "database", broken.what());
+    }
+    co_return known;
 }
 
 boost::asio::awaitable<std::int64_t> Remembered::prune(store::Database& database, TimePoint before) {

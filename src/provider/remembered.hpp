@@ -29,6 +29,8 @@ class Remembered final : public Provider {
     /// `usage` is what was asked for now.
     boost::asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs,
                                                       CallContext context) override;
+    /// None of them where the database is out of reach.
+    boost::asio::awaitable<std::vector<bool>> known(std::vector<std::string> inputs) override;
     boost::asio::awaitable<Outcome<Completion>> complete(CompletionRequest request,
                                                          CallContext context) override {
         return inner_.complete(std::move(request), std::move(context));

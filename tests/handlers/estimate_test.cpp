@@ -22,8 +22,33 @@ class EstimateTest : public PipelineTest {
   protected:
     void SetUp() override {
         PipelineTest::SetUp();
+        set_price();
+    }
+    void set_price() {
         services->deployment = "main";
         services->price = {2, 0, 0};
+    }
+    /// As if the state had been shared from the start.
+    void share_vectors() {
+        close();
+        shares_vectors = true;
+        open();
+        start();
+        set_price();
+    }
+    /// Has the passages of a document that `chosen` picks embedded by another process.
+    void embed_elsewhere(const std::string& content, const std::function<bool(std::size_t)>& chosen) {
+        Content whole{content, "text/markdown", ""};
+        auto extracted = test::run(io, extract_text(*services, std::move(whole)));
+        auto text = std::make_shared<const text::ExtractedText>(std::move(*extracted));
+        const auto chunks = test::run(io, split_text(*services, text)).value();
+        std::vector<std::string> texts;
+        for (std::size_t i = 0; i < chunks.size(); ++i)
+            if (chosen(i)) texts.push_back(chunks[i].text);
+        test::CountingProvider elsewhere;
+        provider::Remembered other(elsewhere, *database, clock);
+        const provider::CallContext context;
+        ASSERT_TRUE(test::run(io, other.embed(std::move(texts), context)));
     }
 
     static NewDocument document(const std::string& content, const std::string& type = "text/markdown",
@@ -41,9 +66,10 @@ class EstimateTest : public PipelineTest {
         return test::run(io, estimate_letter(*services, *find_handler(handler), std::move(message)));
     }
     /// What the provider was asked to embed, in tokens.
-    std::int64_t tokens_asked() const {
+    std::int64_t tokens_asked() const { return tokens_of(provider.texts); }
+    static std::int64_t tokens_of(const std::vector<std::string>& texts) {
         std::size_t sum = 0;
-        for (const std::string& text : provider.texts) sum += text::estimate_tokens(text);
+        for (const std::string& text : texts) sum += text::estimate_tokens(text);
         return static_cast<std::int64_t>(sum);
     }
     /// Accepts without a worker; the first message of the pipeline.
@@ -123,6 +149,44 @@ TEST_P(EstimateTest, ADeadLetterOfAnyStageCostsWhatIsLeftToDo) {
     const std::string content = sections(100);
     const auto whole = estimate(document(content));
     const broker::Delivery first = accepted(content);
+TEST_P(EstimateTest, PassagesThatAnotherProcessHasPaidForCostNothing) {
+    share_vectors();
+    const std::string content = sections(150);
+    const auto full = estimate(document(content));
+    // Whole requests of eight, and one passage of others.
+    embed_elsewhere(content, [](std::size_t i) { return i < 24 || i % 8 == 3; });
+    const auto before = estimate(document(content));
+    EXPECT_GT(before.cached_chunks, 30);
+    EXPECT_LT(before.cached_chunks, before.chunks);
+    EXPECT_EQ(before.calls, full.calls - 3);
+    EXPECT_LT(before.prompt_tokens, full.prompt_tokens);
+    EXPECT_EQ(provider.calls, 0u);
+    const auto operation = wait(accept("doc", content));
+    EXPECT_EQ(operation.status, Status::succeeded) << operation.error;
+    EXPECT_EQ(before.chunks - before.cached_chunks, static_cast<std::int64_t>(provider.texts.size()));
+    EXPECT_EQ(before.prompt_tokens, tokens_asked());
+    EXPECT_EQ(before.calls, static_cast<std::int64_t>(provider.calls));
+}
+
+TEST_P(EstimateTest, ADeadLetterCostsNothingForPassagesThatAnotherProcessHasPaidFor) {
+    share_vectors();
+    const std::string content = sections(30);
+    const broker::Delivery first = accepted(content);
+    const auto extracted = run_stage(extract_document, first.message);
+    const auto batches = run_stage(chunk_document, extracted.at(0));
+    ASSERT_EQ(batches.size(), 1u);
+    EXPECT_GT(letter("embed", batches[0]).prompt_tokens, 0);
+    embed_elsewhere(content, [](std::size_t) { return true; });
+    const std::pair<const char*, broker::Message> letters[] = {
+        {"extract", first.message}, {"chunk", extracted[0]}, {"embed", batches[0]}};
+    for (const auto& [handler, message] : letters) {
+        const auto left = letter(handler, message);
+        EXPECT_EQ(left.error, "");
+        EXPECT_EQ(left.prompt_tokens, 0) << handler;
+        EXPECT_EQ(left.calls, 0) << handler;
+    }
+}
+
     EXPECT_EQ(letter("extract", first.message).prompt_tokens, whole.prompt_tokens);
     EXPECT_EQ(letter("embed-index", first.message).prompt_tokens, whole.prompt_tokens);
 

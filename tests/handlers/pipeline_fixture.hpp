@@ -4,6 +4,7 @@
 #include "handlers/dead_letter_watch.hpp"
 #include "handlers/stages.hpp"
 #include "index/embedded_index.hpp"
+#include "provider/remembered.hpp"
 #include "tests/support/counting_provider.hpp"
 #include "tests/support/engines.hpp"
 #include "tests/support/run.hpp"
@@ -67,7 +68,13 @@ class PipelineTest : public testing::TestWithParam<test::Engine> {
         ASSERT_TRUE(test::run(io, handover->start()));
         broker->start();
         services.reset(new Services{
-            tasks, *database, *blobs, pool, clock, *index, provider, *documents, *operations, nullptr, {}});
+            tasks, *database, *blobs, pool, clock, *index, model(), *documents, *operations, nullptr, {}});
+    }
+
+    provider::Provider& model() {
+        if (!shares_vectors) return provider;
+        remembered = std::make_unique<provider::Remembered>(provider, *database, clock);
+        return *remembered;
     }
 
     void start() {
@@ -91,6 +98,7 @@ class PipelineTest : public testing::TestWithParam<test::Engine> {
         test::run(io, tasks.stop());
         test::run(io, broker->stop());
         services.reset();
+        remembered.reset();
         operations.reset();
         documents.reset();
         index.reset();
@@ -172,6 +180,8 @@ class PipelineTest : public testing::TestWithParam<test::Engine> {
                     [](const std::string& name, const char* what) { ADD_FAILURE() << name << ": " << what; }};
     CpuPool pool{2};
     test::CountingProvider provider;
+    bool shares_vectors = false;  ///< from the next `open` on
+    std::unique_ptr<provider::Remembered> remembered;  ///< then
     std::map<std::string, std::string> traced;  ///< of the last message to each queue
     std::map<std::string, work::Requester> requesters;  ///< likewise
     test::DatabasePlace place{GetParam()};

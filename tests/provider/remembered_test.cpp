@@ -21,6 +21,11 @@ class RememberedTest : public testing::TestWithParam<test::Engine> {
         return test::run(io, remembered.embed(std::move(inputs), CallContext()));
     }
 
+    std::vector<bool> known(Provider& inner, Texts inputs) {
+        Remembered remembered(inner, *database, clock);
+        return test::run(io, remembered.known(std::move(inputs)));
+    }
+
     boost::asio::io_context io;
     ManualClock clock;
     test::DatabasePlace place{GetParam()};
@@ -89,6 +94,26 @@ TEST_P(RememberedTest, WithoutItsDatabaseEverythingIsAskedFor) {
     ASSERT_TRUE(asked);
     EXPECT_EQ(asked->vectors.size(), 1u);
     EXPECT_EQ(second.calls, 1u);
+}
+
+TEST_P(RememberedTest, TellsWhatItKnowsWithoutACall) {
+    Texts texts;
+    for (int i = 0; i < 200; ++i) texts.push_back("text " + std::to_string(i));
+    EXPECT_EQ(known(second, texts), std::vector<bool>(200, false));
+    ASSERT_TRUE(embed(first, {texts[3], texts[63], texts[64], texts[199]}));
+    std::vector<bool> expected(200, false);
+    for (const std::size_t i : {3, 63, 64, 199}) expected[i] = true;
+    EXPECT_EQ(known(second, texts), expected);
+    EXPECT_EQ(known(second, {}), std::vector<bool>());
+    second.info().name = "another";
+    EXPECT_EQ(known(second, texts), std::vector<bool>(200, false));
+    EXPECT_EQ(second.calls, 0u);
+}
+
+TEST_P(RememberedTest, WithoutItsDatabaseItKnowsNothing) {
+    ASSERT_TRUE(embed(first, {"a"}));
+    database->stop();
+    EXPECT_EQ(known(second, {"a", "b"}), std::vector<bool>(2, false));
 }
 
 TEST_P(RememberedTest, ForgetsWhatIsOld) {
