@@ -38,6 +38,7 @@ struct PeekOptions {
 struct RedriveResult {
     std::uint64_t matched = 0;
     std::uint64_t moved = 0;
+    std::vector<std::int64_t> sequences;  ///< with `dry_run`: the numbers of those that matched, ascending
 };
 
 /// Queues, topics and subscriptions in one database. Ready, locked, scheduled and expiring messages are known

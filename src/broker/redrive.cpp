@@ -92,7 +92,10 @@ awaitable<Result<RedriveResult>> Engine::redrive(std::string name, DeadLetterFil
         for (const std::int64_t sequence : found.sequences) {
             if (sequence >= end || result.matched == filter.messages_max) co_return result;
             result.matched += 1;
-            if (dry_run) continue;
+            if (dry_run) {
+                result.sequences.push_back(sequence);
+                continue;
+            }
             if (per_second > 0 && result.moved > 0) {
                 const auto pace = std::chrono::milliseconds(
                     static_cast<std::int64_t>(1000.0 * static_cast<double>(result.moved) / per_second));

@@ -89,6 +89,7 @@ asio::awaitable<work::LetterEstimate> estimate_ingestion(Services& services, bro
     auto payload = parse_ingest(letter.body);
     if (!payload) co_return letter_of(dead_letter_for_payload(payload.error()));
     auto text = co_await extract_text(services, *payload);
+    if (would_wait(text)) co_return work::LetterEstimate();
     auto estimate = co_await estimate_text(services, std::move(text));
     co_return letter_of(std::move(estimate));
 }
@@ -97,6 +98,7 @@ asio::awaitable<work::LetterEstimate> estimate_chunking(Services& services, brok
     auto payload = parse_text(letter.body);
     if (!payload) co_return letter_of(dead_letter_for_payload(payload.error()));
     auto text = co_await load_text(services, std::move(*payload));
+    if (would_wait(text)) co_return work::LetterEstimate();
     auto estimate = co_await estimate_text(services, std::move(text));
     co_return letter_of(std::move(estimate));
 }
@@ -108,6 +110,7 @@ asio::awaitable<work::LetterEstimate> estimate_embedding(Services& services, bro
     if (!payload) co_return letter_of(dead_letter_for_payload(payload.error()));
     auto staged = co_await services.index.staged_texts(version.document, version.generation,
                                                        std::move(payload->ordinals));
+    if (would_wait(staged)) co_return work::LetterEstimate();
     if (!staged)
         co_return letter_of(
             work::DeadLetter{work::reason::malformed_payload, "its passages are not in the index"});
@@ -134,7 +137,7 @@ asio::awaitable<work::LetterEstimate> estimate_tasks_letter(Services& services, 
     work::LetterEstimate estimate;
     if (estimated)
         estimate.add(*estimated);
-    else
+    else if (!would_wait(estimated))
         estimate.error = estimated.error().detail;
     co_return estimate;
 }

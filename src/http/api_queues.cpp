@@ -8,6 +8,8 @@
 
 #include <boost/json/array.hpp>
 
+#include <algorithm>
+
 namespace millrace::http {
 
 namespace {
@@ -75,9 +77,10 @@ struct LettersEstimate {
     std::uint64_t failing = 0;  ///< of them, those that would be dead letters again
 };
 
-/// Looks at the dead letters page by page until the time is over.
+/// Looks at the dead letters with these numbers, page by page, until the time is over. Those that have gone
+/// meanwhile are passed over.
 asio::awaitable<Result<LettersEstimate>> estimate_letters(Context context, std::string queue,
-                                                          broker::DeadLetterFilter filter) {
+                                                          std::vector<std::int64_t> sequences) {
     const auto& estimate_letter = context->options.estimate_letter.at(queue);
     const std::string dead_letters = broker::dead_letter_queue_of(queue);
     const TimePoint end = context->parts.clock.now() + kDryRunTimeMax;
@@ -85,20 +88,23 @@ asio::awaitable<Result<LettersEstimate>> estimate_letters(Context context, std::
     broker::PeekOptions page_options;
     page_options.messages_max = kLettersAtOnce;
     page_options.bytes_max = kLetterBytesAtOnce;
-    while (true) {
+    for (auto next = sequences.begin(); next != sequences.end();) {
+        page_options.from = *next;
         auto page = co_await context->parts.broker.peek(dead_letters, page_options);
         if (!page) co_return page.error();
         if (page->empty()) co_return all;
         for (broker::Delivery& letter : *page) {
-            page_options.from = letter.sequence + 1;
-            if (all.letters == filter.messages_max || context->parts.clock.now() > end) co_return all;
-            if (!broker::matches(filter, letter.message)) continue;
+            next = std::lower_bound(next, sequences.end(), letter.sequence);
+            if (next == sequences.end() || context->parts.clock.now() > end) co_return all;
+            if (*next != letter.sequence) continue;
+            ++next;
             const auto estimate = co_await estimate_letter(std::move(letter.message));
             all.sum.add(estimate);
             all.letters += 1;
             all.failing += estimate.error.empty() ? 0 : 1;
         }
     }
+    co_return all;
 }
 
 asio::awaitable<Response> dry_run(Context context, std::string queue, DeadLetterOrder order) {
@@ -107,7 +113,7 @@ asio::awaitable<Response> dry_run(Context context, std::string queue, DeadLetter
     if (!context->options.estimate_letter.contains(queue)) co_return redrive_answer(200, *result, true);
     const auto place = enter_dry_run(context);
     if (!place) co_return dry_runs_are_many();
-    auto all = co_await estimate_letters(context, queue, order.filter);
+    auto all = co_await estimate_letters(context, queue, std::move(result->sequences));
     if (!all) co_return problem(all.error());
     auto loads = all->sum.loads;
     Timing timing = co_await timing_of(context, std::move(loads));

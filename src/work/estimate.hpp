@@ -47,7 +47,9 @@ struct DocumentEstimate : Estimate {
 
 /// A dead letter that goes back to work.
 struct LetterEstimate : Estimate {
-    std::string error;  ///< why it would become one again, as far as that can be told; else ""
+    /// Why it would become one again, as far as that can be told. "" also where it would have to wait for
+    /// what is not ready or out of reach: what it takes then cannot be told, and nothing is.
+    std::string error;
 };
 
 }  // namespace millrace::work

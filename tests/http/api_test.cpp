@@ -353,6 +353,30 @@ TEST_F(Queues, ADryRunOfARedriveSaysWhatItWouldCost) {
     EXPECT_EQ(broker_->counts("embed-queue")->dead_lettered, 3u);
 }
 
+TEST_F(Queues, ADryRunOfARedriveEstimatesWhatItWouldMove) {
+    send_messages({"a", "b", "c", "d", "e"});
+    dead_letter_all("ApiError_400");
+    const std::string dead_letters = broker::dead_letter_queue_of("embed-queue");
+    const auto held = receive(dead_letters, 3);
+    ASSERT_EQ(held.size(), 3u);
+    test::run(io_, broker_->defer({dead_letters, held[1].lock_token}, {})).value();
+    const std::string redrive = "/v1/queues/embed-queue/dead-letters:redrive";
+    const auto rest = body_of(post_json(redrive, R"({"dryRun":true})"));
+    EXPECT_EQ(rest.at("matched"), 2);
+    EXPECT_EQ(rest.at("estimated"), 2);
+    EXPECT_EQ(rest.at("promptTokens"), 200);
+    EXPECT_EQ(rest.at("failing"), 0) << "b is held";
+    const auto one = body_of(post_json(redrive, R"({"filter":{"max":1},"dryRun":true})"));
+    EXPECT_EQ(one.at("matched"), 1);
+    EXPECT_EQ(one.at("estimated"), 1);
+
+    receive(dead_letters, 5);
+    const auto none = body_of(post_json(redrive, R"({"dryRun":true})"));
+    EXPECT_EQ(none.at("matched"), 0);
+    EXPECT_EQ(none.at("estimated"), 0);
+    EXPECT_EQ(number(post_json(redrive, "{}"), "moved"), 0) << "as it said";
+}
+
 TEST_F(Queues, ADryRunOfARedriveReadsForABoundedTimeAndSaysHowFarItCame) {
     send_messages({"a", "b", "c"});
     dead_letter_all("ApiError_400");
