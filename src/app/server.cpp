@@ -179,9 +179,10 @@ class Server::Parts {
     void add_estimates(http::ApiOptions& options) {
         handlers::Services& services = *pipeline_.services;
         options.quota = [models = models_.get()] { return models->quota(); };
-        options.backlog = [this, &services] {
+        backlog_.emplace(services);
+        options.backlog = [this] {
             const auto counts = broker_->counts(work::queue::tasks);
-            return handlers::backlog(services, counts ? static_cast<std::int64_t>(counts->active) : 0);
+            return backlog_->read(counts ? static_cast<std::int64_t>(counts->active) : 0);
         };
         options.estimate_document = [&services](work::NewDocument document) {
             return handlers::estimate_document(services, std::move(document));
@@ -297,6 +298,7 @@ class Server::Parts {
     std::unique_ptr<batch::Batches> batches_;
     Processors processors_;
     std::map<std::string, const handlers::HandlerRow*> handlers_;  ///< by queue
+    std::optional<handlers::BacklogView> backlog_;
     std::unique_ptr<handlers::DeadLetterWatch> dead_letter_watch_;
     std::vector<std::unique_ptr<FolderWatch>> watches_;
     std::unique_ptr<http::Api> api_;

@@ -202,23 +202,29 @@ asio::awaitable<work::LetterEstimate> estimate_letter(Services& services, const 
     return safely(estimate_steps(services, row, std::move(letter)));
 }
 
-asio::awaitable<work::Backlog> backlog(Services& services, std::int64_t tasks_queued) {
-    auto waiting = co_await services.index.unembedded();
+asio::awaitable<void> BacklogView::look() {
+    auto waiting = co_await services_.index.unembedded();
     auto sum = [waiting = std::move(waiting)](store::Connection& connection) {
         work::Load load;
+        if (waiting.empty()) return load;
+        const auto under_way = work::records::under_way(connection);
         for (const auto& version : waiting) {
-            const work::VersionRef ref{version.document, version.generation};
-            if (!work::records::is_under_way(connection, ref)) continue;
+            if (!under_way.contains({version.document, version.generation})) continue;
             load.tokens += version.tokens;
             load.calls += (version.chunks + kBatchChunksMax - 1) / static_cast<std::int64_t>(kBatchChunksMax);
         }
         return load;
     };
-    const work::Load load = co_await services.database.read(std::move(sum));
+    passages_ = co_await services_.database.read(std::move(sum));
+    looked_at_ = services_.clock.now();
+}
+
+asio::awaitable<work::Backlog> BacklogView::read(std::int64_t tasks_queued) {
+    if (!looked_at_ || services_.clock.now() >= *looked_at_ + kBacklogKept) co_await look();
     work::Backlog backlog;
-    if (load.calls > 0) backlog.passages[services.deployment] = load;
-    if (services.task_parts != nullptr && tasks_queued > 0)
-        for (const std::string& deployment : answering_deployments(*services.task_parts))
+    if (passages_.calls > 0) backlog.passages[services_.deployment] = passages_;
+    if (services_.task_parts != nullptr && tasks_queued > 0)
+        for (const std::string& deployment : answering_deployments(*services_.task_parts))
             backlog.tasks[deployment] = tasks_queued;
     co_return backlog;
 }

@@ -6,6 +6,8 @@
 #include "handlers/stages.hpp"
 #include "work/estimate.hpp"
 
+#include <optional>
+
 namespace millrace::handlers {
 
 /// What `document` would take if it were accepted now: extracted, cut and counted as the pipeline does it.
@@ -18,8 +20,26 @@ asio::awaitable<work::DocumentEstimate> estimate_document(Services& services, wo
 asio::awaitable<work::LetterEstimate> estimate_letter(Services& services, const HandlerRow& row,
                                                       broker::Message letter);
 
-/// What waits for models: passages of documents that were cut up and have not failed, and `tasks_queued` in
-/// their queue. The latter may be of any type, so they wait for each deployment that answers.
-asio::awaitable<work::Backlog> backlog(Services& services, std::int64_t tasks_queued);
+/// How long what was found to wait is taken to be so.
+inline constexpr Duration kBacklogKept = std::chrono::seconds(3);
+
+/// What waits for models. All calls on the I/O thread.
+class BacklogView {
+  public:
+    /// `services` outlive it.
+    explicit BacklogView(Services& services) : services_(services) {}
+
+    /// Passages of documents that were cut up and have not failed, counted at most kBacklogKept ago, and
+    /// `tasks_queued` in their queue. The latter may be of any type, so they wait for each deployment that
+    /// answers. Outlives the call.
+    asio::awaitable<work::Backlog> read(std::int64_t tasks_queued);
+
+  private:
+    asio::awaitable<void> look();
+
+    Services& services_;
+    work::Load passages_;
+    std::optional<TimePoint> looked_at_;
+};
 
 }  // namespace millrace::handlers

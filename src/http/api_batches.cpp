@@ -142,6 +142,8 @@ std::string_view param_of(const Error& error) {
 }
 
 asio::awaitable<Response> estimate(Context context, batch::NewBatch batch) {
+    const auto place = enter_dry_run(context);
+    if (!place) co_return openai_problem(dry_runs_error());
     auto estimating = context->parts.batches->estimate(std::move(batch));
     const auto estimate = co_await std::move(estimating);
     if (!estimate) co_return openai_problem(estimate.error(), param_of(estimate.error()));

@@ -23,7 +23,7 @@ struct Api::State {
     std::function<void(telemetry::Metrics&)> collect;
     std::set<std::string> creating;   ///< entities whose creation is under way, in lower case
     std::set<std::string> redriving;   ///< queues with a redrive under way that goes on by itself
-    int dry_runs = 0;   ///< that read documents or dead letters
+    int dry_runs = 0;   ///< under way
     std::shared_ptr<asio::steady_timer> watch_timer;
     bool ready = false;
     bool stopped = false;

@@ -23,6 +23,8 @@ std::optional<Response> first_problem(const Api::State& state, const TaskBody& b
 }
 
 asio::awaitable<Response> dry_run(Context context, TaskBody body) {
+    const auto place = enter_dry_run(context);
+    if (!place) co_return dry_runs_are_many();
     json::array list;
     work::TaskEstimate sum;
     for (work::NewTask& task : body.tasks) {

@@ -45,9 +45,10 @@ std::shared_ptr<void> enter_dry_run(const Context& context) {
     return {context.get(), [context](void*) { context->dry_runs -= 1; }};
 }
 
-Response dry_runs_are_many() {
-    return problem(Error{Errc::over_limit, "other dry runs are under way; ask again when they have ended"});
+Error dry_runs_error() {
+    return Error{Errc::over_limit, "other dry runs are under way; ask again when they have ended"};
 }
+Response dry_runs_are_many() { return problem(dry_runs_error()); }
 
 asio::awaitable<Timing> timing_of(Context context, work::Loads loads) {
     if (loads.empty()) co_return Timing{0, 0};

@@ -18,10 +18,11 @@ inline constexpr Duration kDryRunTimeMax = std::chrono::seconds(20);
 /// `?dryRun=` of a request, false if it is absent; 400 if it is neither true nor false.
 Checked<bool> dry_run_asked(const Request& request);
 
-/// A place among the dry runs that read documents or dead letters, until it is destroyed. None while there
-/// are as many as the CPU pool can bear beside its work.
+/// A place among the dry runs, of whatever kind, until it is destroyed. None while there are as many as the
+/// CPU pool and the database can bear beside their work.
 std::shared_ptr<void> enter_dry_run(const Context& context);
-/// 429: there was no place.
+/// over_limit: there was no place; and that as an answer, 429.
+Error dry_runs_error();
 Response dry_runs_are_many();
 
 /// How long work will take, in seconds; none where no limit of its deployments is known.

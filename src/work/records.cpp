@@ -130,15 +130,13 @@ bool is_newest(store::Connection& connection, const VersionRef& version) {
     return newest;
 }
 
-bool is_under_way(store::Connection& connection, const VersionRef& version) {
-    auto& row = connection
-                    .prepare(
-                        "SELECT 1 FROM operation WHERE subject=? AND generation=? AND kind='document' AND "
-                        "status IN ('accepted', 'running')")
-                    .bind(version.document, version.generation);
-    const bool under_way = row.step();
-    row.reset();
-    return under_way;
+std::set<std::pair<std::string, std::int64_t>> under_way(store::Connection& connection) {
+    std::set<std::pair<std::string, std::int64_t>> versions;
+    auto& rows = connection.prepare(
+        "SELECT subject, generation FROM operation WHERE kind='document' AND status IN ('accepted', "
+        "'running')");
+    while (rows.step()) versions.emplace(rows.string(0), rows.integer(1));
+    return versions;
 }
 
 void set_stage(store::Connection& connection, const VersionRef& version, std::string_view stage,

@@ -7,8 +7,10 @@
 #include "store/connection.hpp"
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace millrace::work {
@@ -87,8 +89,9 @@ void adopt(store::Connection& connection, const VersionRef& version, std::string
 /// True if `version` is still the newest of its document: work for any other version is dropped.
 bool is_newest(store::Connection& connection, const VersionRef& version);
 
-/// True if `version` was accepted and has neither succeeded nor failed.
-bool is_under_way(store::Connection& connection, const VersionRef& version);
+/// Document and generation of every version that was accepted and has neither succeeded nor failed. One
+/// query.
+std::set<std::pair<std::string, std::int64_t>> under_way(store::Connection& connection);
 
 /// Notes that `version` has reached `stage`; running from now on. Nothing if it is not the newest or has
 /// ended.

@@ -50,6 +50,18 @@ class EstimateTest : public PipelineTest {
         const provider::CallContext context;
         ASSERT_TRUE(test::run(io, other.embed(std::move(texts), context)));
     }
+    /// What waits for the deployment "main".
+    work::Load waiting(BacklogView& view) {
+        const auto passages = test::run(io, view.read(5)).passages;
+        return passages.contains("main") ? passages.at("main") : work::Load();
+    }
+    void fail(const broker::Message& message) {
+        auto work = [&](store::Connection& connection) -> Result<void> {
+            work::records::fail(connection, *version_of(message), "embed", "why", clock.now());
+            return {};
+        };
+        ASSERT_TRUE(test::run(io, database->write(work)));
+    }
 
     static NewDocument document(const std::string& content, const std::string& type = "text/markdown",
                                 const std::string& file = "") {
@@ -73,10 +85,10 @@ class EstimateTest : public PipelineTest {
         return static_cast<std::int64_t>(sum);
     }
     /// Accepts without a worker; the first message of the pipeline.
-    broker::Delivery accepted(const std::string& content) {
+    broker::Delivery accepted(const std::string& content, const std::string& id = "doc") {
         for (auto& processor : processors) test::run(io, processor->stop(std::chrono::seconds(10)));
         processors.clear();
-        accept("doc", content);
+        accept(id, content);
         broker::ReceiveOptions options;
         return test::run(io, broker->receive(work::queue::ingestion, options)).value().at(0);
     }
@@ -137,18 +149,6 @@ TEST_P(EstimateTest, PassagesThatHaveAVectorCostNothing) {
     EXPECT_LT(changed.cached_chunks, changed.chunks);
 }
 
-TEST_P(EstimateTest, WhatWouldBeADeadLetterSaysWhich) {
-    EXPECT_THAT(estimate(document("%PDF-1.7 cut off", "application/pdf")).error,
-                testing::StartsWith("MalformedPayload: "));
-    EXPECT_THAT(estimate(document(std::string("\x89PNG\0\0", 6), "", "a.png")).error,
-                testing::StartsWith("MalformedPayload: "));
-    EXPECT_EQ(estimate(document("Plain words, of which nothing is said.", "")).error, "");
-}
-
-TEST_P(EstimateTest, ADeadLetterOfAnyStageCostsWhatIsLeftToDo) {
-    const std::string content = sections(100);
-    const auto whole = estimate(document(content));
-    const broker::Delivery first = accepted(content);
 TEST_P(EstimateTest, PassagesThatAnotherProcessHasPaidForCostNothing) {
     share_vectors();
     const std::string content = sections(150);
@@ -187,6 +187,18 @@ TEST_P(EstimateTest, ADeadLetterCostsNothingForPassagesThatAnotherProcessHasPaid
     }
 }
 
+TEST_P(EstimateTest, WhatWouldBeADeadLetterSaysWhich) {
+    EXPECT_THAT(estimate(document("%PDF-1.7 cut off", "application/pdf")).error,
+                testing::StartsWith("MalformedPayload: "));
+    EXPECT_THAT(estimate(document(std::string("\x89PNG\0\0", 6), "", "a.png")).error,
+                testing::StartsWith("MalformedPayload: "));
+    EXPECT_EQ(estimate(document("Plain words, of which nothing is said.", "")).error, "");
+}
+
+TEST_P(EstimateTest, ADeadLetterOfAnyStageCostsWhatIsLeftToDo) {
+    const std::string content = sections(100);
+    const auto whole = estimate(document(content));
+    const broker::Delivery first = accepted(content);
     EXPECT_EQ(letter("extract", first.message).prompt_tokens, whole.prompt_tokens);
     EXPECT_EQ(letter("embed-index", first.message).prompt_tokens, whole.prompt_tokens);
 
@@ -219,20 +231,47 @@ TEST_P(EstimateTest, ADeadLetterThatCanOnlyFailAgainSaysSo) {
 }
 
 TEST_P(EstimateTest, TheBacklogIsWhatWasCutUpAndHasNotFailed) {
-    EXPECT_TRUE(test::run(io, backlog(*services, 5)).passages.empty());
-    const auto whole = estimate(document(sections(100)));
-    const broker::Delivery first = accepted(sections(100));
+    BacklogView empty(*services);
+    EXPECT_TRUE(test::run(io, empty.read(5)).passages.empty());
+    std::vector<broker::Message> ingested;
+    std::int64_t tokens = 0, batches = 0;
+    for (const int count : {100, 20, 30}) {
+        const auto own = estimate(document(sections(count), "text/markdown"));
+        ingested.push_back(accepted(sections(count), "doc-" + std::to_string(count)).message);
+        const auto extracted = run_stage(extract_document, ingested.back());
+        run_stage(chunk_document, extracted[0]);
+        if (count == 20) continue;
+        tokens += own.prompt_tokens;
+        batches += (own.chunks + 63) / 64;
+    }
+    fail(ingested[1]);
+    BacklogView two(*services);
+    EXPECT_EQ(waiting(two).tokens, tokens);
+    EXPECT_EQ(waiting(two).calls, batches);
+    fail(ingested[0]);
+    fail(ingested[2]);
+    BacklogView none(*services);
+    EXPECT_TRUE(test::run(io, none.read(5)).passages.empty());
+}
+
+TEST_P(EstimateTest, TheBacklogIsLookedAtOnceInAFewSeconds) {
+    ManualClock turned;
+    Services others{tasks,    *database,  *blobs,      pool,    turned, *index,
+                    provider, *documents, *operations, nullptr, {}};
+    others.deployment = "main";
+    BacklogView view(others);
+    EXPECT_EQ(waiting(view).tokens, 0);
+    const broker::Delivery first = accepted(sections(30));
     const auto extracted = run_stage(extract_document, first.message);
-    run_stage(chunk_document, extracted[0]);
-    const auto waiting = test::run(io, backlog(*services, 5)).passages;
-    ASSERT_EQ(waiting.size(), 1u);
-    EXPECT_EQ(waiting.at("main").tokens, whole.prompt_tokens);
-    auto fail = [&](store::Connection& connection) -> Result<void> {
-        work::records::fail(connection, *version_of(first.message), "embed", "why", clock.now());
-        return {};
-    };
-    ASSERT_TRUE(test::run(io, database->write(fail)));
-    EXPECT_TRUE(test::run(io, backlog(*services, 5)).passages.empty());
+    run_stage(chunk_document, extracted.at(0));
+    turned.advance(kBacklogKept - Duration(1));
+    EXPECT_EQ(waiting(view).tokens, 0) << "as it was found";
+    turned.advance(Duration(1));
+    EXPECT_GT(waiting(view).tokens, 0);
+    fail(first.message);
+    EXPECT_GT(waiting(view).tokens, 0);
+    turned.advance(kBacklogKept);
+    EXPECT_EQ(waiting(view).tokens, 0);
 }
 
 MILLRACE_ON_EVERY_ENGINE(EstimateTest);

@@ -107,9 +107,25 @@ TEST_F(TaskTest, QueuedTasksWaitForTheDeploymentsThatAnswer) {
         if (found) found->deployment = embeds ? "vectors" : "answers";
         return found;
     };
-    const auto waiting = test::run(io, backlog(*services, 7)).tasks;
+    BacklogView backlog(*services);
+    const auto waiting = test::run(io, backlog.read(7)).tasks;
     EXPECT_EQ(waiting, (std::map<std::string, std::int64_t>{{"answers", 7}}));
-    EXPECT_TRUE(test::run(io, backlog(*services, 0)).tasks.empty());
+    EXPECT_TRUE(test::run(io, backlog.read(0)).tasks.empty());
+}
+
+TEST_F(TaskTest, ADeadLetterThatWouldWaitForItsDocumentIsNotSaidToFail) {
+    std::vector<work::NewDocument> one(1);
+    one[0].id = "doc";
+    one[0].content = "It waits to be cut up.";
+    test::run(io, documents->accept(std::move(one), nullptr)).value();
+    const auto estimate = [&](const std::string& document) {
+        broker::Message letter;
+        letter.body = R"({"id":"t1","type":"sentiment","documentId":")" + document + "\"}";
+        return test::run(io, estimate_letter(*services, *find_handler("task"), letter));
+    };
+    EXPECT_EQ(estimate("doc").error, "");
+    EXPECT_EQ(estimate("doc").calls, 0);
+    EXPECT_EQ(estimate("none").error, "there is no document \"none\"");
 }
 
 TEST(CountCalls, LevelsOfNotesEndInOneAnswer) {

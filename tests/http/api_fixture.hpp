@@ -68,11 +68,18 @@ class ApiTest : public testing::Test {
         test::run(io_, documents_->start());
         operations_.emplace(io_.get_executor(), *database_, clock_);
         tasks_.emplace(*database_, *blobs_, pool_, *handover_, clock_);
+        files_.emplace(*database_, pool_, clock_, directory_.path() / "files");
+        batches_.emplace(io_.get_executor(), *database_, *files_, pool_, clock_, batch::Targets());
         options.check_task = [](const work::NewTask& task) -> Result<void> {
             if (task.type == "sentiment") return {};
             return Error{Errc::invalid_input, "there is no task \"" + task.type + "\""};
         };
-        options.estimate_task = [](work::NewTask task) -> boost::asio::awaitable<Result<work::TaskEstimate>> {
+        options.estimate_task =
+            [this](work::NewTask task) -> boost::asio::awaitable<Result<work::TaskEstimate>> {
+            if (estimate_gate_) {
+                estimates_held_ += 1;
+                co_await estimate_gate_->wait();
+            }
             if (task.document_id == "none") co_return Error{Errc::not_found, "there is no document \"none\""};
             const auto size = static_cast<std::int64_t>(task.content.size());
             work::TaskEstimate estimate{{"letters", 1, size, 128, size + 1}, task.type};
@@ -80,8 +87,8 @@ class ApiTest : public testing::Test {
             co_return estimate;
         };
         add_estimates(options);
-        const ApiParts parts{*database_, *broker_, model_, *index_, *documents_, *operations_,
-                             pool_,      metrics_, clock_, nullptr, &*tasks_};
+        const ApiParts parts{*database_, *broker_, model_,  *index_,  *documents_, *operations_, pool_,
+                             metrics_,   clock_,   nullptr, &*tasks_, &*files_,    &*batches_};
         api_ = std::make_unique<Api>(io_.get_executor(), parts, std::move(options));
         ServerOptions server_options;
         server_options.port = 0;
@@ -128,8 +135,9 @@ class ApiTest : public testing::Test {
         test::run(io_, server_->stop(Duration(100)));
         api_->stop();
         test::run(io_, broker_->stop());
+        test::run(io_, batches_->stop(clock_.now()));
         client_.reset(), server_.reset(), api_.reset(), operations_.reset(), tasks_.reset(),
-            documents_.reset(), blobs_.reset();
+            documents_.reset(), blobs_.reset(), batches_.reset(), files_.reset();
         index_.reset(), broker_.reset();
         database_->stop();
         database_.reset();
@@ -216,6 +224,8 @@ class ApiTest : public testing::Test {
     std::vector<quota::PageView> views_;  ///< what the quota is
     work::Backlog backlog_;
     Duration estimate_time_{};  ///< that an estimate of a document or a dead letter takes
+    std::optional<Signal> estimate_gate_;  ///< what estimates of tasks wait for
+    int estimates_held_ = 0;  ///< by that, ever
     telemetry::Metrics metrics_;
     std::unique_ptr<store::Database> database_;
     std::unique_ptr<broker::Broker> broker_;
@@ -225,6 +235,8 @@ class ApiTest : public testing::Test {
     std::optional<work::Documents> documents_;
     std::optional<work::Operations> operations_;
     std::optional<work::Tasks> tasks_;
+    std::optional<batch::Files> files_;
+    std::optional<batch::Batches> batches_;
     std::unique_ptr<Api> api_;
     std::unique_ptr<Server> server_;
     std::unique_ptr<provider::HttpClient> client_;

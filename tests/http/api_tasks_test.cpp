@@ -10,6 +10,16 @@ class ApiTasksTest : public ApiTest {
     ApiTasksTest() { test::run(io_, broker_->put_entity(work::queue::tasks, {})).value(); }
     std::uint64_t waiting() { return broker_->counts(work::queue::tasks)->active; }
     broker::Message message() { return receive(work::queue::tasks, 1).at(0).message; }
+    asio::awaitable<void> dry_run(std::vector<int>& answered) {
+        provider::HttpRequest request;
+        request.method = "POST";
+        const std::string origin = "http://127.0.0.1:" + std::to_string(server_->port());
+        request.url = provider::parse_url(origin + "/v1/tasks?dryRun=true").value();
+        request.headers = {{"Content-Type", "application/json"}};
+        request.body = kTask;
+        auto answer = co_await client_->send(std::move(request));
+        answered.push_back(answer ? answer->status : 0);
+    }
     void finish(const std::string& id) {
         auto work = [&](store::Connection& connection) -> Result<void> {
             const work::TaskCost cost{"model-x", 12, 3, 1, 2'500'000};
@@ -116,6 +126,31 @@ TEST_F(ApiTasksTest, ADryRunSaysWhatItWouldCostAndAcceptsNothing) {
     expect_problem(post_json("/v1/tasks?dryRun=true", R"({"type":"sentiment","documentId":"none"})"), 404,
                    "there is no document");
     expect_problem(post_json("/v1/tasks?dryRun=yes", kTask), 400, "?dryRun must be true or false");
+}
+
+TEST_F(ApiTasksTest, NoMoreThanFourDryRunsOfAnyKindGoOnAtOnce) {
+    estimate_gate_.emplace(io_.get_executor());
+    std::vector<int> answered;
+    for (int i = 0; i < 4; ++i) spawn(io_.get_executor(), dry_run(answered));
+    test::run_until(io_, [&] { return estimates_held_ == 4; });
+    const std::string words = "other dry runs are under way";
+    const std::string batch =
+        R"({"input_file_id":"none","endpoint":"/v1/embeddings","completion_window":"24h"})";
+    expect_problem(post_json("/v1/tasks?dryRun=true", kTask), 429, words);
+    expect_problem(post_json("/v1/documents?dryRun=true", R"({"title":"t","content":"x"})"), 429, words);
+    expect_problem(post_json("/v1/queues/embed-queue/dead-letters:redrive", R"({"dryRun":true})"), 429,
+                   words);
+    const auto refused = post_json("/v1/batches?dryRun=true", batch);
+    EXPECT_EQ(refused.status, 429);
+    EXPECT_THAT(refused.body, testing::HasSubstr(words));
+    EXPECT_EQ(estimates_held_, 4);
+
+    estimate_gate_->notify();
+    test::run_until(io_, [&] { return answered.size() == 4; });
+    EXPECT_THAT(answered, testing::Each(200));
+    estimate_gate_.reset();
+    EXPECT_EQ(post_json("/v1/tasks?dryRun=true", kTask).status, 200);
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(post_json("/v1/batches?dryRun=true", batch).status, 404);
 }
 
 TEST_F(ApiTasksTest, WhatIsWrongIsNamedAndNothingIsAccepted) {
