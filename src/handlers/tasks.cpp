@@ -240,35 +240,55 @@ asio::awaitable<Outcome> handle(std::shared_ptr<TaskHandler> self, broker::Deliv
     co_return co_await complete(*self, piece, std::move(bringer), task, std::move(result), paid);
 }
 
-/// Adds what `type` and its steps take on `text`.
+/// Texts of a task that are embedded, and their tokens.
+struct ToEmbed {
+    TaskModel model;
+    std::vector<std::string> pieces;
+    std::vector<std::int64_t> tokens;
+};
+
+work::Estimate estimate_of(const TaskModel& model, const CallCount& calls) {
+    work::Estimate one{model.provider->model().name, calls.calls, calls.prompt_tokens,
+                       calls.output_tokens_max,
+                       model.price.micros(calls.prompt_tokens, calls.output_tokens_max)};
+    if (calls.calls > 0)
+        one.loads[model.deployment] = {calls.calls, calls.prompt_tokens + calls.output_tokens_max};
+    return one;
+}
+
+/// Adds what `type` and its steps take on `text`; what they embed goes into `embeds`.
 void add_estimate(const TaskParts& parts, const TaskType& type, const TaskOptions& options,
-                  const std::string& text, work::TaskEstimate& sum) {
+                  const std::string& text, work::TaskEstimate& sum, std::vector<ToEmbed>& embeds) {
     for (const std::string& step : type.steps)
-        add_estimate(parts, *parts.catalogue.find(step), options, text, sum);
+        add_estimate(parts, *parts.catalogue.find(step), options, text, sum, embeds);
     if (type.shape == TaskShape::steps) return;
     const auto model = parts.model(type.deployment, type.shape == TaskShape::embedding);
     if (!model) return;
     const CountTokens count = counter_of(*model);
-    CallCount calls;
+    std::vector<std::int64_t> tokens;
     if (type.shape == TaskShape::embedding) {
-        const auto pieces = embed_pieces(*model, text);
-        const TextAt text_at = [&pieces](std::size_t i) { return std::string_view(pieces[i]); };
-        calls.calls = static_cast<std::int64_t>(
-            count_requests(model->provider->model(), pieces.size(), pieces.size(), text_at));
-        for (const std::string& piece : pieces)
-            calls.prompt_tokens += static_cast<std::int64_t>(count(piece));
-    } else {
-        const CallBudget budget = budget_of(type, options, *model);
-        std::vector<std::int64_t> pieces;
-        for (const auto& piece : cut_text(text, static_cast<std::size_t>(budget.input_tokens), count))
-            pieces.push_back(static_cast<std::int64_t>(count(piece)));
-        calls = count_calls(type.shape, pieces, budget);
+        auto pieces = embed_pieces(*model, text);
+        for (const auto& piece : pieces) tokens.push_back(static_cast<std::int64_t>(count(piece)));
+        embeds.push_back({*model, std::move(pieces), std::move(tokens)});
+        return;
     }
-    work::Estimate one{model->provider->model().name, calls.calls, calls.prompt_tokens,
-                       calls.output_tokens_max,
-                       model->price.micros(calls.prompt_tokens, calls.output_tokens_max)};
-    one.loads[model->deployment] = {calls.calls, calls.prompt_tokens + calls.output_tokens_max};
-    sum.add(one);
+    const CallBudget budget = budget_of(type, options, *model);
+    for (const auto& piece : cut_text(text, static_cast<std::size_t>(budget.input_tokens), count))
+        tokens.push_back(static_cast<std::int64_t>(count(piece)));
+    sum.add(estimate_of(*model, count_calls(type.shape, tokens, budget)));
+}
+
+/// What is to be paid of that: pieces that the provider has a vector for cost nothing.
+asio::awaitable<work::Estimate> estimate_embedding(ToEmbed embed) {
+    std::vector<std::string> inputs = embed.pieces;
+    const std::vector<bool> known = co_await embed.model.provider->known(std::move(inputs));
+    const std::size_t count = embed.pieces.size();
+    const TextAt text_at = [&embed](std::size_t i) { return std::string_view(embed.pieces[i]); };
+    CallCount calls;
+    calls.calls = static_cast<std::int64_t>(
+        count_requests(embed.model.provider->model(), count, count, text_at, known));
+    for (std::size_t i = 0; i < count; ++i) calls.prompt_tokens += known[i] ? 0 : embed.tokens[i];
+    co_return estimate_of(embed.model, calls);
 }
 
 /// What `task` takes on the text that `payload` leads to.
@@ -279,13 +299,19 @@ asio::awaitable<Result<work::TaskEstimate>> estimate(Services& services, const T
     const auto chosen = choose(parts, payload.task);
     auto text = co_await text_of(services, std::move(payload));
     if (!text) co_return text.error();
-    auto count = [&parts, &chosen, &text] {
+    std::vector<ToEmbed> embeds;
+    auto count = [&parts, &chosen, &text, &embeds] {
         work::TaskEstimate sum;
         sum.type = chosen->type->name;
-        add_estimate(parts, *chosen->type, chosen->options, *text, sum);
+        add_estimate(parts, *chosen->type, chosen->options, *text, sum, embeds);
         return sum;
     };
-    co_return co_await services.pool.run(std::move(count));
+    work::TaskEstimate sum = co_await services.pool.run(std::move(count));
+    for (ToEmbed& embed : embeds) {
+        const work::Estimate one = co_await estimate_embedding(std::move(embed));
+        sum.add(one);
+    }
+    co_return sum;
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // Tasks of many calls: long texts, parts, crashes, fan-outs, estimates.
 #include "handlers/estimate.hpp"
+#include "handlers/task_run.hpp"
 #include "handlers/task_text.hpp"
+#include "provider/remembered.hpp"
 #include "tests/handlers/task_fixture.hpp"
 
 #include <map>
@@ -94,6 +96,39 @@ TEST_F(LongTaskTest, AnEstimateOfEmbeddingCountsEveryCall) {
         letter.body = R"({"id":")" + id + R"(","type":"embed","content":"is not asked for again"})";
         EXPECT_EQ(test::run(io, estimate_task(*services, *parts, letter)).value().calls, 0) << "it is done";
     }
+}
+
+TEST_F(TaskTest, AnEstimateOfEmbeddingLeavesOutWhatAnotherProcessHasPaidFor) {
+    start();
+    provider.info().tokens_per_input_max = 100;
+    provider::Remembered shared(provider, *database, clock);
+    parts->model = [&shared](const std::string&, bool) -> Result<TaskModel> {
+        return TaskModel{&shared, quota::Price{1, 0, 2}, nullptr, "main"};
+    };
+    work::NewTask task;
+    task.type = "embed";
+    task.content = long_text(400);
+    const auto full = test::run(io, estimate_task(*services, *parts, task)).value();
+    auto pieces = embed_pieces({&shared, {}, nullptr}, task.content);
+    pieces.resize(12);  // a whole request of eight, and half of the next
+    const provider::CallContext context;
+    ASSERT_TRUE(test::run(io, shared.embed(std::move(pieces), context)));
+    provider.calls = 0;
+    provider.texts.clear();
+    const auto rest = test::run(io, estimate_task(*services, *parts, task)).value();
+    EXPECT_EQ(rest.calls, full.calls - 1);
+    EXPECT_EQ(rest.loads.at("main").calls, rest.calls);
+    EXPECT_EQ(provider.calls, 0u) << "an estimate calls nobody";
+    ASSERT_EQ(wait(accept("embed", task.content)).status, Status::succeeded);
+    EXPECT_EQ(rest.calls, static_cast<std::int64_t>(provider.calls));
+    std::size_t asked = 0;
+    for (const std::string& text : provider.texts) asked += text::estimate_tokens(text);
+    EXPECT_EQ(rest.prompt_tokens, static_cast<std::int64_t>(asked));
+    task.id = "again";
+    const auto none = test::run(io, estimate_task(*services, *parts, task)).value();
+    EXPECT_EQ(none.calls, 0);
+    EXPECT_EQ(none.micros, 0);
+    EXPECT_TRUE(none.loads.empty());
 }
 
 TEST_F(TaskTest, QueuedTasksWaitForTheDeploymentsThatAnswer) {
