@@ -288,8 +288,10 @@ void Page::compare(const Limits& limits, const Reservation& reservation, std::in
         low_now_ = 0;
         low_since_ = now_;
     }
-    // Requests overtake each other on their way: those sent at the same time may be in the provider's count.
-    const std::int64_t beside = window_.tokens_around(reservation.at) - reservation.tokens;
+    // Requests overtake each other on their way, and some providers count when they answer: what was admitted
+    // about the same time or since may be in the provider's count.
+    const std::int64_t beside =
+        std::max(window_.tokens_around(reservation.at) - reservation.tokens, charged_ - reservation.charged);
     const std::int64_t capacity = reservation.in_window + beside + remaining;
     const auto noise = static_cast<std::int64_t>(static_cast<double>(base) * kNoise);
     if (capacity < base - noise) low_now_ = lesser(low_now_, std::max<std::int64_t>(capacity, 1));

@@ -65,6 +65,19 @@ Simulation::Options documents(std::int64_t limit, Counting counting) {
     return options;
 }
 
+TEST_P(PageUnderLoad, HeadersOfTheMomentOfTheAnswerAreNotTakenForSomebodyElsesUse) {
+    ProviderModel provider(GetParam().rule, GetParam().limit);
+    Simulation::Options options = documents(GetParam().limit, Counting::estimate);
+    options.holders = GetParam().holders;
+    options.counts_late = true;
+    Simulation simulation(provider, options);
+    simulation.run(std::chrono::minutes(10));
+    EXPECT_EQ(simulation.throttles(kStart), 0);
+    const double share = static_cast<double>(provider.granted(kStart, simulation.now())) /
+                         (static_cast<double>(GetParam().limit) * 10);
+    EXPECT_GE(share, 0.985);
+}
+
 TEST_P(PageUnderLoad, DocumentsThatShareRequestsUseTheQuotaAtAnEvenPace) {
     for (const Counting counting : {Counting::estimate, Counting::usage}) {
         ProviderModel provider(GetParam().rule, GetParam().limit);
@@ -85,11 +98,12 @@ TEST_P(PageUnderLoad, DocumentsThatShareRequestsUseTheQuotaAtAnEvenPace) {
 class PageBesideAnother : public testing::TestWithParam<ProviderModel::Rule> {};
 
 TEST_P(PageBesideAnother, LeavesAForeignConsumerItsThirdAndUsesTheRest) {
-    for (const std::uint64_t seed : {1, 2, 3, 4, 5}) {
+    for (const std::uint64_t seed : {1, 2, 3, 4, 5, 6}) {
         ProviderModel provider(GetParam(), 240'000);
         Simulation::Options options = documents(240'000, Counting::usage);
         options.foreign_share = 1.0 / 3;
         options.seed = seed;
+        options.counts_late = GetParam() == ProviderModel::Rule::sliding && seed % 2 == 0;
         Simulation simulation(provider, options);
         simulation.run(std::chrono::minutes(11));
         const TimePoint from = kStart + std::chrono::minutes(1);

@@ -102,6 +102,8 @@ class Simulation {
         double foreign_share = 0;  ///< of the limit, taken evenly by somebody else
         bool headers = true;
         Urgency urgency = Urgency::interactive;
+        bool counts_late = false;  ///< headers are of the moment of the answer
+        Duration way_max{50};  ///< of a request to the provider
         std::uint64_t seed = 7;
         std::function<void(TimePoint, ProviderModel&)> change;
     };
@@ -182,6 +184,9 @@ class Simulation {
                 flights_.push(one);
                 continue;
             }
+            if (options_.counts_late && !one.report.throttled)
+                one.report.remaining_tokens =
+                    std::max<std::int64_t>(0, provider_.limit() - provider_.used(now_));
             Ending ending;
             ending.used = one.report.throttled ? 0 : one.tokens;
             if (options_.headers || one.report.throttled) ending.report = one.report;
@@ -225,7 +230,7 @@ class Simulation {
         process.calls += 1;
         process.pieces += pieces;
         const double real = static_cast<double>(verdict.reservation.tokens) / options_.overestimate;
-        flights_.push({now_ + within(Duration(1), Duration(50)),
+        flights_.push({now_ + within(Duration(1), options_.way_max),
                        false,
                        static_cast<std::size_t>(&process - processes_.data()),
                        verdict.reservation,
