@@ -4,7 +4,10 @@ namespace millrace::broker {
 
 void Lanes::add(std::int64_t sequence, std::string_view lane) {
     auto at = lanes_.find(lane);
-    if (at == lanes_.end()) at = lanes_.emplace(std::string(lane), Lane()).first;
+    if (at == lanes_.end()) {
+        at = lanes_.emplace(std::string(lane), Lane()).first;
+        at->second.batch = lane.starts_with(kBatchLane);
+    }
     at->second.messages += 1;
     lane_of_.emplace(sequence, at);
 }
@@ -30,18 +33,22 @@ void Lanes::set_ready(std::int64_t sequence, bool ready) {
     const bool had = !lane->ready.empty();
     ready ? lane->ready.insert(sequence).second : lane->ready.erase(sequence) > 0;
     const bool has = !lane->ready.empty();
-    if (has && !had) lane->turn = turns_.insert(turns_.end(), lane);
-    if (had && !has) turns_.erase(lane->turn);
+    auto& turns = turns_of(*lane);
+    if (has && !had) lane->turn = turns.insert(turns.end(), lane);
+    if (had && !has) turns.erase(lane->turn);
 }
 
 std::optional<std::int64_t> Lanes::first_ready() const {
-    if (turns_.empty()) return std::nullopt;
-    return *turns_.front()->ready.begin();
+    for (const auto& turns : turns_)
+        if (!turns.empty()) return *turns.front()->ready.begin();
+    return std::nullopt;
 }
 
 void Lanes::took(std::int64_t sequence) {
     Lane* const lane = lane_of(sequence);
-    if (lane != nullptr && !lane->ready.empty()) turns_.splice(turns_.end(), turns_, lane->turn);
+    if (lane == nullptr || lane->ready.empty()) return;
+    auto& turns = turns_of(*lane);
+    turns.splice(turns.end(), turns, lane->turn);
 }
 
 }  // namespace millrace::broker

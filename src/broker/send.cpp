@@ -10,6 +10,20 @@ Error session_missing(const std::string& name) {
     return Error{Errc::invalid_input, "\"" + name + "\" requires a session id and the message has none"};
 }
 
+std::string_view text_property(const Message& message, const char* name) {
+    const auto found = message.properties.find(name);
+    const auto* text = found == message.properties.end() ? nullptr : std::get_if<std::string>(&found->second);
+    return text == nullptr ? std::string_view() : *text;
+}
+
+/// The lane in a fair queue: the tenant's, one of its own for batch work; none for neither.
+std::optional<std::string> lane_of(const Message& message) {
+    std::string lane(text_property(message, "priority") == "batch" ? kBatchLane : "");
+    const std::string_view tenant = text_property(message, "tenant");
+    if (lane.size() + tenant.size() <= limits::session_id_chars_max) lane += tenant;
+    return lane.empty() ? std::nullopt : std::optional(std::move(lane));
+}
+
 }  // namespace
 
 Result<void> Engine::check_target(const EntityState& entity, Message& message) {
@@ -22,13 +36,7 @@ Result<void> Engine::check_target(const EntityState& entity, Message& message) {
         return Error{Errc::invalid_input, "\"" + entity.name + "\" is disabled for sending"};
     if (entity.options.requires_session && !message.session_id) return session_missing(entity.name);
     // Stored with the message, so that its tenant is known after a restart without reading the properties.
-    if (entity.options.fair && !message.session_id) {
-        const auto tenant = message.properties.find("tenant");
-        const auto* name =
-            tenant == message.properties.end() ? nullptr : std::get_if<std::string>(&tenant->second);
-        if (name != nullptr && !name->empty() && name->size() <= limits::session_id_chars_max)
-            message.session_id = *name;
-    }
+    if (entity.options.fair && !message.session_id) message.session_id = lane_of(message);
     return {};
 }
 

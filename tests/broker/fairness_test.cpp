@@ -30,6 +30,33 @@ TEST_F(Engine, TenantsOfAFairQueueTakeTurnsHoweverManyMessagesOneOfThemHas) {
     EXPECT_EQ(std::ranges::count_if(order, [](const auto& text) { return text[0] == 'b'; }), 2);
 }
 
+TEST_F(Engine, BatchMessagesOfAFairQueueWaitForTheOthersAlsoAfterARestart) {
+    EntityOptions options;
+    options.fair = true;
+    under_test.put("q", options);
+    std::vector<Message> messages;
+    for (const char* tenant : {"a", "a", "b"}) {
+        messages.push_back(of_tenant(tenant, std::string("batch ") + tenant));
+        messages.back().properties["priority"] = std::string("batch");
+    }
+    Message nobodys = text_message("batch");
+    nobodys.properties["priority"] = std::string("batch");
+    messages.push_back(std::move(nobodys));
+    ASSERT_TRUE(loop.await(broker().send("q", std::move(messages))));
+    EXPECT_EQ(std::string(receive_one("q").message.body), "batch a");
+    ASSERT_TRUE(
+        loop.await(broker().send("q", {of_tenant("a", "a0"), of_tenant("a", "a1"), text_message("n0")})));
+    EXPECT_EQ(std::string(receive_one("q").message.body), "a0");
+    EXPECT_EQ(std::string(receive_one("q").message.body), "n0");
+    under_test.restart();
+    std::vector<std::string> order;
+    for (int i = 0; i < 7; ++i) order.push_back(std::string(receive_one("q").message.body));
+    EXPECT_THAT(std::vector(order.begin(), order.begin() + 3),
+                ::testing::UnorderedElementsAre("a0", "a1", "n0"));
+    EXPECT_THAT(std::vector(order.begin() + 3, order.end()),
+                ::testing::UnorderedElementsAre("batch a", "batch a", "batch b", "batch"));
+}
+
 TEST_F(Engine, AQueueMayTurnFairAndBack) {
     under_test.put("q");
     ASSERT_TRUE(loop.await(broker().send("q", {of_tenant("a", "a0"), of_tenant("a", "a1")})));
