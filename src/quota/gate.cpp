@@ -29,14 +29,14 @@ Gate::~Gate() = default;
 void Gate::enter(std::shared_ptr<Applicant> applicant) {
     if (stopped_) return applicant->refuse({Refusal::Kind::stopped, "the process ends"});
     if (applicant->since == TimePoint{}) applicant->since = clock_.now();
-    const bool wake = is_reason_to_ask(*applicant);
+    const bool asks = is_reason_to_ask(*applicant);
     line_.add(std::move(applicant));
     if (!running_) {
         running_ = true;
         tasks_.start("gate of " + options_.deployment, run());
         tasks_.start("lease of " + options_.deployment, keep_lease());
-    } else if (wake) {
-        changed_.notify();
+    } else if (asks) {
+        wake();
     }
 }
 
@@ -55,12 +55,23 @@ asio::awaitable<void> Gate::settle(const Pass& pass, Ending ending, std::vector<
     in_flight_ -= 1;
     co_await ledger_.settle(options_.deployment, options_.limits, pass.reservation, std::move(ending),
                             std::move(bills));
+    wake();
+}
+
+void Gate::wake() {
+    changes_ += 1;
     changed_.notify();
+}
+
+/// Until something has changed since `changes_` was `seen`, also while nobody waited yet.
+asio::awaitable<void> Gate::wait_for_change(std::uint64_t seen) {
+    while (changes_ == seen) co_await changed_.wait();
 }
 
 asio::awaitable<void> Gate::run() {
     using namespace asio::experimental::awaitable_operators;
     while (!stopped_) {
+        const std::uint64_t seen = changes_;
         bool ask_again = false;
         if (!line_.empty()) {
             std::string broken;
@@ -77,7 +88,7 @@ asio::awaitable<void> Gate::run() {
         if (ask_again) continue;
         const TimePoint until = line_.empty() ? kNever : again_;
         auto sleeping = clock_.sleep_until(until);
-        auto changed = changed_.wait();
+        auto changed = wait_for_change(seen);
         auto first = std::move(sleeping) || std::move(changed);
         co_await std::move(first);
     }
@@ -185,7 +196,7 @@ asio::awaitable<void> Gate::keep_lease() {
 asio::awaitable<void> Gate::stop() {
     if (std::exchange(stopped_, true)) co_return;
     refuse_all({Refusal::Kind::stopped, "the process ends"});
-    changed_.notify();
+    wake();
     co_await tasks_.stop();
     if (!running_ || in_flight_ > 0) co_return;  // what is still running ends with its lease
     try {

@@ -79,6 +79,8 @@ class Gate {
 
   private:
     asio::awaitable<void> run();
+    void wake();
+    asio::awaitable<void> wait_for_change(std::uint64_t seen);
     asio::awaitable<void> keep_lease();
     asio::awaitable<bool> ask();
     void grant(const Verdict& verdict, const std::vector<Line::Item>& parts,
@@ -94,6 +96,7 @@ class Gate {
     Line line_;
     Signal changed_;
     TaskGroup tasks_;
+    std::uint64_t changes_ = 0;
     bool running_ = false;
     bool stopped_ = false;
     std::size_t in_flight_ = 0;

@@ -4,6 +4,7 @@
 #include "tests/support/run.hpp"
 
 #include <gtest/gtest.h>
+#include <boost/asio/detached.hpp>
 
 namespace millrace::quota {
 namespace {
@@ -75,6 +76,18 @@ TEST_P(GateTest, AnInteractiveCallGoesAtOnceThoughAHundredBatchCallsWait) {
     enter(gate, 1'000);
     until_passes(before + 1);
     EXPECT_EQ(passes.back().group.front()->urgency, Urgency::interactive);
+}
+
+TEST_P(GateTest, ACallThatEndsWhileTheNextOneIsAskedForLetsItGoAtOnce) {
+    Gate& gate = open("d", {.calls_at_once = 1}, ledger);
+    enter(gate, 10);
+    until_passes(1);
+    for (std::size_t i = 0; i < 200; ++i) {
+        enter(gate, 10);
+        asio::co_spawn(io, gate.settle(passes[i], {}, {}), asio::detached);
+        until_passes(i + 2);  // the clock has not moved
+    }
+    EXPECT_EQ(gate.waiting(), 0u);
 }
 
 TEST_P(GateTest, WhatWaitsIsRefusedWhenTheProcessEnds) {
