@@ -93,6 +93,7 @@ class CircuitBreakerTest : public testing::Test {
             case FailureKind::content_filtered: return "filtered";
             case FailureKind::refused: return "refused";
             case FailureKind::cut_off: return "cut off";
+            case FailureKind::held: return "held";
             case FailureKind::unavailable: break;
         }
         return "unavailable";
