@@ -13,20 +13,15 @@ import json
 import pathlib
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
+from support.fleet import free_port
+
 CALLS_AT_ONCE = 64
 LATENCY_MS = 20
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def write_input(path, lines):

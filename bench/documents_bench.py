@@ -16,24 +16,20 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.parse
 from collections import Counter
+from typing import Callable
+
+from support.fleet import free_port
 
 PACKAGES = ["sqlite3-doc", "cmake-doc", "debian-policy", "developers-reference", "debian-faq", "git-doc"]
 TYPES = {".html": "text/html", ".txt": "text/plain", ".md": "text/markdown", ".pdf": "application/pdf"}
 BYTES_MAX = 4 << 20
 CLIENTS = 16
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def fetch(folder: str) -> str:
@@ -162,41 +158,6 @@ def change_one_paragraph(content: bytes) -> bytes:
     return content[: middle + 3] + b"A new sentence that no other document has. " + content[middle + 3 :]
 
 
-def run(options: argparse.Namespace) -> list[str]:
-    files = fetch(os.path.join("build/bench/corpora", "packages"))
-    chosen = choose(files, options.documents)
-    documents = {}
-    for path in chosen:
-        with open(path, "rb") as file:
-            documents[os.path.relpath(path, files)] = (file.read(), TYPES[os.path.splitext(path)[1]])
-    formats = Counter(os.path.splitext(path)[1][1:] for path in chosen)
-    mebibytes = sum(len(content) for content, _ in documents.values()) >> 20
-    print(f"{len(documents)} documents, {mebibytes} MiB: {dict(formats)}")
-    problems: list[str] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        simulator_port, port = free_port(), free_port()
-        config = os.path.join(scratch, "millrace.toml")
-        with open(config, "w", encoding="utf-8") as file:
-            file.write(f'[[deployments]]\nname = "simulated"\nprovider = "openai"\n'
-                       f'model = "text-embedding-3-small"\n'
-                       f'endpoint = "http://127.0.0.1:{simulator_port}/v1"\ndimensions = 256\n')
-        simulate = [options.server, "simulate", "--listen", f"127.0.0.1:{simulator_port}"]
-        simulator = Server(simulate, simulator_port, os.path.join(scratch, "simulate.log"))
-        server = Server([options.server, "serve", "--config", config, "--data", os.path.join(scratch, "data"),
-                         "--listen", f"127.0.0.1:{port}"], port, os.path.join(scratch, "serve.log"))
-        try:
-            simulator.wait_ready("/healthz")
-            server.wait_ready("/readyz")
-            figures = measure(server, simulator, documents, problems)
-        finally:
-            server.stop()
-            simulator.stop()
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({**figures, "documents": len(documents), "problems": problems}, file)
-    return problems
-
-
 def measure(server: Server, simulator: Server, documents: dict, problems: list[str]) -> dict:
     started = time.time()
     accepted = ingest(server, documents)
@@ -234,14 +195,51 @@ def measure(server: Server, simulator: Server, documents: dict, problems: list[s
             "calls_again": repeated, "inputs_of_a_changed_paragraph": inputs, "seconds": seconds}
 
 
-def main() -> int:
+def run(options: argparse.Namespace, measure_them: Callable, settings: str = "") -> list[str]:
+    """Calls `measure_them` with real documents, and a server whose deployment has `settings`."""
+    files = fetch(os.path.join("build/bench/corpora", "packages"))
+    chosen = choose(files, options.documents)
+    documents = {}
+    for path in chosen:
+        with open(path, "rb") as file:
+            documents[os.path.relpath(path, files)] = (file.read(), TYPES[os.path.splitext(path)[1]])
+    formats = Counter(os.path.splitext(path)[1][1:] for path in chosen)
+    mebibytes = sum(len(content) for content, _ in documents.values()) >> 20
+    print(f"{len(documents)} documents, {mebibytes} MiB: {dict(formats)}")
+    problems: list[str] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        simulator_port, port = free_port(), free_port()
+        config = os.path.join(scratch, "millrace.toml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f'[[deployments]]\nname = "simulated"\nprovider = "openai"\n'
+                       f'model = "text-embedding-3-small"\n{settings}'
+                       f'endpoint = "http://127.0.0.1:{simulator_port}/v1"\ndimensions = 256\n')
+        simulate = [options.server, "simulate", "--listen", f"127.0.0.1:{simulator_port}"]
+        simulator = Server(simulate, simulator_port, os.path.join(scratch, "simulate.log"))
+        server = Server([options.server, "serve", "--config", config, "--data", os.path.join(scratch, "data"),
+                         "--listen", f"127.0.0.1:{port}", "--amqp", f"127.0.0.1:{free_port()}"],
+                        port, os.path.join(scratch, "serve.log"))
+        try:
+            simulator.wait_ready("/healthz")
+            server.wait_ready("/readyz")
+            figures = measure_them(server, simulator, documents, problems)
+        finally:
+            server.stop()
+            simulator.stop()
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump({**figures, "documents": len(documents), "problems": problems}, file)
+    return problems
+
+
+def main(description: str, measure_them: Callable, settings: str = "") -> int:
     formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser = argparse.ArgumentParser(description=description, formatter_class=formatter)
     parser.add_argument("--server", default="build/release/millrace")
     parser.add_argument("--documents", type=int, default=2000)
     parser.add_argument("--json")
-    return 1 if run(parser.parse_args()) else 0
+    return 1 if run(parser.parse_args(), measure_them, settings) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, measure))

@@ -9,16 +9,13 @@ counts the tokens that it would bill. The sum of the estimates is to be within 5
 is estimated again: all of its passages must be cached.
 """
 
-import argparse
 import concurrent.futures
 import json
-import os
 import sys
-import tempfile
 import time
 import urllib.parse
 
-from documents_bench import TYPES, Server, check, choose, fetch, free_port, ingest, wait_ended
+from documents_bench import Server, check, ingest, main, wait_ended
 
 CLIENTS = 4
 PRICE = 0.02  # for a million tokens
@@ -72,47 +69,5 @@ def measure(server: Server, simulator: Server, documents: dict, problems: list[s
             "passages": chunks}
 
 
-def run(options: argparse.Namespace) -> list[str]:
-    files = fetch(os.path.join("build/bench/corpora", "packages"))
-    documents = {}
-    for path in choose(files, options.documents):
-        with open(path, "rb") as file:
-            documents[os.path.relpath(path, files)] = (file.read(), TYPES[os.path.splitext(path)[1]])
-    print(f"{len(documents)} documents, {sum(len(content) for content, _ in documents.values()) >> 20} MiB")
-    problems: list[str] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        simulator_port, port = free_port(), free_port()
-        config = os.path.join(scratch, "millrace.toml")
-        with open(config, "w", encoding="utf-8") as file:
-            file.write(f'[[deployments]]\nname = "simulated"\nprovider = "openai"\n'
-                       f'model = "text-embedding-3-small"\nprice_prompt = {PRICE}\n'
-                       f'endpoint = "http://127.0.0.1:{simulator_port}/v1"\ndimensions = 256\n')
-        simulate = [options.server, "simulate", "--listen", f"127.0.0.1:{simulator_port}"]
-        simulator = Server(simulate, simulator_port, os.path.join(scratch, "simulate.log"))
-        server = Server([options.server, "serve", "--config", config, "--data", os.path.join(scratch, "data"),
-                         "--listen", f"127.0.0.1:{port}", "--amqp", f"127.0.0.1:{free_port()}"],
-                        port, os.path.join(scratch, "serve.log"))
-        try:
-            simulator.wait_ready("/healthz")
-            server.wait_ready("/readyz")
-            figures = measure(server, simulator, documents, problems)
-        finally:
-            server.stop()
-            simulator.stop()
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({**figures, "documents": len(documents), "problems": problems}, file)
-    return problems
-
-
-def main() -> int:
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("--server", default="build/release/millrace")
-    parser.add_argument("--documents", type=int, default=2000)
-    parser.add_argument("--json")
-    return 1 if run(parser.parse_args()) else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, measure, f"price_prompt = {PRICE}\n"))

@@ -248,12 +248,4 @@ Result<fs::path> Files::path_of(const FileView& file) const {
     return blobs_.path_of(file.blob);
 }
 
-asio::awaitable<void> Files::remove_blobs(std::vector<std::string> blobs) {
-    if (blobs.empty()) co_return;
-    auto remove = [this, blobs = std::move(blobs)] {
-        for (const std::string& blob : blobs) blobs_.remove(blob);
-    };
-    co_await pool_.run(std::move(remove));
-}
-
 }  // namespace millrace::batch

@@ -69,7 +69,9 @@ class Files {
     Result<std::filesystem::path> path_of(const FileView& file) const;
     std::filesystem::path path_of_blob(const std::string& blob) const { return blobs_.path_of(blob); }
     /// Removes the files of blobs that no row refers to any more.
-    asio::awaitable<void> remove_blobs(std::vector<std::string> blobs);
+    asio::awaitable<void> remove_blobs(std::vector<std::string> blobs) {
+        return store::remove_blobs(blobs_, pool_, std::move(blobs));
+    }
     /// The name of this data directory: who keeps a file.
     const std::string& place() const noexcept { return place_; }
     /// The folder that holds them.

@@ -1,4 +1,5 @@
 #include "broker/guards.hpp"
+#include "broker/value.hpp"
 
 namespace millrace::broker {
 
@@ -10,16 +11,10 @@ Error session_missing(const std::string& name) {
     return Error{Errc::invalid_input, "\"" + name + "\" requires a session id and the message has none"};
 }
 
-std::string_view text_property(const Message& message, const char* name) {
-    const auto found = message.properties.find(name);
-    const auto* text = found == message.properties.end() ? nullptr : std::get_if<std::string>(&found->second);
-    return text == nullptr ? std::string_view() : *text;
-}
-
 /// The lane in a fair queue: the tenant's, one of its own for batch work; none for neither.
 std::optional<std::string> lane_of(const Message& message) {
     std::string lane(text_property(message, "priority") == "batch" ? kBatchLane : "");
-    const std::string_view tenant = text_property(message, "tenant");
+    const std::string tenant = text_property(message, "tenant");
     if (lane.size() + tenant.size() <= limits::session_id_chars_max) lane += tenant;
     return lane.empty() ? std::nullopt : std::optional(std::move(lane));
 }

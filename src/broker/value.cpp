@@ -103,6 +103,14 @@ std::partial_ordering compare_values(const Value& a, const Value& b) {
     return left <=> right;
 }
 
+std::string text_property(const Message& message, const std::string& name) {
+    const auto found = message.properties.find(name);
+    if (found == message.properties.end()) return {};
+    const Value value = numeric(found->second);
+    const auto* text = std::get_if<std::string>(&value);
+    return text == nullptr ? std::string() : *text;
+}
+
 bool equal_values(const Value& a, const Value& b) {
     const Value left = numeric(a);
     const Value right = numeric(b);

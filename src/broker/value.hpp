@@ -9,6 +9,10 @@ namespace millrace::broker {
 /// number or text that it stands for; any other encoded value stays as it is.
 Value numeric(const Value& value);
 
+/// The text of the application property `name` of `message`, also where it is an AMQP symbol; "" if there is
+/// none.
+std::string text_property(const Message& message, const std::string& name);
+
 /// True if both say the same: numbers of any width by their exact value, everything else by type and value.
 bool equal_values(const Value& a, const Value& b);
 

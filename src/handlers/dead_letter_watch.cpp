@@ -1,5 +1,6 @@
 #include "handlers/dead_letter_watch.hpp"
 
+#include "broker/value.hpp"
 #include "handlers/payload.hpp"
 #include "handlers/task_payload.hpp"
 
@@ -9,12 +10,6 @@ namespace {
 
 constexpr std::size_t kPage = 256;
 constexpr Duration kPause = std::chrono::milliseconds(500);
-
-std::string text_property(const broker::Message& message, const char* name) {
-    const auto found = message.properties.find(name);
-    const auto* text = found == message.properties.end() ? nullptr : std::get_if<std::string>(&found->second);
-    return text == nullptr ? std::string() : *text;
-}
 
 }  // namespace
 
@@ -56,8 +51,8 @@ asio::awaitable<void> DeadLetterWatch::look_at(std::string queue) {
 asio::awaitable<void> DeadLetterWatch::mark(const broker::Delivery& delivery, const std::string& queue) {
     const auto version = version_of(delivery.message);
     if (!version) co_return co_await mark_task(delivery, queue);
-    const std::string reason = text_property(delivery.message, broker::kDeadLetterReason);
-    const std::string description = text_property(delivery.message, broker::kDeadLetterDescription);
+    const std::string reason = broker::text_property(delivery.message, broker::kDeadLetterReason);
+    const std::string description = broker::text_property(delivery.message, broker::kDeadLetterDescription);
     auto work = [version = *version, queue, error = reason + ": " + description,
                  now = services_.clock.now()](store::Connection& connection) -> Result<void> {
         const auto document = work::records::find_document(connection, version.document);
@@ -74,8 +69,8 @@ asio::awaitable<void> DeadLetterWatch::mark(const broker::Delivery& delivery, co
 asio::awaitable<void> DeadLetterWatch::mark_task(const broker::Delivery& delivery, const std::string& queue) {
     const std::string id = task_id_of(delivery.message);
     if (id.empty()) co_return;
-    const std::string error = text_property(delivery.message, broker::kDeadLetterReason) + ": " +
-                              text_property(delivery.message, broker::kDeadLetterDescription);
+    const std::string error = broker::text_property(delivery.message, broker::kDeadLetterReason) + ": " +
+                              broker::text_property(delivery.message, broker::kDeadLetterDescription);
     auto work = [id, queue, error,
                  now = services_.clock.now()](store::Connection& connection) -> Result<void> {
         const auto task = work::records::find_task(connection, id);

@@ -1,3 +1,4 @@
+#include "broker/value.hpp"
 #include "handlers/embed_requests.hpp"
 #include "handlers/outcomes.hpp"
 #include "handlers/payload.hpp"
@@ -18,13 +19,6 @@ struct Waiting {
     std::uint32_t ordinal = 0;
     std::string text;
 };
-
-/// "" in messages of a version that did not write it yet.
-std::string category_of(const broker::Message& message) {
-    const auto found = message.properties.find(kCategoryProperty);
-    const auto* text = found == message.properties.end() ? nullptr : std::get_if<std::string>(&found->second);
-    return text == nullptr ? std::string() : *text;
-}
 
 asio::awaitable<provider::Outcome<provider::Embeddings>> call_provider(Services& services,
                                                                        const std::string& category,
@@ -118,7 +112,8 @@ asio::awaitable<Embedded> embed_missing(Services& services, const Job& job, std:
 asio::awaitable<work::Outcome> embed_chunks(Services& services, Job job) {
     auto payload = parse_embed(job.delivery.message.body);
     if (!payload) co_return dead_letter_for_payload(payload.error());
-    std::string category = category_of(job.delivery.message);
+    // "" in messages of a version that did not write it yet.
+    std::string category = broker::text_property(job.delivery.message, kCategoryProperty);
     const Embedded embedded =
         co_await embed_missing(services, job, std::move(category), std::move(payload->ordinals));
     if (embedded.gone) co_return co_await gone(services, job.version);

@@ -148,14 +148,8 @@ asio::awaitable<T> safely(asio::awaitable<T> estimate) {
     T failed;
     try {
         co_return co_await std::move(estimate);
-    } catch (const MachineError&) {
-        throw;
-    } catch (const std::bad_alloc&) {
-        throw;
-    } catch (const boost::system::system_error&) {
-        throw;  // called off
-    } catch (const std::exception& error) {
-        failed.error = std::string(work::reason::unexpected_exception) + ": " + error.what();
+    } catch (...) {
+        failed.error = std::string(work::reason::unexpected_exception) + ": " + blame_of_exception();
     }
     co_return failed;
 }

@@ -58,4 +58,18 @@ DeadLetter dead_letter_for_content(const Error& error) {
     return {too_large ? work::reason::input_too_large : work::reason::malformed_payload, error.detail};
 }
 
+std::string blame_of_exception() {
+    try {
+        throw;
+    } catch (const MachineError&) {
+        throw;
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (const boost::system::system_error&) {
+        throw;  // called off
+    } catch (const std::exception& error) {
+        return error.what();
+    }
+}
+
 }  // namespace millrace::handlers

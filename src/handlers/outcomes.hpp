@@ -24,4 +24,8 @@ work::DeadLetter dead_letter_for_payload(const Error& error);
 /// Content that can't become text: InputTooLarge where a limit was passed, else MalformedPayload.
 work::DeadLetter dead_letter_for_content(const Error& error);
 
+/// In a catch block: what the exception says, if the work itself is to blame. Throws it again where the
+/// machine is (MachineError, out of memory) or where the work was called off.
+std::string blame_of_exception();
+
 }  // namespace millrace::handlers

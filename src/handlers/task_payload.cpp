@@ -2,6 +2,7 @@
 
 #include "base/utf8.hpp"
 #include "broker/body.hpp"
+#include "broker/value.hpp"
 #include "handlers/payload.hpp"
 #include "work/fan_out.hpp"
 #include "work/requester.hpp"
@@ -13,12 +14,6 @@ namespace millrace::handlers {
 namespace json = boost::json;
 
 namespace {
-
-std::string text_property(const broker::Message& message, const char* name) {
-    const auto found = message.properties.find(name);
-    const auto* text = found == message.properties.end() ? nullptr : std::get_if<std::string>(&found->second);
-    return text == nullptr ? std::string() : *text;
-}
 
 Result<void> read_texts(const Payload& payload, TaskPayload& task) {
     const std::pair<const char*, std::string*> members[] = {{"id", &task.task.id},
@@ -77,7 +72,7 @@ Result<TaskPayload> parse_task(const broker::Message& message) {
 }
 
 std::string task_id_of(const broker::Message& message) {
-    if (std::string id = text_property(message, work::kTaskProperty); !id.empty()) return id;
+    if (std::string id = broker::text_property(message, work::kTaskProperty); !id.empty()) return id;
     const auto task = parse_task(message);
     return task ? task->task.id : std::string();
 }

@@ -171,14 +171,8 @@ asio::awaitable<TaskAnswer> work_on_safely(TaskHandler& self, const broker::Deli
     try {
         auto answer = co_await work_on(self, delivery, std::move(payload), cost);
         co_return answer;
-    } catch (const MachineError&) {
-        throw;
-    } catch (const std::bad_alloc&) {
-        throw;
-    } catch (const boost::system::system_error&) {
-        throw;  // called off
-    } catch (const std::exception& error) {
-        failure = error.what();
+    } catch (...) {
+        failure = blame_of_exception();
     }
     co_return DeadLetter{work::reason::unexpected_exception, failure};
 }

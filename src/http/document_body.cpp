@@ -175,19 +175,14 @@ Checked<DocumentBody> from_json_body(std::string_view text) {
 Checked<DocumentBody> from_lines(std::string_view text) {
     DocumentBody body;
     body.is_list = true;
-    for (std::size_t number = 1; !text.empty(); ++number) {
-        const auto end = std::min(text.find('\n'), text.size());
-        const std::string_view line = text.substr(0, end);
-        text.remove_prefix(std::min(end + 1, text.size()));
-        if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-        const std::string where = "line " + std::to_string(number) + ": ";
-        auto value = parse_json(line);
-        if (!value) return Rejection{value.error().status, where + value.error().detail};
-        auto document = from_json(*value, where);
+    const auto use = [&](json::value& value, const std::string& where) -> std::optional<Rejection> {
+        auto document = from_json(value, where);
         if (!document) return document.error();
         if (body.documents.size() == limits::documents_per_request_max) return too_many();
         body.documents.push_back(std::move(*document));
-    }
+        return std::nullopt;
+    };
+    if (auto problem = for_each_json_line(text, use)) return std::move(*problem);
     if (body.documents.empty()) return Rejection{400, "the body holds no document"};
     return body;
 }

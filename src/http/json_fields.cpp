@@ -76,6 +76,20 @@ Checked<json::value> parse_json(std::string_view text) {
     }
 }
 
+std::optional<Rejection> for_each_json_line(std::string_view text, const UseLine& use) {
+    for (std::size_t number = 1; !text.empty(); ++number) {
+        const auto end = std::min(text.find('\n'), text.size());
+        const std::string_view line = text.substr(0, end);
+        text.remove_prefix(std::min(end + 1, text.size()));
+        if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+        const std::string where = "line " + std::to_string(number) + ": ";
+        auto value = parse_json(line);
+        if (!value) return Rejection{value.error().status, where + value.error().detail};
+        if (auto problem = use(*value, where)) return problem;
+    }
+    return std::nullopt;
+}
+
 bool is_json(const Request& request) {
     constexpr std::string_view wanted = "application/json";
     std::string_view type = request.header("Content-Type");

@@ -7,6 +7,7 @@
 #include <boost/json/value.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,6 +20,11 @@ namespace json = boost::json;
 /// Parses `text`. 400: not JSON (with line and column) or not UTF-8; 413: more values than its size allows
 /// for.
 Checked<json::value> parse_json(std::string_view text);
+
+/// Calls `use` with the value of each line of `text` that is not blank and with what begins a message about
+/// it, e.g. "line 3: ". The first problem, of a line or of `use`, ends it.
+using UseLine = std::function<std::optional<Rejection>(json::value& value, const std::string& where)>;
+std::optional<Rejection> for_each_json_line(std::string_view text, const UseLine& use);
 
 /// True if the request's Content-Type is application/json, whatever its case and parameters.
 bool is_json(const Request& request);

@@ -1,6 +1,7 @@
 #include "store/blobs.hpp"
 
 #include "base/ids.hpp"
+#include "telemetry/log.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -163,6 +164,18 @@ std::vector<std::string> Blobs::list(std::chrono::seconds age) const {
     }
     if (error) throw MachineError("cannot list " + directory_.string() + ": " + error.message());
     return names;
+}
+
+boost::asio::awaitable<void> remove_blobs(Blobs& blobs, CpuPool& pool, std::vector<std::string> names) {
+    if (names.empty()) co_return;
+    auto remove = [&blobs, names = std::move(names)] {
+        try {
+            for (const auto& name : names) blobs.remove(name);
+        } catch (const MachineError& broken) {
+            telemetry::log_warning("remove blob", "blob store", broken.what());
+        }
+    };
+    co_await pool.run(std::move(remove));
 }
 
 }  // namespace millrace::store

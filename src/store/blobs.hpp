@@ -1,6 +1,7 @@
 // Content too large for a message: files in the data directory, each safe on disk before its name is known.
 #pragma once
 
+#include "base/async.hpp"
 #include "base/error.hpp"
 
 #include <chrono>
@@ -61,5 +62,9 @@ class Blobs {
   private:
     std::filesystem::path directory_;
 };
+
+/// Removes `names` on `pool`; what can't be removed is logged and left to the next sweep. `blobs` and `pool`
+/// outlive it.
+boost::asio::awaitable<void> remove_blobs(Blobs& blobs, CpuPool& pool, std::vector<std::string> names);
 
 }  // namespace millrace::store

@@ -242,18 +242,6 @@ asio::awaitable<std::vector<DocumentView>> Documents::list(DocumentFilter filter
     co_return co_await database_.read(std::move(look_up));
 }
 
-asio::awaitable<void> Documents::remove_blobs(std::vector<std::string> names) {
-    if (names.empty()) co_return;
-    auto remove = [this, names = std::move(names)] {
-        try {
-            for (const auto& name : names) blobs_.remove(name);
-        } catch (const MachineError& broken) {
-            telemetry::log_warning("remove blob", "blob store", broken.what());
-        }
-    };
-    co_await pool_.run(std::move(remove));
-}
-
 asio::awaitable<void> Documents::sweep_blobs() {
     auto list_files = [this] { return blobs_.list(kSweepAge); };
     std::vector<std::string> files = co_await pool_.run(std::move(list_files));

@@ -103,7 +103,9 @@ class Documents {
 
     /// Removes the files of blobs whose rows are gone. Never fails: a file that stays is swept at the next
     /// start.
-    asio::awaitable<void> remove_blobs(std::vector<std::string> names);
+    asio::awaitable<void> remove_blobs(std::vector<std::string> names) {
+        return store::remove_blobs(blobs_, pool_, std::move(names));
+    }
     /// Larger than every generation given before, in this process and earlier ones.
     std::int64_t next_generation();
 

@@ -164,7 +164,7 @@ asio::awaitable<Result<std::vector<Accepted>>> Tasks::accept(std::vector<NewTask
         }
         if (!broken && stored) co_return std::move((*batch)->accepted);
         // Nothing was stored, so nobody knows of the blobs.
-        co_await remove_blobs((*batch)->blobs());
+        co_await store::remove_blobs(blobs_, pool_, (*batch)->blobs());
         if (broken) std::rethrow_exception(broken);
         if (!(*batch)->raced || races == kRacesMax) co_return stored.error();
     }
@@ -175,18 +175,6 @@ asio::awaitable<Result<TaskView>> Tasks::find(std::string id) {
     auto found = co_await database_.read(std::move(look_up));
     if (found) co_return std::move(*found);
     co_return Error{Errc::not_found, "no task with this id"};
-}
-
-asio::awaitable<void> Tasks::remove_blobs(std::vector<std::string> names) {
-    if (names.empty()) co_return;
-    auto remove = [this, names = std::move(names)] {
-        try {
-            for (const auto& name : names) blobs_.remove(name);
-        } catch (const MachineError& broken) {
-            telemetry::log_warning("remove blob", "blob store", broken.what());
-        }
-    };
-    co_await pool_.run(std::move(remove));
 }
 
 asio::awaitable<Result<void>> Tasks::prune(store::Database& database, TimePoint before) {

@@ -122,7 +122,6 @@ class Tasks {
     asio::awaitable<void> prepare(Batch& batch);
     asio::awaitable<Result<void>> store(std::shared_ptr<Batch> batch,
                                         std::shared_ptr<const Idempotency> idempotency);
-    asio::awaitable<void> remove_blobs(std::vector<std::string> names);
 
     store::Database& database_;
     store::Blobs& blobs_;
