@@ -16,6 +16,7 @@ constexpr Duration kComparison{10'000};  // time over which a foreign consumer's
 constexpr Duration kLowPeriod{35'000};
 constexpr Duration kRegrowth{30'000};
 constexpr double kForeignMargin = 0.005;  // of the limit; both compete for what has just become free
+constexpr double kForeignWeightMax = 60 * 60;  // squared seconds: a rate taken over a minute replaces all
 constexpr Duration kForeignLead{1'000};  // how old a provider's count is when it is used
 
 constexpr std::string_view kTokens = "tokens";
@@ -313,9 +314,12 @@ void Page::compare(const Limits& limits, const Reservation& reservation, std::in
     const double seconds = static_cast<double>(time.count()) / 1000;
     const double rate = static_cast<double>(std::max<std::int64_t>(missing, 0)) / seconds;
     compared_at_ = now_;
-    // The longer the time between them, the less their noise counts.
-    if (certain || foreign_per_second_ > 0)
-        foreign_per_second_ += (rate - foreign_per_second_) * std::min(1.0, seconds / 30);
+    if (foreign_per_second_ == 0) foreign_weight_ = 0;
+    if (!certain && foreign_per_second_ == 0) return;
+    // The noise of a rate falls with the time over which it was taken: its square is what the rate weighs.
+    const double weight = seconds * seconds;
+    foreign_weight_ = std::min(foreign_weight_ + weight, kForeignWeightMax);
+    foreign_per_second_ += (rate - foreign_per_second_) * std::min(1.0, weight / foreign_weight_);
 }
 
 void Page::freeze(const Limits& limits, const Report& report) {

@@ -163,6 +163,7 @@ class Page {
     Comparison last_;
     TimePoint compared_at_{};
     double foreign_per_second_ = 0;  ///< tokens that somebody else takes of the same quota
+    double foreign_weight_ = 0;  ///< of what it was taken from, in squared seconds
     std::int64_t low_now_ = 0,
                  low_before_ = 0;  ///< least capacity seen in this half minute and the one before
     TimePoint low_since_{};

@@ -89,6 +89,7 @@ std::string Page::text() const {
         {"last", to_json(last_)},
         {"compared_at", to_millis(compared_at_)},
         {"foreign", static_cast<std::int64_t>(foreign_per_second_ * 1000)},
+        {"foreign_weight", static_cast<std::int64_t>(foreign_weight_)},
         {"low_now", low_now_},
         {"low_before", low_before_},
         {"low_since", to_millis(low_since_)},
@@ -127,6 +128,7 @@ Page Page::parse(std::string_view text) {
     page.last_ = to_comparison(object, "last");
     page.compared_at_ = time(object, "compared_at");
     page.foreign_per_second_ = static_cast<double>(number(object, "foreign")) / 1000;
+    page.foreign_weight_ = static_cast<double>(number(object, "foreign_weight"));
     page.low_now_ = number(object, "low_now");
     page.low_before_ = number(object, "low_before");
     page.low_since_ = time(object, "low_since");
