@@ -9,6 +9,7 @@ namespace {
 constexpr Duration kPruneInterval = std::chrono::minutes(1);
 constexpr std::size_t kRemoteCallsAtOnce = 64;
 constexpr std::size_t kLocalCallsAtOnce = 8;
+constexpr std::size_t kLinesPerCall = 16;
 
 batch::Target target_of(const Model& model) {
     const DeploymentEntry& deployment = model.deployment;
@@ -19,6 +20,8 @@ batch::Target target_of(const Model& model) {
     target.calls_at_once = deployment.concurrency > 0 ? static_cast<std::size_t>(deployment.concurrency)
                            : model.local              ? kLocalCallsAtOnce
                                                       : kRemoteCallsAtOnce;
+    // Where requests are what is scarce, more lines wait than there are calls, so that they may share them.
+    if (deployment.requests_per_minute > 0) target.lines_per_call = kLinesPerCall;
     target.price = price_of(deployment);
     target.output_tokens_default = deployment.output_tokens;
     target.tokens_per_minute = deployment.tokens_per_minute;

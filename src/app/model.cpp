@@ -96,6 +96,7 @@ struct Models::Making {
             paced.count = [tokens = model.tokens](std::string_view text) {
                 return static_cast<std::int64_t>(tokens->count(text));
             };
+        paced.pool = &base.pool;
         if (deployment.output_tokens > 0) paced.output_tokens_default = deployment.output_tokens;
         model.gate = std::make_unique<quota::Gate>(io, ledger, base.clock, std::move(options));
         model.paced =

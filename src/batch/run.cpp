@@ -12,6 +12,8 @@ namespace millrace::batch {
 using namespace asio::experimental::awaitable_operators;
 using provider::Failure;
 using provider::FailureKind;
+using provider::Outcome;
+using provider::RawAnswer;
 
 namespace {
 
@@ -193,10 +195,11 @@ asio::awaitable<void> Run::begin_all(std::shared_ptr<Reading> reading) {
 
 asio::awaitable<void> Run::wait_for_room(std::size_t bytes) {
     State& state = *state_;
+    const bool embeds = state.options.endpoint == "/v1/embeddings";
+    const std::size_t most = state.target.calls_at_once * (embeds ? state.target.lines_per_call : 1);
     const auto full = [&] {
         if (state.under_way == 0) return false;
-        return state.under_way >= state.target.calls_at_once ||
-               state.bytes_under_way + bytes > limits::batch_bytes_at_once_max;
+        return state.under_way >= most || state.bytes_under_way + bytes > limits::batch_bytes_at_once_max;
     };
     while (!state.stopped && full()) co_await state.changed.wait();
 }
@@ -255,17 +258,14 @@ asio::awaitable<void> Run::ask(std::shared_ptr<RequestLine> line) {
     State& state = *state_;
     int tries = 0;
     for (int waits = 0;;) {
-        provider::RawRequest request{state.options.endpoint, line->body};
-        provider::CallContext context;
-        context.tenant = state.options.tenant;
-        context.priority = provider::Priority::batch;
-        auto calling = state.target.provider->call(std::move(request), std::move(context));
+        auto calling = call(line);
         auto outcome = co_await std::move(calling);
-        if (outcome) {
-            auto taking = take(line, std::move(*outcome));
+        if (!outcome) co_return;
+        if (*outcome) {
+            auto taking = take(line, std::move(**outcome));
             co_return co_await std::move(taking);
         }
-        const Failure failure = outcome.error();
+        const Failure failure = outcome->error();
         const bool waits_only = is_wait(failure.kind);
         if (!waits_only) tries += 1;
         const bool again =
@@ -276,6 +276,43 @@ asio::awaitable<void> Run::ask(std::shared_ptr<RequestLine> line) {
         co_await pause(time);
         if (state.stopped) co_return;
     }
+}
+
+/// Nothing if the run was stopped before the request was on its way.
+asio::awaitable<std::optional<Outcome<RawAnswer>>> Run::call(std::shared_ptr<RequestLine> line) {
+    State& state = *state_;
+    const auto sent = std::make_shared<bool>(false);
+    provider::RawRequest request{state.options.endpoint, line->body};
+    provider::CallContext context;
+    context.tenant = state.options.tenant;
+    context.priority = provider::Priority::batch;
+    context.on_sent = [sent] { *sent = true; };
+    std::optional<Outcome<RawAnswer>> outcome;
+    if (state.stopped) co_return outcome;
+    std::exception_ptr broken;
+    auto calling = [](provider::Provider& target, provider::RawRequest what, provider::CallContext whose,
+                      std::optional<Outcome<RawAnswer>>& answer,
+                      std::exception_ptr& thrown) -> asio::awaitable<void> {
+        try {
+            auto asking = target.call(std::move(what), std::move(whose));
+            answer = co_await std::move(asking);
+        } catch (...) {
+            thrown = std::current_exception();  // `||` would wait for the other one
+        }
+    };
+    auto asked = calling(*state.target.provider, std::move(request), std::move(context), outcome, broken);
+    auto stopped = wait_for_stop(sent);
+    auto either = std::move(asked) || std::move(stopped);
+    const auto first = co_await std::move(either);
+    if (first.index() == 0 && broken) std::rethrow_exception(broken);
+    co_return outcome;
+}
+
+/// Until the run is stopped while the call of `sent` is not on its way.
+asio::awaitable<void> Run::wait_for_stop(std::shared_ptr<bool> sent) {
+    do {
+        co_await state_->stopping.wait();
+    } while (*sent);
 }
 
 /// Ends early when the run is stopped.

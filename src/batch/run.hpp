@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -65,7 +66,8 @@ class Run {
 
     /// Once. Throws MachineError where the disk fails; nothing is under way any more then.
     asio::awaitable<RunEnd> execute();
-    /// No line is begun any more. What is under way may end for up to `grace`, then it is cancelled.
+    /// No line is begun any more, and none that still waits for the quota is sent. What was sent may end for
+    /// up to `grace`, then it is cancelled.
     void stop(Duration grace);
     /// Writes for every line without a result that it was not made, e.g. "batch_expired". Instead of
     /// `execute` or after it.
@@ -89,6 +91,9 @@ class Run {
     void begin(RequestLine line);
     asio::awaitable<void> carry(std::shared_ptr<RequestLine> line);
     asio::awaitable<void> ask(std::shared_ptr<RequestLine> line);
+    asio::awaitable<std::optional<provider::Outcome<provider::RawAnswer>>> call(
+        std::shared_ptr<RequestLine> line);
+    asio::awaitable<void> wait_for_stop(std::shared_ptr<bool> sent);
     asio::awaitable<void> pause(Duration time);
     asio::awaitable<void> take(std::shared_ptr<RequestLine> line, provider::RawAnswer answer);
     asio::awaitable<void> give_up(std::shared_ptr<RequestLine> line, provider::Failure failure);

@@ -17,7 +17,8 @@ struct Target {
     std::string name;
     std::string model;
     provider::Provider* provider = nullptr;  ///< keeps to the quota; calls wait while it is down
-    std::size_t calls_at_once = 1;           ///< how many lines of one batch are under way
+    std::size_t calls_at_once = 1;
+    std::size_t lines_per_call = 1;  ///< how many lines of embeddings may share a call
     quota::Price price;
     std::int64_t output_tokens_default = 1024;  ///< longest answer of a request that names none
     std::int64_t tokens_per_minute = 0;         ///< 0: no such limit

@@ -1,5 +1,4 @@
-#include "provider/paced.hpp"
-
+#include "provider/paced_work.hpp"
 #include "provider/request_tokens.hpp"
 #include "telemetry/log.hpp"
 
@@ -12,26 +11,24 @@ namespace millrace::provider {
 
 namespace {
 
-using quota::Refusal;
-
 /// A call that is on its way so long after its admission may end when its place in the window is gone.
 constexpr Duration kLate{1'000};
 constexpr std::size_t kCountBytesMax = 16 * 1024;  // a longer text would hold the I/O thread up
 
-/// Statuses that say that something is wrong with an input, not with the caller.
-bool blames_an_input(const Failure& failure) {
-    if (failure.kind == FailureKind::content_filtered) return true;
-    return failure.kind == FailureKind::rejected &&
-           (failure.status == 400 || failure.status == 413 || failure.status == 422);
+/// The provider never saw the call: no connection was made.
+bool is_unsent(const std::optional<Failure>& failure) {
+    return failure && failure->status == 0 && failure->kind == FailureKind::rejected;
 }
 
-Failure failure_for_refusal(const Refusal& refusal, TimePoint now) {
+}  // namespace
+
+Failure failure_for_refusal(const quota::Refusal& refusal, TimePoint now) {
     switch (refusal.kind) {
-        case Refusal::Kind::too_large: return {FailureKind::rejected, 413, refusal.why};
-        case Refusal::Kind::capped:
+        case quota::Refusal::Kind::too_large: return {FailureKind::rejected, 413, refusal.why};
+        case quota::Refusal::Kind::capped:
             return {FailureKind::held, 0, refusal.why, std::max(refusal.again - now, Duration(1))};
-        case Refusal::Kind::stopped: return {FailureKind::held, 0, refusal.why, Duration(1)};
-        case Refusal::Kind::unavailable: break;
+        case quota::Refusal::Kind::stopped: return {FailureKind::held, 0, refusal.why, Duration(1)};
+        case quota::Refusal::Kind::unavailable: break;
     }
     return {FailureKind::unavailable, 0, refusal.why};
 }
@@ -49,62 +46,12 @@ quota::Urgency urgency_of(Priority priority) {
     return priority == Priority::batch ? quota::Urgency::batch : quota::Urgency::interactive;
 }
 
-template <class T>
-Usage usage_of(const Outcome<T>& outcome) {
-    if (outcome) return outcome->usage;
-    return outcome.error().usage;
-}
-
-/// The provider never saw the call: no connection was made.
-bool is_unsent(const std::optional<Failure>& failure) {
-    return failure && failure->status == 0 && failure->kind == FailureKind::rejected;
-}
-
-}  // namespace
-
-/// A caller's work, in the line until the gate calls it.
-struct Paced::Work : quota::Applicant {
-    explicit Work(const asio::any_io_executor& io) : ended(io) {}
-
-    Signal ended;
-    bool is_done = false;
-    bool abandoned = false;  ///< nobody waits for it any more
-    std::optional<Failure> failure;
-
-    void done() {
-        is_done = true;
-        ended.notify();
-    }
-};
-
-struct Paced::EmbedWork final : Work {
-    using Work::Work;
-    std::vector<std::string> inputs;
-    CallContext context;
-    Embeddings embeddings;
-};
-
-/// How a call ended, for the ledger.
-struct Paced::Called {
-    std::optional<Failure> failure;
-    Usage usage;
-    quota::Report report;
-    std::optional<TimePoint> sent_at{};
-    bool told = false;
-};
-
-/// What is heard of a call while it is made.
-struct Paced::Heard {
-    RateHeaders rate;
-    std::optional<TimePoint> sent_at;
-    bool told = false;  ///< to the ledger
-};
-
 /// Notes in what it answers what is heard of the call of `context`.
 std::shared_ptr<Paced::Heard> Paced::listen(CallContext& context, const quota::Pass& pass) {
     auto heard = std::make_shared<Heard>();
     context.on_rate = [heard](const RateHeaders& headers) { heard->rate = headers; };
-    context.on_sent = [heard, this, reservation = pass.reservation] {
+    context.on_sent = [heard, this, reservation = pass.reservation, caller = std::move(context.on_sent)] {
+        if (caller) caller();
         if (heard->told) return;
         heard->sent_at = clock_.now();
         if (*heard->sent_at - reservation.at < kLate) return;
@@ -210,102 +157,6 @@ asio::awaitable<void> Paced::settle(const quota::Pass& pass, const Called& calle
 
 asio::awaitable<void> Paced::settle_later(quota::Pass pass, Called called) { co_await settle(pass, called); }
 
-asio::awaitable<Outcome<Embeddings>> Paced::embed(std::vector<std::string> inputs, CallContext context) {
-    std::int64_t tokens = 0;
-    for (const auto& input : inputs) tokens += count(input);
-    auto work = std::make_shared<EmbedWork>(io_);
-    work->part = {tokens, context.tenant, options_.price.micros(tokens, 0)};
-    work->urgency = urgency_of(context.priority);
-    work->inputs = std::move(inputs);
-    work->packs = true;
-    work->context = std::move(context);
-    work->count = work->inputs.size();
-    work->go = [this](quota::Pass pass) { tasks_.start("embed", carry_embeds(std::move(pass))); };
-    work->refuse = [this, raw = work.get()](const Refusal& refusal) {
-        raw->failure = failure_for_refusal(refusal, clock_.now());
-        raw->done();
-    };
-    for (int tries = 1;; ++tries) {
-        work->is_done = false;
-        work->failure.reset();
-        enter(work);
-        co_await await_end(work);
-        if (!work->failure) co_return std::move(work->embeddings);
-        const auto pause = pause_before_retry(*work->failure, tries);
-        if (!pause) co_return *work->failure;
-        co_await clock_.sleep_for(*pause);
-    }
-}
-
-/// One request for all that share it.
-asio::awaitable<void> Paced::carry_embeds(quota::Pass pass) {
-    std::vector<std::shared_ptr<EmbedWork>> works;
-    std::vector<std::string> inputs;
-    for (const auto& item : pass.group) {
-        auto work = std::static_pointer_cast<EmbedWork>(item);
-        if (work->abandoned) continue;
-        inputs.insert(inputs.end(), work->inputs.begin(), work->inputs.end());
-        works.push_back(std::move(work));
-    }
-    Called called;
-    if (works.empty()) {
-        called.failure = Failure{FailureKind::rejected, 0, "nobody waits for it"};
-        co_await settle(pass, called);
-        co_return;
-    }
-    CallContext context = works.front()->context;
-    const auto heard = listen(context, pass);
-    auto asked = inner_.embed(std::move(inputs), std::move(context));
-    auto outcome = co_await std::move(asked);
-    called = {failure_of(outcome), usage_of(outcome), report_of(heard->rate), heard->sent_at, heard->told};
-    co_await settle(pass, called);
-    const bool halves = called.failure && blames_an_input(*called.failure) && works.size() > 1;
-    if (halves)
-        halve(works);
-    else if (called.failure && called.failure->kind == FailureKind::throttled)
-        for (const auto& work : works) work->abandoned ? void() : enter(work);
-    else
-        share_out(works, std::move(outcome));
-}
-
-/// One of them is to blame: each half is asked for alone.
-void Paced::halve(const std::vector<std::shared_ptr<EmbedWork>>& works) {
-    const std::uint64_t first = next_pack_++;
-    const std::uint64_t second = next_pack_++;
-    for (std::size_t i = 0; i < works.size(); ++i) {
-        if (works[i]->abandoned) continue;
-        works[i]->pack = i < works.size() / 2 ? first : second;
-        enter(works[i]);
-    }
-}
-
-/// Each gets its vectors, or the failure. Of fewer vectors than inputs, those behind them failed.
-void Paced::share_out(const std::vector<std::shared_ptr<EmbedWork>>& works, Outcome<Embeddings> outcome) {
-    std::int64_t all = 0;
-    for (const auto& work : works) all += std::max<std::int64_t>(work->part.tokens, 1);
-    std::size_t next = 0;
-    for (const auto& work : works) {
-        if (!outcome) {
-            work->failure = outcome.error();
-            work->failure->usage = {};
-            work->done();
-            continue;
-        }
-        work->embeddings = {};
-        const std::size_t end = std::min(next + work->inputs.size(), outcome->vectors.size());
-        for (; next < end; ++next) work->embeddings.vectors.push_back(std::move(outcome->vectors[next]));
-        if (work->embeddings.vectors.empty()) {
-            if (!work->abandoned) enter(work);  // its turn had not come
-            continue;
-        }
-        const double share =
-            static_cast<double>(std::max<std::int64_t>(work->part.tokens, 1)) / static_cast<double>(all);
-        work->embeddings.usage.prompt_tokens =
-            static_cast<std::int64_t>(static_cast<double>(outcome->usage.prompt_tokens) * share + 0.5);
-        work->done();
-    }
-}
-
 /// A call that shares its request with nobody. `ask` makes it, once for each try.
 template <class T, class F>
 asio::awaitable<Outcome<T>> Paced::alone(std::int64_t prompt, std::int64_t output, CallContext context,
@@ -325,7 +176,7 @@ asio::awaitable<Outcome<T>> Paced::alone(std::int64_t prompt, std::int64_t outpu
         never.failure = Failure{FailureKind::rejected, 0, "nobody waits for it"};
         tasks_.start("give back", settle_later(std::move(granted), std::move(never)));
     };
-    work->refuse = [this, raw = work.get()](const Refusal& refusal) {
+    work->refuse = [this, raw = work.get()](const quota::Refusal& refusal) {
         raw->failure = failure_for_refusal(refusal, clock_.now());
         raw->done();
     };
@@ -377,8 +228,10 @@ asio::awaitable<Outcome<RawAnswer>> Paced::call(RawRequest request, CallContext 
     boost::json::parse_options deep;
     deep.max_depth = 200;  // schemas nest deeper than the library's default
     const auto parsed = boost::json::parse(request.body, bad, {}, deep);
+    const bool embeds = request.endpoint == "/v1/embeddings";
     std::int64_t prompt = 0;
     std::int64_t output = 0;
+    std::optional<EmbeddingsRequest> embeddings;
     if (bad || !parsed.is_object()) {
         prompt = count(request.body);
     } else {
@@ -390,7 +243,14 @@ asio::awaitable<Outcome<RawAnswer>> Paced::call(RawRequest request, CallContext 
         };
         const auto tokens = tokens_of_request(parsed.get_object(), request.endpoint, of_text);
         prompt = tokens.prompt;
-        if (request.endpoint != "/v1/embeddings") output = tokens.output(output_tokens(0, prompt));
+        if (embeds)
+            embeddings = read_embeddings_request(parsed.get_object());
+        else
+            output = tokens.output(output_tokens(0, prompt));
+    }
+    if (embeddings) {
+        auto sharing = call_shared(std::move(request), std::move(*embeddings), prompt, std::move(context));
+        co_return co_await std::move(sharing);
     }
     auto ask = [this, request = std::move(request)](CallContext of_call) {
         return inner_.call(request, std::move(of_call));

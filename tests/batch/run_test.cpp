@@ -192,6 +192,32 @@ TEST_F(RunTest, AfterTheGraceCallsAreCancelledAndTheirLinesStay) {
     EXPECT_EQ(line.at("error").at("code").as_string(), "batch_cancelled");
 }
 
+TEST_F(RunTest, WhatIsNotOnItsWayWhenTheRunIsStoppedIsNeverSent) {
+    write("in.jsonl", requests(10));
+    provider_->held = provider_->unsent = true;
+    const auto run = open();
+    begin(*run);
+    test::run_until(io_, [&] { return provider_->at_once == 4; });
+    run->stop(std::chrono::seconds(60));
+    test::run_until(io_, [&] { return end_.has_value(); });  // without the clock's help
+    EXPECT_EQ(*end_, RunEnd::stopped);
+    EXPECT_EQ(provider_->at_once, 0u);
+    EXPECT_EQ(run->counts().completed, 0);
+}
+
+TEST_F(RunTest, MoreLinesOfEmbeddingsThanCallsAreUnderWayWhereTheyMayShareCalls) {
+    write("in.jsonl", requests(50));
+    target_.lines_per_call = 3;
+    provider_->held = true;
+    const auto run = open();
+    begin(*run);
+    test::run_until(io_, [&] { return provider_->at_once == 12; });
+    provider_->release();
+    test::run_until(io_, [&] { return end_.has_value(); });
+    EXPECT_EQ(*end_, RunEnd::complete);
+    EXPECT_EQ(provider_->most_at_once, 12u);
+}
+
 TEST_F(RunTest, AKeyThatIsRefusedStopsTheRunBeforeLinesFail) {
     write("in.jsonl", requests(50));
     provider_->script = [](const std::string&, int) -> std::optional<Outcome<RawAnswer>> {

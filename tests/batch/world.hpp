@@ -71,6 +71,7 @@ class ScriptedProvider final : public provider::Provider {
             std::size_t& count;
             ~Leave() { count -= 1; }
         } const leave{at_once};
+        if (!unsent && last_context.on_sent) last_context.on_sent();
         while (held) co_await released.wait();
         if (script) {
             if (auto scripted = script(input, number)) co_return std::move(*scripted);
@@ -102,6 +103,7 @@ class ScriptedProvider final : public provider::Provider {
     std::size_t at_once = 0;
     std::size_t most_at_once = 0;
     bool held = false;
+    bool unsent = false;  ///< calls wait before they are on their way
     Signal released;
 
   private:

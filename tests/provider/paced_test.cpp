@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 #include <map>
 
@@ -52,8 +54,32 @@ class HeldProvider final : public Provider {
         co_return Completion{"{}", {5, 5}, "held"};
     }
 
+    /// Answers with each input's first number, written as no library would; 400 with "poison" in one.
+    asio::awaitable<Outcome<RawAnswer>> call(RawRequest request, CallContext context) override {
+        raw.push_back(request.body);
+        while (held) co_await open.wait();
+        if (context.on_sent) context.on_sent();
+        if (request.body.find("poison") != std::string::npos)
+            co_return RawAnswer{400, R"({"error":{"message":"poison"}})", "r", {}};
+        const auto parsed = boost::json::parse(request.body);
+        const auto* all = parsed.at("input").if_array();
+        const std::size_t count = all == nullptr ? 1 : all->size();
+        RawAnswer answer{200, R"({ "object":"list", "model":"m", "data":[)", "r", {}};
+        for (std::size_t i = count; i-- > (short_by_one && count > 1 ? 1u : 0u);) {  // out of order
+            const auto& input = all == nullptr ? parsed.at("input") : all->at(i);
+            answer.body += R"({"object":"embedding","embedding":[0.50e0, )" + boost::json::serialize(input) +
+                           R"(],"index":)" + std::to_string(i) + (i > 0 ? "}," : "}");
+        }
+        if (answer.body.back() == ',') answer.body.pop_back();
+        answer.usage.prompt_tokens = 10 * static_cast<std::int64_t>(count) + 1;
+        answer.body += R"(], "usage":{"prompt_tokens":1,"total_tokens":1}})";
+        co_return answer;
+    }
+
     ModelInfo info;
     Signal open;
+    std::vector<std::string> raw;
+    bool short_by_one = false;  ///< the answer to a shared request lacks a vector
     bool held = false;
     int sent = 0;
     bool slow = false;  ///< holds calls back when they are on their way
@@ -102,6 +128,29 @@ class PacedTest : public testing::Test {
                        asio::detached);
     }
 
+    /// As `start`, with an embeddings request as its sender wrote it.
+    void start_raw(std::string name, std::string body, CallContext context = {}) {
+        auto task = [](PacedTest& test, std::string who, std::string text,
+                       CallContext whose) -> asio::awaitable<void> {
+            RawRequest request{"/v1/embeddings", std::move(text)};
+            auto outcome = co_await test.paced->call(std::move(request), std::move(whose));
+            test.answers.emplace(std::move(who), std::move(outcome));
+        };
+        asio::co_spawn(io, task(*this, std::move(name), std::move(body), std::move(context)), asio::detached);
+    }
+    /// Starts `bodies`, named "0", "1", …, while the only call is under way, then lets go of it.
+    void answer_together(const std::vector<std::string>& bodies) {
+        make({.calls_at_once = 1});
+        inner.held = true;
+        start_raw("first", R"({"input":"first"})");
+        test::run_until(io, [&] { return inner.raw.size() == 1; });
+        for (std::size_t i = 0; i < bodies.size(); ++i) start_raw(std::to_string(i), bodies[i]);
+        test::run_until(io, [&] { return gate->waiting() == bodies.size(); });
+        inner.held = false;
+        inner.open.notify();
+        test::run_until(io, [&] { return answers.size() == bodies.size() + 1; });
+    }
+
     void until_done(std::size_t count) {
         test::run_until(io, [&] { return outcomes.size() >= count; });
     }
@@ -115,6 +164,7 @@ class PacedTest : public testing::Test {
     std::unique_ptr<quota::Gate> gate;
     std::unique_ptr<Paced> paced;
     std::map<std::string, Outcome<Embeddings>> outcomes;
+    std::map<std::string, Outcome<RawAnswer>> answers;
 };
 
 TEST_F(PacedTest, CallsThatWaitAtOneMomentShareARequest) {
@@ -134,6 +184,44 @@ TEST_F(PacedTest, CallsThatWaitAtOneMomentShareARequest) {
     EXPECT_EQ(outcomes.at("second")->usage.prompt_tokens, 20);
     EXPECT_EQ(outcomes.at("third")->vectors, (std::vector<std::vector<float>>{{4}}));
     EXPECT_EQ(outcomes.at("third")->usage.prompt_tokens, 10);
+}
+
+TEST_F(PacedTest, RawEmbeddingsThatWaitShareARequestAndEachHasAnAnswerOfItsOwn) {
+    answer_together({R"({"model":"a","input":"x"})", R"({"input":["y","z"],"model":"b"})"});
+    ASSERT_EQ(inner.raw.size(), 2u);
+    EXPECT_EQ(inner.raw[1], R"({"input":["x","y","z"]})");
+    EXPECT_EQ(answers.at("0")->body,
+              R"({"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.50e0, "x"]}],)"
+              R"("model":"m","usage":{"prompt_tokens":10,"total_tokens":10}})");
+    EXPECT_EQ(answers.at("1")->body,
+              R"({"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.50e0, "y"]},)"
+              R"({"object":"embedding","index":1,"embedding":[0.50e0, "z"]}],)"
+              R"("model":"m","usage":{"prompt_tokens":21,"total_tokens":21}})");
+    EXPECT_EQ(answers.at("0")->usage.prompt_tokens + answers.at("1")->usage.prompt_tokens, 31);
+    // One that shares with nobody is answered as the provider wrote it.
+    EXPECT_NE(answers.at("first")->body.find(R"({ "object")"), std::string::npos);
+}
+
+TEST_F(PacedTest, RawEmbeddingsThatAskForDifferentThingsDoNotShare) {
+    answer_together({R"({"input":"a"})", R"({"input":"b","dimensions":8})", R"({"input":[1,2]})",
+                     R"({"dimensions":8,"input":"c"})"});
+    ASSERT_EQ(inner.raw.size(), 4u);
+    EXPECT_EQ(inner.raw[2], R"({"input":["b","c"],"dimensions":8})");
+    EXPECT_EQ(inner.raw[3], R"({"input":[1,2]})");
+}
+
+TEST_F(PacedTest, APoisonLineIsFoundByHalvingAndOnlyItIsAnsweredWith400) {
+    answer_together({R"({"input":"a"})", R"({"input":"poison"})", R"({"input":"b"})", R"({"input":"c"})"});
+    EXPECT_EQ(answers.at("1")->status, 400);
+    for (const char* name : {"0", "2", "3"}) EXPECT_EQ(answers.at(name)->status, 200) << name;
+}
+
+TEST_F(PacedTest, AnAnswerThatCanNotBeDividedMakesEachAskAlone) {
+    inner.short_by_one = true;
+    answer_together({R"({"input":"a"})", R"({"input":"b"})"});
+    ASSERT_EQ(inner.raw.size(), 4u);
+    EXPECT_EQ(inner.raw[3], R"({"input":"b"})");
+    for (const char* name : {"0", "1"}) EXPECT_EQ(answers.at(name)->status, 200) << name;
 }
 
 TEST_F(PacedTest, ACallCountsFromTheMomentAtWhichItIsOnItsWay) {

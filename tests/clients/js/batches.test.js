@@ -66,7 +66,11 @@ test('lists are paged by the client itself', async () => {
 
 test('results equal those of direct calls', async () => {
     const ids = Array.from({ length: 25 }, (_, i) => `doc-${i}`);
-    const file = await upload(ids.map((id) => line(id)));
+    const asked = (i) => ({
+        model, input: [`text ${i}`, [`text ${i}`, `and ${i}`], [1, i]][i % 3],
+        encoding_format: i % 2 ? 'float' : 'base64', ...(i % 5 ? {} : { dimensions: 8 }),
+    });
+    const file = await upload(ids.map((id, i) => line(id, asked(i))));
     const batch = await ended(await start(file, { metadata: { job: 'x' } }));
     assert.equal(batch.status, 'completed');
     assert.deepEqual(batch.request_counts, { total: 25, completed: 25, failed: 0 });
@@ -76,9 +80,10 @@ test('results equal those of direct calls', async () => {
     assert.deepEqual(results.map((result) => result.custom_id).sort(), [...ids].sort());
     assert.equal(batch.usage.total_tokens,
         results.reduce((sum, result) => sum + result.response.body.usage.total_tokens, 0));
-    const id = results[0].custom_id;
-    const alone = await direct.embeddings.create({ model, input: `text of ${id}`, encoding_format: 'float' });
-    assert.deepEqual(results[0].response.body.data[0].embedding, alone.data[0].embedding);
+    for (const result of results) {
+        const alone = await direct.embeddings.create(asked(ids.indexOf(result.custom_id)));
+        assert.deepEqual(result.response.body, alone, result.custom_id);
+    }
 });
 
 test('a request that the provider refuses goes to the error file with the body', async () => {
