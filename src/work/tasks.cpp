@@ -163,8 +163,9 @@ asio::awaitable<Result<std::vector<Accepted>>> Tasks::accept(std::vector<NewTask
             broken = std::current_exception();
         }
         if (!broken && stored) co_return std::move((*batch)->accepted);
-        // Nothing was stored, so nobody knows of the blobs.
-        co_await store::remove_blobs(blobs_, pool_, (*batch)->blobs());
+        // Nothing was stored, so nobody knows of the blobs. Where the connection broke it may have been: then
+        // the sweep of the next start decides.
+        if (!broken || !database_.shared()) co_await store::remove_blobs(blobs_, pool_, (*batch)->blobs());
         if (broken) std::rethrow_exception(broken);
         if (!(*batch)->raced || races == kRacesMax) co_return stored.error();
     }

@@ -63,6 +63,16 @@ class TasksTest : public testing::TestWithParam<test::Engine> {
     std::optional<Tasks> tasks;
 };
 
+TEST_P(TasksTest, ADatabaseThatFailsLeavesNoBlobBehindUnlessItMayHaveStoredItsName) {
+    // Rows are refused when content files are written already.
+    (void)write([](store::Connection& connection) -> Result<void> {
+        connection.prepare("ALTER TABLE blob RENAME TO away").run();
+        return {};
+    });
+    EXPECT_THROW((void)accept({task("t", std::string(1'000'000, 'x'))}), MachineError);
+    EXPECT_EQ(blobs.list(std::chrono::seconds(-5)).empty(), !place.shared());
+}
+
 TEST_P(TasksTest, AnAcceptedTaskIsAMessageATaskAndAnOperation) {
     NewTask one = task("t1", "text", R"({"maxWords":5})");
     one.tenant = "acme";
