@@ -10,6 +10,10 @@ constexpr std::int64_t kPrunedAtOnce = 500;  // others wait for the writer meanw
 /// A result that is used again after this long is noted as used: `prune` goes by the last use.
 constexpr Duration kUseNoted = std::chrono::hours(6);
 
+constexpr Duration kKeepTries = std::chrono::minutes(5);
+constexpr Duration kKeepPause = std::chrono::milliseconds(200);
+constexpr Duration kKeepPauseMax = std::chrono::seconds(5);
+
 struct Remembered {
     std::string result;
     std::int64_t stored = 0;
@@ -34,8 +38,16 @@ asio::awaitable<Result<std::string>> Steps::run(std::string name, Work work) {
 
     auto result = co_await work();
     if (!result) co_return result;
+    auto keeping = keep(std::move(name), *result);
+    const auto kept = co_await std::move(keeping);
+    if (!kept) co_return kept.error();
+    co_return result;
+}
+
+/// Stores a result that is paid for; while the store is out of reach, again and again.
+asio::awaitable<Result<void>> Steps::keep(std::string name, std::string result) {
     auto remember = [message = message_id_, name, now = clock_.now(),
-                     bytes = *result](store::Connection& connection) -> Result<void> {
+                     bytes = std::move(result)](store::Connection& connection) -> Result<void> {
         connection
             .prepare(
                 "INSERT INTO step (message, name, result, stored) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
@@ -43,9 +55,17 @@ asio::awaitable<Result<std::string>> Steps::run(std::string name, Work work) {
             .run();
         return {};
     };
-    auto stored = co_await database_.write(std::move(remember));
-    if (!stored) co_return stored.error();
-    co_return result;
+    const TimePoint give_up = clock_.now() + kKeepTries;
+    for (Duration pause = kKeepPause;; pause = std::min(2 * pause, kKeepPauseMax)) {
+        std::exception_ptr broken;
+        try {
+            co_return co_await database_.write(remember);
+        } catch (const MachineError&) {
+            broken = std::current_exception();
+        }
+        if (clock_.now() >= give_up) std::rethrow_exception(broken);
+        co_await clock_.sleep_for(pause);
+    }
 }
 
 asio::awaitable<void> Steps::note_use(std::string name) {

@@ -26,13 +26,14 @@ class Steps {
   public:
     /// `database` and `clock` must outlive the object. `message_id` is the same on every delivery of a
     /// message.
-    Steps(store::Database& database, const Clock& clock, std::string message_id)
+    Steps(store::Database& database, Clock& clock, std::string message_id)
         : database_(database), clock_(clock), message_id_(std::move(message_id)) {}
 
     using Work = std::function<asio::awaitable<Result<std::string>>()>;
 
     /// The remembered result of step `name`; if there is none, what `work` answers, stored durably before it
-    /// is returned. An error is returned as it is and not remembered. A crash inside `work` is the one case
+    /// is returned. An error is returned as it is and not remembered. While the store is out of reach the
+    /// result is held for up to five minutes; then, MachineError. A crash inside `work` is the other case
     /// that runs it again.
     asio::awaitable<Result<std::string>> run(std::string name, Work work);
 
@@ -48,10 +49,11 @@ class Steps {
     static asio::awaitable<Result<std::int64_t>> prune(store::Database& database, TimePoint before);
 
   private:
+    asio::awaitable<Result<void>> keep(std::string name, std::string result);
     asio::awaitable<void> note_use(std::string name);
 
     store::Database& database_;
-    const Clock& clock_;
+    Clock& clock_;
     std::string message_id_;
 };
 

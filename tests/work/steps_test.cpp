@@ -6,6 +6,7 @@
 #include "tests/support/run.hpp"
 
 #include <gtest/gtest.h>
+#include <boost/asio/detached.hpp>
 
 namespace millrace::work {
 namespace {
@@ -51,6 +52,37 @@ TEST_P(StepsTest, AFailedStepIsNotRemembered) {
     EXPECT_EQ(*test::run(io_, steps.run("call", flaky)), "up");
     EXPECT_EQ(*test::run(io_, steps.run("call", flaky)), "up");
     EXPECT_EQ(calls, 2);
+}
+
+TEST_P(StepsTest, APaidResultIsHeldUntilTheStoreIsBack) {
+    const auto change = [this](std::string sql) {
+        auto work = [sql = std::move(sql)](store::Connection& connection) -> Result<void> {
+            connection.prepare(sql).run();
+            return {};
+        };
+        return database_->write(std::move(work));
+    };
+    int calls = 0;
+    auto paid = [&]() -> asio::awaitable<Result<std::string>> {
+        calls += 1;
+        auto changed = co_await change("ALTER TABLE step RENAME TO away");
+        EXPECT_TRUE(changed);
+        co_return std::string("answer");
+    };
+    Steps steps(*database_, clock_, "message-1");
+    std::optional<Result<std::string>> result;
+    auto running = [&]() -> asio::awaitable<void> {
+        auto run = steps.run("call", paid);
+        result = co_await std::move(run);
+    };
+    asio::co_spawn(io_, running(), asio::detached);
+    test::run_until(io_, [&] { return clock_.sleepers() == 1; });
+    ASSERT_TRUE(test::run(io_, change("ALTER TABLE away RENAME TO step")));
+    clock_.advance(std::chrono::seconds(1));
+    test::run_until(io_, [&] { return result.has_value(); });
+    EXPECT_EQ(**result, "answer");
+    EXPECT_EQ(*test::run(io_, steps.run("call", paid)), "answer");
+    EXPECT_EQ(calls, 1);
 }
 
 TEST_P(StepsTest, StepsArePrunedByAge) {
