@@ -46,6 +46,14 @@ quota::Urgency urgency_of(Priority priority) {
     return priority == Priority::batch ? quota::Urgency::batch : quota::Urgency::interactive;
 }
 
+/// It was sent, and nothing came back that says what it cost: it may have been billed.
+bool Paced::cost_is_unknown(const Called& called) {
+    if (!called.sent_at || called.usage != Usage{} || is_unsent(called.failure)) return false;
+    if (!called.failure) return called.abandoned;
+    const int status = called.failure->status;
+    return called.failure->kind != FailureKind::throttled && (status == 0 || (status >= 200 && status < 300));
+}
+
 /// Notes in what it answers what is heard of the call of `context`.
 std::shared_ptr<Paced::Heard> Paced::listen(CallContext& context, const quota::Pass& pass) {
     auto heard = std::make_shared<Heard>();
@@ -146,13 +154,10 @@ asio::awaitable<void> Paced::settle(const quota::Pass& pass, const Called& calle
         bill.completion_tokens = part(called.usage.completion_tokens);
         bill.micros = options_.price.micros(bill.prompt_tokens, bill.completion_tokens,
                                             part(called.usage.cached_tokens));
+        if (cost_is_unknown(called)) bill.micros = bill.reserved_micros;
         bills.push_back(std::move(bill));
     }
-    try {
-        co_await gate_.settle(pass, std::move(ending), std::move(bills));
-    } catch (const MachineError& broken) {
-        telemetry::log_error("quota", gate_.options().deployment, broken.what());
-    }
+    co_await gate_.settle(pass, std::move(ending), std::move(bills));
 }
 
 asio::awaitable<void> Paced::settle_later(quota::Pass pass, Called called) { co_await settle(pass, called); }
@@ -195,6 +200,7 @@ asio::awaitable<Outcome<T>> Paced::alone(std::int64_t prompt, std::int64_t outpu
             Called unknown;
             unknown.sent_at = heard->sent_at;
             unknown.told = heard->told;
+            unknown.abandoned = true;
             tasks_.start("settle", settle_later(std::move(*granted), std::move(unknown)));
         });
         auto asked = ask(std::move(of_call));

@@ -69,6 +69,7 @@ struct Paced::Called {
     quota::Report report;
     std::optional<TimePoint> sent_at{};
     bool told = false;
+    bool abandoned = false;  ///< nobody has waited for how it ended
 };
 
 /// What is heard of a call while it is made.

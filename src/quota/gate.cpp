@@ -3,8 +3,10 @@
 #include "telemetry/log.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace millrace::quota {
 
@@ -52,9 +54,39 @@ bool Gate::is_reason_to_ask(const Waiter& fresh) const {
 bool Gate::withdraw(const std::shared_ptr<Applicant>& applicant) { return line_.remove(applicant); }
 
 asio::awaitable<void> Gate::settle(const Pass& pass, Ending ending, std::vector<Bill> bills) {
-    in_flight_ -= 1;
-    co_await ledger_.settle(options_.deployment, options_.limits, pass.reservation, std::move(ending),
-                            std::move(bills));
+    running_calls_.calls -= 1;
+    running_calls_.tokens -= pass.reservation.tokens;
+    Unsettled call{pass.reservation, std::move(ending), std::move(bills)};
+    auto trying = try_to_settle(call);
+    const bool settled = co_await std::move(trying);
+    if (!settled && !stopped_) {
+        unsettled_.push_back(std::move(call));
+        if (!std::exchange(settling_again_, true)) tasks_.start("settle again", settle_again());
+    }
+    wake();
+}
+
+asio::awaitable<bool> Gate::try_to_settle(Unsettled call) {
+    try {
+        co_await ledger_.settle(options_.deployment, options_.limits, call.reservation,
+                                std::move(call.ending), std::move(call.bills));
+        co_return true;
+    } catch (const MachineError& broken) {
+        telemetry::log_error("quota", options_.deployment, broken.what());
+    }
+    miscounted_ = true;
+    co_return false;
+}
+
+/// Until the ledger knows of every call that has ended.
+asio::awaitable<void> Gate::settle_again() {
+    while (!unsettled_.empty()) {
+        co_await clock_.sleep_for(kStoreRetry);
+        auto trying = try_to_settle(unsettled_.front());
+        const bool settled = co_await std::move(trying);
+        if (settled) unsettled_.pop_front();
+    }
+    settling_again_ = false;
     wake();
 }
 
@@ -81,6 +113,7 @@ asio::awaitable<void> Gate::run() {
                 broken = error.what();
             }
             if (!broken.empty()) {
+                miscounted_ = true;
                 telemetry::log_error("quota", options_.deployment, broken);
                 again_ = clock_.now() + kStoreRetry;
             }
@@ -104,8 +137,22 @@ asio::awaitable<bool> Gate::ask() {
     application.since = parts.front()->since;
     for (const auto& one : parts) application.parts.push_back(one->part);
     for (const auto& one : smaller) application.smaller.push_back(one->part);
+    struct Asking {
+        bool& asking;
+        explicit Asking(bool& flag) : asking(flag) { asking = true; }
+        ~Asking() { asking = false; }
+    };
+    std::optional<Asking> asking(asking_);
     auto reserving = ledger_.reserve(options_.deployment, options_.limits, std::move(application));
     const Answer answer = co_await std::move(reserving);
+    asking.reset();
+    if (stopped_) {  // all that waited was refused meanwhile
+        const auto to_the_end = asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+        co_await to_the_end;
+        auto giving = give_back(answer.verdict, std::move(parts), std::move(smaller));
+        co_await std::move(giving);
+        co_return false;
+    }
     if (answer.capped) {
         refuse(parts.front(), {Refusal::Kind::capped, answer.capped->why, answer.capped->until});
         co_return true;
@@ -158,7 +205,8 @@ void Gate::grant(const Verdict& verdict, const std::vector<Line::Item>& parts,
     const std::size_t count = std::max<std::size_t>(verdict.parts, 1);
     for (std::size_t i = 0; i < count; ++i)
         pass.group.push_back(verdict.parts > 0 ? parts[i] : smaller[verdict.smaller]);
-    in_flight_ += 1;
+    running_calls_.calls += 1;
+    running_calls_.tokens += pass.reservation.tokens;
     // Who has left the line meanwhile is let go all the same: its share is settled by whoever carries it.
     for (const auto& one : pass.group) line_.take(one);
     const auto leader = std::static_pointer_cast<Applicant>(pass.group.front());
@@ -174,20 +222,43 @@ void Gate::refuse_all(const Refusal& refusal) {
     for (const auto& one : line_.first(line_.size())) refuse(one, refusal);
 }
 
+/// The provider sees nothing of what was granted.
+asio::awaitable<void> Gate::give_back(Verdict verdict, std::vector<Line::Item> parts,
+                                      std::vector<Line::Item> smaller) {
+    if (verdict.kind != Verdict::Kind::granted) co_return;
+    Unsettled call{verdict.reservation, {}, {}};
+    call.ending.kind = Ending::Kind::unsent;
+    if (verdict.parts == 0) parts = {smaller[verdict.smaller]};
+    parts.resize(std::max<std::size_t>(verdict.parts, 1));
+    for (const auto& one : parts) call.bills.push_back({one->part.tenant, one->part.micros});
+    auto trying = try_to_settle(std::move(call));
+    const bool settled = co_await std::move(trying);
+    (void)settled;  // else it ends with this process's lease
+}
+
+asio::awaitable<void> Gate::renew() {
+    // Nothing that is under way in the store changes the count meanwhile.
+    const bool counts = miscounted_ && !asking_ && unsettled_.empty();
+    const std::uint64_t before = changes_;
+    std::optional<Running> running;
+    if (counts) running = running_calls_;
+    try {
+        auto renewing = ledger_.renew(options_.deployment, static_cast<std::int64_t>(line_.size()),
+                                      line_.tokens(), running);
+        co_await std::move(renewing);
+        if (counts && changes_ == before) miscounted_ = false;
+        if (counts) wake();
+    } catch (const MachineError& broken) {
+        telemetry::log_error("quota", options_.deployment, broken.what());
+    }
+}
+
 /// Others learn from the ledger that this process is alive and what waits in it.
 asio::awaitable<void> Gate::keep_lease() {
     bool idle = false;
     while (!stopped_) {
-        const bool nothing = line_.empty() && in_flight_ == 0;
-        if (!nothing || !idle) {
-            try {
-                auto renewing = ledger_.renew(options_.deployment, static_cast<std::int64_t>(line_.size()),
-                                              line_.tokens());
-                co_await std::move(renewing);
-            } catch (const MachineError& broken) {
-                telemetry::log_error("quota", options_.deployment, broken.what());
-            }
-        }
+        const bool nothing = line_.empty() && running_calls_.calls == 0;
+        if (!nothing || !idle) co_await renew();
         idle = nothing;
         co_await clock_.sleep_for(Page::kLease / 3);
     }
@@ -198,7 +269,7 @@ asio::awaitable<void> Gate::stop() {
     refuse_all({Refusal::Kind::stopped, "the process ends"});
     wake();
     co_await tasks_.stop();
-    if (!running_ || in_flight_ > 0) co_return;  // what is still running ends with its lease
+    if (!running_ || running_calls_.calls > 0) co_return;  // what is still running ends with its lease
     try {
         co_await ledger_.leave(options_.deployment);
     } catch (const MachineError&) {

@@ -6,6 +6,7 @@
 #include "quota/ledger.hpp"
 #include "quota/line.hpp"
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -57,7 +58,7 @@ class Gate {
     void enter(std::shared_ptr<Applicant> applicant);
     /// The work does not wait any more; nothing is called. False if it has gone already.
     bool withdraw(const std::shared_ptr<Applicant>& applicant);
-    /// How the call of a pass ended.
+    /// How the call of a pass ended. While the store is out of reach it is kept and told again.
     asio::awaitable<void> settle(const Pass& pass, Ending ending, std::vector<Bill> bills);
 
     /// The call of `reservation` was sent late, at `at`.
@@ -78,7 +79,18 @@ class Gate {
     asio::awaitable<void> stop();
 
   private:
+    struct Unsettled {
+        Reservation reservation;
+        Ending ending;
+        std::vector<Bill> bills;
+    };
+
     asio::awaitable<void> run();
+    asio::awaitable<bool> try_to_settle(Unsettled call);
+    asio::awaitable<void> settle_again();
+    asio::awaitable<void> renew();
+    asio::awaitable<void> give_back(Verdict verdict, std::vector<Line::Item> parts,
+                                    std::vector<Line::Item> smaller);
     void wake();
     asio::awaitable<void> wait_for_change(std::uint64_t seen);
     asio::awaitable<void> keep_lease();
@@ -99,7 +111,13 @@ class Gate {
     std::uint64_t changes_ = 0;
     bool running_ = false;
     bool stopped_ = false;
-    std::size_t in_flight_ = 0;
+    Running running_calls_;
+    bool asking_ = false;
+    /// The ledger may count calls that have ended: a transaction failed, and nobody knows what of it is
+    /// stored.
+    bool miscounted_ = false;
+    std::deque<Unsettled> unsettled_;
+    bool settling_again_ = false;
     std::string_view waits_for_;
     TimePoint again_{};
     std::int64_t smallest_asked_ = 0;  ///< tokens of the smallest piece that was asked for and had to wait

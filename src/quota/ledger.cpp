@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 
 namespace millrace::quota {
 
@@ -66,11 +67,15 @@ std::int64_t spent(Connection& connection, const Cap& cap, const std::string& da
     return sum;
 }
 
+/// `beside`: parts of the same request, which will cost something too.
 std::optional<Capped> forbidden(Connection& connection, const std::vector<Cap>& caps,
-                                const std::string& deployment, const Part& part, TimePoint now) {
+                                const std::string& deployment, const Part& part, std::span<const Part> beside,
+                                TimePoint now) {
     for (const Cap& cap : caps) {
         if (!cap.holds_for(deployment, part.tenant)) continue;
-        const std::int64_t before = spent(connection, cap, first_day_of(cap.period, now), part.tenant);
+        std::int64_t before = spent(connection, cap, first_day_of(cap.period, now), part.tenant);
+        for (const Part& other : beside)
+            if (cap.tenant.empty() || other.tenant == part.tenant) before += other.micros;
         if (before + part.micros <= cap.micros) continue;
         std::string why = "the spending cap of this ";
         why += cap.period == Cap::Period::day ? "day" : "month";
@@ -86,7 +91,8 @@ std::optional<Capped> keep_to_caps(Connection& connection, const std::vector<Cap
                                    const std::string& deployment, Application& application, TimePoint now) {
     if (caps.empty()) return std::nullopt;
     for (std::size_t i = 0; i < application.parts.size(); ++i) {
-        auto capped = forbidden(connection, caps, deployment, application.parts[i], now);
+        const auto beside = std::span<const Part>(application.parts).first(i);
+        auto capped = forbidden(connection, caps, deployment, application.parts[i], beside, now);
         if (capped && i == 0) return capped;
         if (capped) {
             application.parts.resize(i);
@@ -95,7 +101,7 @@ std::optional<Capped> keep_to_caps(Connection& connection, const std::vector<Cap
     }
     // Their places are the answer's: one that is forbidden stays, as one that never fits.
     for (Part& part : application.smaller)
-        if (forbidden(connection, caps, deployment, part, now)) part.tokens = Window::kTokensMax;
+        if (forbidden(connection, caps, deployment, part, {}, now)) part.tokens = Window::kTokensMax;
     return std::nullopt;
 }
 
@@ -179,14 +185,14 @@ asio::awaitable<void> Ledger::sent(std::string deployment, Reservation reservati
 }
 
 asio::awaitable<void> Ledger::renew(std::string deployment, std::int64_t waiting_calls,
-                                    std::int64_t waiting_tokens) {
-    auto work = [this, deployment = std::move(deployment), waiting_calls,
-                 waiting_tokens](Connection& connection) -> Result<void> {
+                                    std::int64_t waiting_tokens, std::optional<Running> running) {
+    auto work = [this, deployment = std::move(deployment), waiting_calls, waiting_tokens,
+                 running](Connection& connection) -> Result<void> {
         Page page = take(connection, deployment);
         Holder waiting{holder_};
         waiting.waiting_calls = waiting_calls;
         waiting.waiting_tokens = waiting_tokens;
-        page.renew(clock_.now(), waiting);
+        page.renew(clock_.now(), waiting, running);
         put(connection, deployment, page);
         return {};
     };

@@ -85,9 +85,10 @@ class Ledger {
                                  Ending ending, std::vector<Bill> bills);
     /// As `Page::sent`.
     asio::awaitable<void> sent(std::string deployment, Reservation reservation, TimePoint at);
-    /// This process is alive and so many calls of it wait. Due every `Page::kLease` / 3.
+    /// This process is alive and so many calls of it wait. Due every `Page::kLease` / 3. `running`: what runs
+    /// of it in truth, where a failure may have left more in the ledger.
     asio::awaitable<void> renew(std::string deployment, std::int64_t waiting_calls,
-                                std::int64_t waiting_tokens);
+                                std::int64_t waiting_tokens, std::optional<Running> running = {});
     /// This process ends.
     asio::awaitable<void> leave(std::string deployment);
     asio::awaitable<PageView> view(std::string deployment, Limits limits);

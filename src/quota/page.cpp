@@ -11,6 +11,7 @@ using Kind = Verdict::Kind;
 constexpr Duration kMinute{60'000};
 constexpr Duration kCallsPoll{200};     // another process tells nobody that its call has ended
 constexpr Duration kClaimKept{1'000};   // beyond the moment at which its holder was to ask again
+constexpr Duration kClockStep{600'000};  // hosts whose clocks differ by less go by the one that is ahead
 constexpr Duration kPauseFirst{1'000};
 constexpr Duration kComparison{10'000};  // time over which a foreign consumer's rate is taken
 constexpr Duration kLowPeriod{35'000};
@@ -47,11 +48,29 @@ std::int64_t requests_in(Duration window, std::int64_t per_minute) {
 }  // namespace
 
 void Page::advance(TimePoint now) {
+    if (now_ - now > kClockStep) go_back(now);
     now_ = std::max(now_, now);
     window_.advance(now_);
     std::erase_if(holders_, [&](const Holder& one) { return one.lease <= now_; });
     if (now_ - compared_at_ > kMinute) foreign_per_second_ = 0;
     if (now_ - low_since_ > 2 * kLowPeriod) low_now_ = low_before_ = 0;
+}
+
+/// The clock was set back: what lies in the future by the new time is taken to be of this moment, so that
+/// nothing waits for the old time to come again.
+void Page::go_back(TimePoint now) {
+    now_ = now;
+    window_.restart(now);
+    tokens_paced_ = std::min(tokens_paced_, now + 2 * kBurst);
+    request_next_ = std::min(request_next_, now + kMinute);
+    frozen_until_ = std::min(frozen_until_, now + kMinute);
+    told_at_ = learned_at_ = compared_at_ = low_since_ = now;
+    anchor_ = last_ = {};
+    for (Holder& one : holders_) {
+        one.lease = std::min(one.lease, now + kLease);
+        one.claim = std::min(one.claim, now);
+        one.claim_until = std::min(one.claim_until, now + kMinute);
+    }
 }
 
 std::int64_t Page::calls() const noexcept {
@@ -92,12 +111,16 @@ Holder& Page::holder(std::string_view id, TimePoint now) {
     return *found;
 }
 
-void Page::renew(TimePoint now, const Holder& waiting) {
+void Page::renew(TimePoint now, const Holder& waiting, const std::optional<Running>& running) {
     advance(now);
     Holder& mine = holder(waiting.id, now_);
     mine.waiting_calls = waiting.waiting_calls;
     mine.waiting_tokens = waiting.waiting_tokens;
     if (waiting.waiting_calls == 0) mine.claim_until = {};
+    if (running) {
+        mine.calls = running->calls;
+        mine.tokens = running->tokens;
+    }
 }
 
 void Page::leave(std::string_view id) {
@@ -238,6 +261,7 @@ void Page::settle(const Limits& limits, TimePoint now, const Reservation& reserv
     }
     charged_ -= back;
     Report report = ending.report;
+    if (reservation.at > now_) report.limit_tokens = report.remaining_tokens = std::nullopt;  // see `go_back`
     // What was sent between its admission and its sending is in the provider's count, but not in ours.
     if (ending.sent_at && *ending.sent_at - reservation.at >= 2 * Window::kSlot)
         report.remaining_tokens.reset();

@@ -62,6 +62,12 @@ struct Ending {
     Report report;
 };
 
+/// Calls that run, and what they have reserved.
+struct Running {
+    std::int64_t calls = 0;
+    std::int64_t tokens = 0;
+};
+
 /// A process that uses the deployment. What it holds ends with its lease.
 struct Holder {
     std::string id;
@@ -102,7 +108,8 @@ class Page {
     /// Less than this share of the tokens missing is taken for noise, not for somebody else's use.
     static constexpr double kNoise = 0.01;
 
-    /// Moves the page's time on (never back) and forgets what has ended: the window's end, dead holders.
+    /// Moves the page's time on and forgets what has ended: the window's end, dead holders. Back only if the
+    /// clock was set back by more than ten minutes.
     void advance(TimePoint now);
 
     Verdict admit(const Limits& limits, TimePoint now, const Ask& ask, std::string_view holder);
@@ -111,8 +118,8 @@ class Page {
     /// The call is on its way since `at`: it counts from then on. For calls that were sent late and may take
     /// longer than the window is; for others `Ending::sent_at` says so in time.
     void sent(TimePoint now, const Reservation& reservation, TimePoint at);
-    /// The holder is alive and has these calls waiting.
-    void renew(TimePoint now, const Holder& waiting);
+    /// The holder is alive and has these calls waiting; `running` corrects what of it is taken to run.
+    void renew(TimePoint now, const Holder& waiting, const std::optional<Running>& running = std::nullopt);
     /// The holder has ended in order.
     void leave(std::string_view holder);
 
@@ -132,6 +139,7 @@ class Page {
     static Page parse(std::string_view text);
 
   private:
+    void go_back(TimePoint now);
     Holder& holder(std::string_view id, TimePoint now);
     std::optional<std::size_t> fitting(const Limits& limits, const Ask& ask) const;
     std::int64_t pack_tokens(const Limits& limits) const noexcept;

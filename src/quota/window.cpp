@@ -69,6 +69,12 @@ void Window::move(TimePoint from, TimePoint to, std::int64_t tokens) {
     requests_ += moved.requests;
 }
 
+void Window::restart(TimePoint now) {
+    if (slots_.empty()) return;
+    slots_.clear();
+    slots_.push_back({number_of(now), tokens_, requests_});
+}
+
 std::int64_t Window::tokens_around(TimePoint at) const noexcept {
     std::int64_t sum = 0;
     const std::int64_t number = number_of(at);

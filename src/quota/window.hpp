@@ -37,6 +37,9 @@ class Window {
 
     std::int64_t tokens() const noexcept { return tokens_; }
     std::int64_t requests() const noexcept { return requests_; }
+    /// All that it holds is taken to be charged at `now`, which may lie before.
+    void restart(TimePoint now);
+
     /// What was charged in the slot of `at` and the next one.
     std::int64_t tokens_around(TimePoint at) const noexcept;
     /// When at least `tokens` and `requests` of what is charged now have left; the epoch if that is now.

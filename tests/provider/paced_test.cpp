@@ -343,6 +343,18 @@ TEST_F(PacedTest, ASpendingCapHoldsACallBackUntilTheNextPeriod) {
     EXPECT_EQ(inner.requests.size(), 1u);
 }
 
+TEST_F(PacedTest, ACallThatMayHaveBeenBilledCountsAsSpentInFull) {
+    make({}, {}, {.prompt = 2, .completion = 2});
+    inner.failures = {{FailureKind::transient, 200, "an answer without vectors"},
+                      {FailureKind::rejected, 403, "no"}};
+    start("unknown", {"a"});
+    until_done(1);
+    EXPECT_EQ(test::run(io, ledger->view("d", {})).micros_today, 20);
+    start("turned away", {"a"});
+    until_done(2);
+    EXPECT_EQ(test::run(io, ledger->view("d", {})).micros_today, 20);
+}
+
 TEST_F(PacedTest, EveryTryHasAReservationOfItsOwn) {
     make({.requests_per_minute = 2});
     inner.failures.push_back({FailureKind::transient, 503, "down"});

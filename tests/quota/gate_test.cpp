@@ -6,6 +6,10 @@
 #include <gtest/gtest.h>
 #include <boost/asio/detached.hpp>
 
+#include <atomic>
+#include <functional>
+#include <future>
+
 namespace millrace::quota {
 namespace {
 
@@ -36,6 +40,27 @@ class GateTest : public testing::TestWithParam<test::Engine> {
 
     void settle(Gate& gate, std::size_t which, Ending ending = {}) {
         test::run(io, gate.settle(passes[which], std::move(ending), {}));
+    }
+
+    void change(std::string sql) {
+        auto work = [sql = std::move(sql)](store::Connection& connection) -> Result<void> {
+            connection.prepare(sql).run();
+            return {};
+        };
+        ASSERT_TRUE(test::run(io, database->write(std::move(work))));
+    }
+
+    /// Until `happened`, a minute at most, which is several leases.
+    void pass_time(const std::function<bool()>& happened) {
+        for (int seconds = 0; seconds < 60 && !happened(); ++seconds) {
+            clock.advance(std::chrono::seconds(1));
+            // What the gate has asked of the store is done when this has been.
+            (void)test::run(io, ledger.view("other", {}));
+            auto nothing = [](store::Connection&) -> Result<void> { return {}; };
+            (void)test::run(io, database->write(nothing));
+            while (io.poll() > 0) {
+            }
+        }
     }
 
     void until_passes(std::size_t count) {
@@ -100,6 +125,60 @@ TEST_P(GateTest, WhatWaitsIsRefusedWhenTheProcessEnds) {
     EXPECT_EQ(refused.size(), 1u);
     enter(gate, 10);
     EXPECT_EQ(refused.size(), 2u);
+}
+
+TEST_P(GateTest, WhatTheStoreGrantsWhileTheProcessEndsIsGivenBack) {
+    Gate& gate = open("d", {.tokens_per_minute = 1'000}, ledger);
+    // Holds the writer back, so that the end comes while the gate asks.
+    std::promise<void> writer_free;
+    std::atomic<bool> held = false;
+    auto hold = [&](store::Connection&) -> Result<void> {
+        held = true;
+        writer_free.get_future().wait();
+        return {};
+    };
+    asio::co_spawn(io, database->write(hold), asio::detached);
+    while (!held) io.poll();
+    enter(gate, 600);
+    while (io.poll() > 0) {
+    }
+    bool ended = false;
+    asio::co_spawn(io, gate.stop(), [&](std::exception_ptr) { ended = true; });
+    while (io.poll() > 0) {
+    }
+    EXPECT_EQ(refused.size(), 1u);
+    writer_free.set_value();
+    test::run_until(io, [&] { return ended; });
+    EXPECT_TRUE(passes.empty());
+    EXPECT_EQ(test::run(io, ledger.view("d", {})).tokens_used, 0);
+    EXPECT_EQ(test::run(io, ledger.view("d", {})).calls, 0);
+}
+
+TEST_P(GateTest, ACallThatEndsWhileTheStoreIsAwayIsSettledWhenItIsBack) {
+    Gate& gate = open("d", {.calls_at_once = 1}, ledger);
+    enter(gate, 10);
+    until_passes(1);
+    change("ALTER TABLE quota_page RENAME TO away");
+    settle(gate, 0);
+    enter(gate, 10);
+    change("ALTER TABLE away RENAME TO quota_page");
+    pass_time([&] { return passes.size() == 2; });
+    EXPECT_EQ(passes.size(), 2u);
+}
+
+TEST_P(GateTest, ACallThatTheLedgerCountsButNobodyMakesIsForgottenWhileOthersWait) {
+    Gate& gate = open("d", {.calls_at_once = 1}, ledger);
+    // As after a grant whose answer was lost with the connection.
+    Application lost;
+    lost.parts = {{10, "", 0}};
+    lost.since = clock.now();
+    (void)test::run(io, ledger.reserve("d", {.calls_at_once = 1}, lost));
+    change("ALTER TABLE quota_page RENAME TO away");
+    enter(gate, 10);
+    test::run_until(io, [&] { return clock.sleepers() == 2; });  // the gate and its lease
+    change("ALTER TABLE away RENAME TO quota_page");
+    pass_time([&] { return passes.size() == 1; });
+    EXPECT_EQ(passes.size(), 1u);
 }
 
 TEST_P(GateTest, AnotherProcessGoesOnWhereThisOneHasLeftOff) {

@@ -98,6 +98,13 @@ TEST_P(LedgerTest, APartThatACapForbidsIsLeftOutOfTheRequest) {
 
 MILLRACE_ON_EVERY_ENGINE(LedgerTest);
 
+TEST_P(LedgerTest, PartsOfOneRequestAreHeldAgainstACapTogether) {
+    Ledger all(*database, clock, "a", {{.micros = 100}});
+    EXPECT_EQ(reserve(all, {{1, "x", 60}, {1, "y", 60}}).verdict.parts, 1u);
+    Ledger each(*database, clock, "b", {{.tenant = "*", .micros = 100}});
+    EXPECT_EQ(reserve(each, {{1, "v", 60}, {1, "w", 60}, {1, "v", 60}}).verdict.parts, 2u);
+}
+
 TEST(SpendTest, PricesAreForAMillionTokens) {
     const Price price{2.5, 1.25, 10};
     EXPECT_EQ(price.micros(1'000'000, 0), 2'500'000);

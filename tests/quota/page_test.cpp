@@ -363,6 +363,28 @@ TEST(PageTest, AThrottleThatSaysNothingRestsLongerEachTime) {
     EXPECT_EQ(pauses, (std::vector<std::int64_t>{1, 2, 4, 8, 16, 32, 60, 60, 60}));
 }
 
+TEST(PageTest, AClockThatIsSetBackLeavesNothingWaitingForTheOldTime) {
+    Page page;
+    const Limits limits{.tokens_per_minute = 1'000, .requests_per_minute = 10};
+    const Verdict before = ask(page, limits, kStart, 900);
+    ASSERT_EQ(before.kind, Kind::granted);
+    const TimePoint now = kStart - std::chrono::hours(1);
+    EXPECT_EQ(ask(page, limits, now, 900).kind, Kind::wait);  // it still holds what it held
+    page.settle(limits, now, before.reservation, {}, "a");
+    EXPECT_EQ(page.calls(), 0);
+    EXPECT_EQ(ask(page, limits, now + std::chrono::seconds(62), 900).kind, Kind::granted);
+}
+
+TEST(PageTest, AnotherHostsClockThatIsBehindChangesNothing) {
+    Page page;
+    const Limits limits{.tokens_per_minute = 1'000};
+    ASSERT_EQ(ask(page, limits, kStart, 900).kind, Kind::granted);
+    for (int i = 0; i < 10; ++i) page.advance(kStart + std::chrono::seconds(i % 2 == 0 ? -300 : i));
+    EXPECT_EQ(page.window().tokens(), 900);
+    page.advance(kStart + std::chrono::seconds(61));
+    EXPECT_EQ(page.window().tokens(), 0);
+}
+
 TEST(PageTest, IsTheSameAfterItWasStored) {
     ProviderModel provider(ProviderModel::Rule::sliding, 50'000);
     Simulation::Options options;
