@@ -178,7 +178,8 @@ asio::awaitable<bool> Gate::ask() {
 
 /// What shares the first one's request, and what may go instead of it.
 void Gate::choose(std::vector<Line::Item>& parts, std::vector<Line::Item>& smaller) const {
-    const std::size_t look = std::max(options_.inputs_max, kSmallerMax + 1);
+    const std::size_t inputs_max = options_.inputs_fit ? options_.inputs_fit() : options_.inputs_max;
+    const std::size_t look = std::max(inputs_max, kSmallerMax + 1);
     const auto order = line_.first(look);
     parts.push_back(order.front());
     std::size_t inputs = order.front()->count;
@@ -187,7 +188,7 @@ void Gate::choose(std::vector<Line::Item>& parts, std::vector<Line::Item>& small
         const auto& one = order[i];
         const bool mate =
             parts.front()->packs && one->packs && one->pack == parts.front()->pack &&
-            one->urgency == parts.front()->urgency && inputs + one->count <= options_.inputs_max &&
+            one->urgency == parts.front()->urgency && inputs + one->count <= inputs_max &&
             (options_.request_tokens_max == 0 || tokens + one->part.tokens <= options_.request_tokens_max);
         if (mate) {
             parts.push_back(one);

@@ -199,6 +199,40 @@ TEST_P(GateTest, AnotherProcessGoesOnWhereThisOneHasLeftOff) {
     EXPECT_GE(passes[1].reservation.at - passes[0].reservation.at, Window::kLength);
 }
 
+TEST_P(GateTest, ARequestIsSharedByNoMoreThanFitsWhenItIsMade) {
+    std::size_t fit = 100;
+    GateOptions options;
+    options.deployment = "d";
+    options.limits = {.calls_at_once = 1};
+    options.inputs_max = 100;
+    options.inputs_fit = [&fit] { return fit; };
+    gates.push_back(std::make_unique<Gate>(io.get_executor(), ledger, clock, std::move(options)));
+    Gate& gate = *gates.back();
+    const auto enter_shared = [&](std::size_t inputs) {
+        auto one = std::make_shared<Applicant>();
+        one->part.tokens = 1;
+        one->packs = true;
+        one->count = inputs;
+        one->go = [this](Pass pass) { passes.push_back(std::move(pass)); };
+        one->refuse = [this](const Refusal& refusal) { refused.push_back(refusal.why); };
+        gate.enter(std::move(one));
+    };
+    enter_shared(1);
+    until_passes(1);
+    for (const std::size_t inputs : {2, 2, 2, 5, 1}) enter_shared(inputs);
+    fit = 4;  // learned from the call under way
+    settle(gate, 0);
+    until_passes(2);
+    ASSERT_EQ(passes[1].group.size(), 2u);
+    settle(gate, 1);
+    until_passes(3);
+    ASSERT_EQ(passes[2].group.size(), 2u) << "2 and 1: the 5 between them do not fit beside the first";
+    settle(gate, 2);
+    until_passes(4);
+    EXPECT_EQ(passes[3].group.size(), 1u) << "what is larger by itself goes alone";
+    EXPECT_EQ(gate.waiting(), 0u);
+}
+
 MILLRACE_ON_EVERY_ENGINE(GateTest);
 
 }  // namespace
