@@ -86,6 +86,9 @@ struct Models::Making {
         options.deployment = deployment.name;
         options.limits = limits_of(deployment);
         options.inputs_max = info.inputs_per_request_max;
+        options.inputs_fit = [provider = model.provider.get()] {
+            return provider->model().inputs_per_request_max;
+        };
         options.request_tokens_max = static_cast<std::int64_t>(info.tokens_per_request_max);
         options.weights = weights;
         provider::PacedOptions paced;

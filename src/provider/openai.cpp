@@ -47,6 +47,12 @@ struct Try {
     RetryAdvice advice = RetryAdvice::none;
 };
 
+/// Inputs, up to the one at `end`, that were too many for one request.
+struct Misfit {
+    std::size_t end = 0;
+    std::size_t half = 0;  ///< how many were asked for next
+};
+
 bool is_refusal(const Try& tried) {
     const int status = tried.answer.status;
     const FailureKind kind = tried.failure->kind;
@@ -82,6 +88,7 @@ class OpenAi final : public Provider {
 
   private:
     std::optional<Failure> refuse(const std::vector<std::string>& inputs) const;
+    void learn(const std::vector<Misfit>& misfits, std::size_t embedded);
     asio::awaitable<Outcome<Embeddings>> embed_part(Texts inputs, const CallContext& context);
     asio::awaitable<Outcome<HttpAnswer>> ask(Question question);
     asio::awaitable<Try> try_once(const Question& question);
@@ -101,7 +108,7 @@ class OpenAi final : public Provider {
 
 std::optional<Failure> OpenAi::refuse(const std::vector<std::string>& inputs) const {
     if (inputs.empty()) return rejected("nothing to embed");
-    if (inputs.size() > model_.inputs_per_request_max)
+    if (inputs.size() > options_.inputs_per_request_max)
         return rejected("more inputs than one request may hold");
     if (std::ranges::any_of(inputs, &std::string::empty)) return rejected("an empty text can't be embedded");
     return std::nullopt;
@@ -111,13 +118,14 @@ asio::awaitable<Outcome<Embeddings>> OpenAi::embed(std::vector<std::string> inpu
     if (auto failure = refuse(inputs)) co_return *failure;
     const Texts all(inputs);
     Embeddings embeddings;
-    std::size_t piece = all.size();
+    std::vector<Misfit> misfits;
+    std::size_t piece = model_.inputs_per_request_max;
     for (std::size_t begin = 0; begin < all.size();) {
         const Texts part = all.subspan(begin, std::min(piece, all.size() - begin));
         auto result = co_await embed_part(part, context);
         if (!result && result.error().status == kTooLarge && part.size() > 1) {
             piece = (part.size() + 1) / 2;
-            model_.inputs_per_request_max = std::min(model_.inputs_per_request_max, piece);
+            misfits.push_back({begin + part.size(), piece});
             continue;
         }
         // What the earlier parts brought is paid for: it goes to the caller, who asks again for the rest.
@@ -126,8 +134,17 @@ asio::awaitable<Outcome<Embeddings>> OpenAi::embed(std::vector<std::string> inpu
         std::ranges::move(result->vectors, std::back_inserter(embeddings.vectors));
         embeddings.usage.prompt_tokens += result->usage.prompt_tokens;
         begin += part.size();
+        learn(misfits, begin);
     }
     co_return embeddings;
+}
+
+/// What did not fit together though all of it has fitted in pieces was too many; otherwise a single input
+/// among them may be too large.
+void OpenAi::learn(const std::vector<Misfit>& misfits, std::size_t embedded) {
+    for (const Misfit& misfit : misfits)
+        if (misfit.end <= embedded)
+            model_.inputs_per_request_max = std::min(model_.inputs_per_request_max, misfit.half);
 }
 
 asio::awaitable<Outcome<Embeddings>> OpenAi::embed_part(Texts inputs, const CallContext& context) {

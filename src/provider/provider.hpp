@@ -141,7 +141,7 @@ struct ModelInfo {
     std::size_t context_tokens_max = 0;  ///< prompt and answer of one completion together; 0: not known
     std::size_t output_tokens_max = 0;  ///< answer of one completion; 0: not known
     std::size_t dimensions = 0;  ///< length of every vector; 0: known after the first call
-    std::size_t inputs_per_request_max = 1;  ///< a longer request is split by the caller
+    std::size_t inputs_per_request_max = 1;  ///< may fall; a longer request is split by the caller
     std::size_t tokens_per_request_max = 0;
     std::size_t tokens_per_input_max = 0;
     std::size_t chunk_tokens = 400;  ///< passage length that suits the model, in tokens of `encoding`
@@ -156,7 +156,8 @@ class Provider {
   public:
     virtual ~Provider() = default;
     virtual const ModelInfo& model() const noexcept = 0;
-    /// Embeds `inputs` (1 to inputs_per_request_max non-empty UTF-8 texts) in one call.
+    /// Embeds `inputs` (1 to inputs_per_request_max non-empty UTF-8 texts, whether as it is now or as it was
+    /// at the start) in one call.
     virtual boost::asio::awaitable<Outcome<Embeddings>> embed(std::vector<std::string> inputs,
                                                               CallContext context = CallContext()) = 0;
     /// For each of `inputs`, whether `embed` would answer it without a call, which this one never does. Asks

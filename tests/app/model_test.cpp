@@ -1,5 +1,7 @@
 #include "app/model.hpp"
 
+#include "tests/provider/scripted_server.hpp"
+#include "tests/support/run.hpp"
 #include "tests/support/temporary_directory.hpp"
 
 #include <gtest/gtest.h>
@@ -88,6 +90,25 @@ TEST_F(ModelsTest, SearchesFailFastOnlyWhereTheDeploymentIsRemote) {
     EXPECT_EQ(&local.for_search(), local.provider.get());
     const Model& other = *(*models)->find("remote").value();
     EXPECT_EQ(&other.for_search(), other.for_callers.get());
+}
+
+TEST_F(ModelsTest, WhatAServerTeachesAboutTheSizeOfARequestBoundsWhatTheGateLetsShareOne) {
+    const std::string one = R"({"data":[{"embedding":[3,4]}]})";
+    provider::ScriptedServer server(io_, {{provider::http_answer(413, "{}")},
+                                          {provider::http_answer(200, one)},
+                                          {provider::http_answer(200, one)}});
+    DeploymentEntry remote = broken("remote");
+    remote.endpoint = server.url();
+    configuration_.deployments = {remote};
+    const auto models = make();
+    ASSERT_TRUE(models) << models.error().detail;
+    const Model& model = (*models)->in_use();
+    const auto& options = model.gate->options();
+    ASSERT_EQ(options.inputs_fit(), options.inputs_max);
+    std::vector<std::string> inputs = {"1", "2"};
+    ASSERT_TRUE(test::run(io_, model.provider->embed(std::move(inputs), provider::CallContext())));
+    EXPECT_EQ(options.inputs_fit(), 1u);
+    test::run(io_, (*models)->stop());
 }
 
 }  // namespace

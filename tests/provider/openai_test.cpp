@@ -233,6 +233,63 @@ TEST(OpenAi, LearnsHowManyInputsTheServerTakes) {
     EXPECT_EQ(server.requests.size(), 6u);
 }
 
+TEST(OpenAi, SplitsARequestThatIsLongerThanWhatItHasLearned) {
+    asio::io_context io;
+    ManualClock clock;
+    const std::string one = R"({"data":[{"embedding":[3,4]}],"usage":{"prompt_tokens":3}})";
+    const std::string two =
+        R"({"data":[{"embedding":[3,4]},{"embedding":[4,3]}],"usage":{"prompt_tokens":7}})";
+    ScriptedServer server(io, {{http_answer(413, "{}")},
+                               {http_answer(200, two)},
+                               {http_answer(200, two)},
+                               {http_answer(200, two)},
+                               {http_answer(200, two)},
+                               {http_answer(200, one)}});
+    auto client = std::move(HttpClient::make(io.get_executor()).value());
+    OpenAiOptions options;
+    options.server = {server.url(), "", "m"};
+    auto provider = std::move(make_openai(*client, clock, options).value());
+    ASSERT_TRUE(run(io, provider->embed({"1", "2", "3", "4"})));
+    ASSERT_EQ(provider->model().inputs_per_request_max, 2u);
+    const auto longer = run(io, provider->embed({"1", "2", "3", "4", "5"}));
+    ASSERT_TRUE(longer) << longer.error().detail;
+    EXPECT_EQ(longer->vectors.size(), 5u);
+    EXPECT_EQ(longer->usage.prompt_tokens, 17);
+    ASSERT_EQ(server.requests.size(), 6u);
+    EXPECT_NE(server.requests[3].find(R"("input":["1","2"])"), std::string::npos) << server.requests[3];
+    EXPECT_NE(server.requests[5].find(R"("input":["5"])"), std::string::npos) << server.requests[5];
+}
+
+TEST(OpenAi, LearnsNothingFromAnInputThatIsTooLargeByItself) {
+    asio::io_context io;
+    ManualClock clock;
+    const std::string one = R"({"data":[{"embedding":[3,4]}]})";
+    const std::string three = R"({"data":[{"embedding":[3,4]},{"embedding":[3,4]},{"embedding":[3,4]}]})";
+    ScriptedServer server(io, {{http_answer(413, "{}")},
+                               {http_answer(200, one)},
+                               {http_answer(413, "{}")},
+                               {http_answer(413, "{}")},
+                               {http_answer(413, "{}")},
+                               {http_answer(413, "{}")},
+                               {http_answer(200, three)}});
+    auto client = std::move(HttpClient::make(io.get_executor()).value());
+    OpenAiOptions options;
+    options.server = {server.url(), "", "m"};
+    auto provider = std::move(make_openai(*client, clock, options).value());
+    const auto first = run(io, provider->embed({"1", "large"}));
+    ASSERT_TRUE(first) << first.error().detail;
+    EXPECT_EQ(first->vectors.size(), 1u);
+    const auto second = run(io, provider->embed({"large", "3"}));
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().status, 413);
+    const auto alone = run(io, provider->embed({"large"}));
+    ASSERT_FALSE(alone);
+    EXPECT_EQ(alone.error().kind, FailureKind::rejected);
+    EXPECT_EQ(provider->model().inputs_per_request_max, options.inputs_per_request_max);
+    EXPECT_TRUE(run(io, provider->embed({"4", "5", "6"}))) << "in one request";
+    EXPECT_EQ(server.requests.size(), 7u);
+}
+
 TEST(OpenAi, KeepsWhatIsPaidWhenALaterPartOfARequestFails) {
     asio::io_context io;
     ManualClock clock;
