@@ -141,26 +141,26 @@ void CircuitBreaker::stop() {
 }
 
 asio::awaitable<Outcome<Embeddings>> FailFast::embed(std::vector<std::string> inputs, CallContext context) {
-    auto ask = [&] { return inner_.embed(std::move(inputs), std::move(context)); };
+    auto ask = [&](Provider& provider) { return provider.embed(std::move(inputs), std::move(context)); };
     auto limited = in_time<Embeddings>(ask);
     co_return co_await std::move(limited);
 }
 
 asio::awaitable<Outcome<Completion>> FailFast::complete(CompletionRequest request, CallContext context) {
-    auto ask = [&] { return inner_.complete(std::move(request), std::move(context)); };
+    auto ask = [&](Provider& provider) { return provider.complete(std::move(request), std::move(context)); };
     auto limited = in_time<Completion>(ask);
     co_return co_await std::move(limited);
 }
 
 asio::awaitable<Outcome<RawAnswer>> FailFast::call(RawRequest request, CallContext context) {
-    auto ask = [&] { return inner_.call(std::move(request), std::move(context)); };
+    auto ask = [&](Provider& provider) { return provider.call(std::move(request), std::move(context)); };
     auto limited = in_time<RawAnswer>(ask);
     co_return co_await std::move(limited);
 }
 
 template <class T>
-asio::awaitable<Outcome<T>> FailFast::in_time(std::function<asio::awaitable<Outcome<T>>()> ask) {
-    if (breaker_.open()) {
+asio::awaitable<Outcome<T>> FailFast::in_time(std::function<asio::awaitable<Outcome<T>>(Provider&)> ask) {
+    if (breaker_.holds()) {
         co_return Failure{
             FailureKind::unavailable, 0, "the model's service is down or throttles; asked again soon", {}};
     }
@@ -169,8 +169,10 @@ asio::awaitable<Outcome<T>> FailFast::in_time(std::function<asio::awaitable<Outc
                 0,
                 "no answer within " + std::to_string(time_max_ / std::chrono::seconds(1)) + " seconds",
                 {}};
-    auto call = [&ask, &outcome]() -> asio::awaitable<void> {
-        auto asked = ask();
+    // After the pause somebody has to find out whether the service is back, and there may be no other work.
+    Provider& provider = breaker_.open() ? static_cast<Provider&>(breaker_) : inner_;
+    auto call = [&ask, &outcome, &provider]() -> asio::awaitable<void> {
+        auto asked = ask(provider);
         outcome = co_await std::move(asked);
     };
     auto running = call();

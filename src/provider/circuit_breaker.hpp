@@ -33,8 +33,10 @@ class CircuitBreaker final : public Provider {
     asio::awaitable<Outcome<Completion>> complete(CompletionRequest request, CallContext context) override;
     asio::awaitable<Outcome<RawAnswer>> call(RawRequest request, CallContext context) override;
 
-    /// True while calls wait.
+    /// True while calls wait, and until a probe has succeeded.
     bool open() const noexcept { return open_; }
+    /// True while no call may go, not even as a probe: `open`, and it is too early or another one probes.
+    bool holds() const noexcept { return open_ && (stopped_ || must_wait()); }
     /// How many calls wait now.
     std::size_t waiting() const noexcept { return waiting_; }
 
@@ -69,12 +71,12 @@ class CircuitBreaker final : public Provider {
 };
 
 /// The same deployment for callers that somebody waits for, such as searches: a call is never held back. It
-/// fails at once as `unavailable` while the breaker is open, and after `time_max`. For remote deployments:
-/// local work can't be called off.
+/// fails at once as `unavailable` while the breaker holds calls, and after `time_max`. Where the next call is
+/// the breaker's probe, it is that. For remote deployments: local work can't be called off.
 class FailFast final : public Provider {
   public:
     /// `breaker` and `inner`, the provider behind it, outlive it.
-    FailFast(const CircuitBreaker& breaker, Provider& inner, Duration time_max)
+    FailFast(CircuitBreaker& breaker, Provider& inner, Duration time_max)
         : breaker_(breaker), inner_(inner), time_max_(time_max) {}
 
     const ModelInfo& model() const noexcept override { return inner_.model(); }
@@ -84,9 +86,9 @@ class FailFast final : public Provider {
 
   private:
     template <class T>
-    asio::awaitable<Outcome<T>> in_time(std::function<asio::awaitable<Outcome<T>>()> ask);
+    asio::awaitable<Outcome<T>> in_time(std::function<asio::awaitable<Outcome<T>>(Provider&)> ask);
 
-    const CircuitBreaker& breaker_;
+    CircuitBreaker& breaker_;
     Provider& inner_;
     Duration time_max_;
 };

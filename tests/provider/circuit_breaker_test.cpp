@@ -65,6 +65,14 @@ class CircuitBreakerTest : public testing::Test {
         asio::co_spawn(io_, breaker_.embed({"text"}, {}), std::move(keep));
         turn();
     }
+    /// A search, whose outcome is put behind the others.
+    void search(FailFast& fast) {
+        auto keep = [this](std::exception_ptr, Outcome<Embeddings> outcome) {
+            ended_.push_back(outcome ? "ok" : name(outcome.error().kind));
+        };
+        asio::co_spawn(io_, fast.embed({"query"}, {}), std::move(keep));
+        turn();
+    }
     void turn() {
         io_.restart();
         io_.poll();
@@ -211,20 +219,65 @@ TEST_F(CircuitBreakerTest, ARefusalIsAnAnswerOfAServiceThatIsUp) {
 
 TEST_F(CircuitBreakerTest, ACallerThatCannotWaitIsToldAtOnceThatTheServiceIsDown) {
     FailFast fast(breaker_, service_, seconds(10));
-    const auto ask = [&] {
-        auto keep = [this](std::exception_ptr, Outcome<Embeddings> outcome) {
-            ended_.push_back(outcome ? "ok" : name(outcome.error().kind));
-        };
-        asio::co_spawn(io_, fast.embed({"query"}, {}), std::move(keep));
-        turn();
-    };
     service_.tell(std::nullopt);
-    ask();
+    search(fast);
     bring_down();
     const int before = service_.calls;
-    ask();
+    search(fast);
     EXPECT_EQ(ended_, Names{"unavailable"});
     EXPECT_EQ(service_.calls, before);
+}
+
+TEST_F(CircuitBreakerTest, AfterThePauseACallerThatCannotWaitIsTheProbeThoughThereIsNoOtherWork) {
+    FailFast fast(breaker_, service_, seconds(10));
+    bring_down();
+    const int before = service_.calls;
+    advance(seconds(1));
+    search(fast);
+    EXPECT_EQ(service_.calls, before + 1);
+    search(fast);
+    EXPECT_EQ(ended_, Names{"unavailable"}) << "while it probes others are told at once";
+    tell(std::nullopt);
+    EXPECT_EQ(ended_, (Names{"unavailable", "ok"}));
+    EXPECT_FALSE(breaker_.open());
+    service_.tell(std::nullopt);
+    search(fast);
+    EXPECT_EQ(ended_, (Names{"unavailable", "ok", "ok"}));
+}
+
+TEST_F(CircuitBreakerTest, AProbeOfACallerThatCannotWaitHoldsCallsAgainWhereItFails) {
+    FailFast fast(breaker_, service_, seconds(10));
+    bring_down();
+    advance(seconds(1));
+    service_.tell(kDown);
+    search(fast);
+    const int before = service_.calls;
+    search(fast);
+    EXPECT_EQ(ended_, (Names{"unavailable", "unavailable"}));
+    EXPECT_EQ(service_.calls, before);
+    advance(seconds(2));
+    search(fast);
+    EXPECT_EQ(service_.calls, before + 1);
+    breaker_.stop();
+    search(fast);
+    EXPECT_EQ(service_.calls, before + 1) << "the process ends";
+    tell(kDown);
+}
+
+TEST_F(CircuitBreakerTest, AProbeThatIsGivenUpLetsTheNextCallProbe) {
+    FailFast fast(breaker_, service_, Duration(1));
+    bring_down();
+    advance(seconds(1));
+    const int before = service_.calls;
+    search(fast);
+    io_.restart();
+    io_.run();
+    EXPECT_EQ(service_.calls, before + 1);
+    EXPECT_EQ(ended_, Names{"unavailable"});
+    service_.tell(std::nullopt);
+    call();
+    EXPECT_EQ(ended_, (Names{"unavailable", "ok"}));
+    EXPECT_FALSE(breaker_.open());
 }
 
 TEST_F(CircuitBreakerTest, ACallerThatCannotWaitGivesUpOnAServiceThatHangs) {
