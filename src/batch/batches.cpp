@@ -103,7 +103,14 @@ asio::awaitable<Result<BatchRow>> Batches::create(NewBatch batch, AlsoWrite also
         rows::insert_batch(connection, row);
         return also ? also(connection, row) : Result<void>();
     };
-    const auto inserted = co_await database_.write(std::move(insert));
+    Result<void> inserted;
+    try {
+        inserted = co_await database_.write(std::move(insert));
+    } catch (const MachineError&) {
+        begin(
+            row.id);  // the connection may have been lost after the commit; if there is no such row, it ends
+        throw;
+    }
     if (!inserted) co_return inserted.error();
     begin(row.id);
     co_return row;

@@ -117,6 +117,32 @@ TEST_P(BatchesTest, ACancelledBatchKeepsWhatIsDoneAndNamesTheRest) {
     EXPECT_TRUE(test::run(io_, batches_->cancel(created->id))) << "twice is harmless";
 }
 
+TEST_P(BatchesTest, ABatchThatMayHaveBeenStoredIsWorkedOnThoughItsCreatorIsToldOfAFailure) {
+    NewBatch batch;
+    batch.input_file = upload(requests(3));
+    batch.endpoint = "/v1/embeddings";
+    const auto lose_the_answer = [](store::Connection& connection, const BatchRow&) -> Result<void> {
+        connection.prepare("COMMIT").run();  // what follows fails, as if the connection had been lost here
+        return {};
+    };
+    EXPECT_THROW((void)test::run(io_, batches_->create(batch, lose_the_answer)), MachineError);
+    ASSERT_EQ(batches_->active(), 1u);
+    const auto stored = test::run(io_, batches_->list("", 10));
+    ASSERT_EQ(stored.size(), 1u);
+    EXPECT_EQ(wait_for(stored.front().id, BatchStatus::completed).counts.completed, 3);
+}
+
+TEST_P(BatchesTest, ABatchThatWasNotStoredIsForgottenOnceThatIsSeen) {
+    NewBatch batch;
+    batch.input_file = upload(requests(3));
+    batch.endpoint = "/v1/embeddings";
+    const auto fail = [](store::Connection&, const BatchRow&) -> Result<void> { throw MachineError("disk"); };
+    EXPECT_THROW((void)test::run(io_, batches_->create(batch, fail)), MachineError);
+    test::run_until(io_, [&] { return batches_->active() == 0; });
+    EXPECT_EQ(test::run(io_, batches_->list("", 10)).size(), 0u);
+    EXPECT_EQ(provider_->total(), 0);
+}
+
 TEST_P(BatchesTest, ABatchThatHasEndedCannotBeCancelled) {
     const auto created = create(upload(requests(1)));
     wait_for(created->id, BatchStatus::completed);
