@@ -86,6 +86,8 @@ class Batches {
     asio::awaitable<void> store_files(std::shared_ptr<Active> active, BatchRow row);
     asio::awaitable<Result<std::unique_ptr<Run>>> open_run(const BatchRow& row);
     asio::awaitable<void> watch(std::shared_ptr<Active> active, TimePoint expires_at);
+    asio::awaitable<bool> note_counts(std::string id, RunCounts counts);
+    asio::awaitable<bool> is_in_progress(std::string id);
     asio::awaitable<bool> update(BatchRow row, BatchStatus from);
     void overlay(BatchRow& row) const;
     const Target* target_of(const BatchRow& row) const;

@@ -123,7 +123,7 @@ asio::awaitable<void> Batches::run_lines(std::shared_ptr<Active> active, BatchRo
 }
 
 /// Beside the run: notes how far it is, ends it when its time is over, or when another process has cancelled
-/// it.
+/// it, which is seen at the next look though no line may end for minutes.
 asio::awaitable<void> Batches::watch(std::shared_ptr<Active> active, TimePoint expires_at) {
     RunCounts noted = active->run->counts();
     while (!active->executed) {
@@ -141,21 +141,37 @@ asio::awaitable<void> Batches::watch(std::shared_ptr<Active> active, TimePoint e
             continue;
         }
         const RunCounts counts = active->run->counts();
-        if (is_same_counts(counts, noted)) continue;
+        const bool is_further = !is_same_counts(counts, noted);
+        if (!is_further && !database_.shared()) continue;  // nobody else can have cancelled it
         noted = counts;
         try {
-            auto note = [id = active->id, counts](store::Connection& connection) -> Result<bool> {
-                auto row = rows::find_batch(connection, id);
-                if (!row || row->status != BatchStatus::in_progress) return false;
-                row->counts = counts;
-                return rows::update_batch(connection, *row, BatchStatus::in_progress);
-            };
-            const auto written = co_await database_.write(std::move(note));
-            if (written && !*written) active->run->stop(kGrace);
+            auto looking = is_further ? note_counts(active->id, counts) : is_in_progress(active->id);
+            const bool goes_on = co_await std::move(looking);
+            if (!goes_on) active->run->stop(kGrace);
         } catch (const MachineError& broken) {
             telemetry::log_error("a batch can't note how far it is", active->id, broken.what());
         }
     }
+}
+
+/// False, and nothing is noted, where it is not in progress any more.
+asio::awaitable<bool> Batches::note_counts(std::string id, RunCounts counts) {
+    auto note = [id = std::move(id), counts](store::Connection& connection) -> Result<bool> {
+        auto row = rows::find_batch(connection, id);
+        if (!row || row->status != BatchStatus::in_progress) return false;
+        row->counts = counts;
+        return rows::update_batch(connection, *row, BatchStatus::in_progress);
+    };
+    const auto written = co_await database_.write(std::move(note));
+    co_return !written || *written;
+}
+
+asio::awaitable<bool> Batches::is_in_progress(std::string id) {
+    auto read = [id = std::move(id)](store::Connection& connection) {
+        const auto row = rows::find_batch(connection, id);
+        return row && row->status == BatchStatus::in_progress;
+    };
+    co_return co_await database_.read(std::move(read));
 }
 
 asio::awaitable<void> Batches::finish(std::shared_ptr<Active> active, BatchRow row) {

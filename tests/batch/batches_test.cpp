@@ -276,4 +276,23 @@ TEST_P(BatchesTest, ListsArePagedNewestFirst) {
 
 MILLRACE_ON_EVERY_ENGINE(BatchesTest);
 
+class SharedBatchesTest : public BatchesTest {};
+
+TEST_P(SharedBatchesTest, ABatchThatIsCancelledThroughAnotherServerEndsThoughNoneOfItsLinesDoes) {
+    provider_->held = true;
+    const auto created = create(upload(requests(30)));
+    wait_for_calls(4);
+    Batches other(io_.get_executor(), *database_, *files_, pool_, clock_, Targets{target_});
+    ASSERT_TRUE(test::run(io_, other.cancel(created->id)));
+    EXPECT_EQ(find(created->id).status, BatchStatus::cancelling);
+    for (int i = 0; i < 1'000 && !has_ended(find(created->id).status); ++i)
+        clock_.advance(std::chrono::seconds(2));
+    EXPECT_EQ(find(created->id).status, BatchStatus::cancelled);
+    EXPECT_EQ(provider_->total(), 4);
+    provider_->release();
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, SharedBatchesTest, testing::Values(test::Engine::postgres),
+                         test::engine_name);
+
 }  // namespace millrace::batch
