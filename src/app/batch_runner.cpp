@@ -3,6 +3,7 @@
 #include "app/batch_targets.hpp"
 #include "app/model.hpp"
 #include "app/state.hpp"
+#include "base/deep_json.hpp"
 #include "base/ids.hpp"
 #include "telemetry/metrics.hpp"
 
@@ -35,9 +36,7 @@ Result<InputFacts> look_at(const std::string& path) {
         digest = sha256(digest + line.text);
         if (!facts.endpoint.empty() || line.too_long) continue;
         boost::system::error_code bad;
-        json::parse_options deep;
-        deep.max_depth = 200;
-        const json::value value = json::parse(line.text, bad, {}, deep);
+        const json::value value = json::parse(line.text, bad, {}, kDeepJson);
         const json::object* object = bad ? nullptr : value.if_object();
         const json::value* url = object == nullptr ? nullptr : object->if_contains("url");
         if (url != nullptr && url->is_string()) facts.endpoint = batch::normal_endpoint(url->get_string());

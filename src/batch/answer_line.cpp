@@ -1,5 +1,7 @@
 #include "batch/answer_line.hpp"
 
+#include "base/deep_json.hpp"
+
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -29,9 +31,7 @@ std::string start_of(const LineRef& line) {
 }
 
 json::value parse(std::string_view text, boost::system::error_code& bad) {
-    json::parse_options options;
-    options.max_depth = 200;
-    return json::parse(json::string_view(text.data(), text.size()), bad, {}, options);
+    return json::parse(json::string_view(text.data(), text.size()), bad, {}, kDeepJson);
 }
 
 /// `body` as a JSON value on one line: in JSON a line's end stands only between tokens.

@@ -1,5 +1,6 @@
 #include "batch/request_line.hpp"
 
+#include "base/deep_json.hpp"
 #include "provider/request_tokens.hpp"
 
 #include <boost/json/array.hpp>
@@ -22,11 +23,9 @@ constexpr std::size_t kCustomIdBytesMax = 512;
 constexpr std::array<std::string_view, 3> kEndpoints = {"/v1/embeddings", "/v1/chat/completions",
                                                         "/v1/responses"};
 
-/// Parses `text`; null with `bad` set if it is no JSON. Schemas nest deeper than the library's default.
+/// Parses `text`; null with `bad` set if it is no JSON.
 json::value parse(std::string_view text, boost::system::error_code& bad) {
-    json::parse_options options;
-    options.max_depth = 200;
-    return json::parse(json::string_view(text.data(), text.size()), bad, {}, options);
+    return json::parse(json::string_view(text.data(), text.size()), bad, {}, kDeepJson);
 }
 
 std::string_view text_of(const json::object& object, std::string_view name) {

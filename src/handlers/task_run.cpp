@@ -1,5 +1,6 @@
 #include "handlers/task_run.hpp"
 
+#include "base/deep_json.hpp"
 #include "base/join.hpp"
 
 #include <boost/json/array.hpp>
@@ -76,7 +77,7 @@ asio::awaitable<std::vector<std::string>> cut(TaskRun& run, const TaskModel& mod
 
 /// "summary, then - key point": what the next level reads.
 std::string notes_of(const std::string& answer) {
-    const json::value value = json::parse(answer);
+    const json::value value = json::parse(answer, {}, kDeepJson);
     std::string notes(value.at("summary").as_string());
     for (const json::value& point : value.at("keyPoints").as_array())
         notes += "\n- " + std::string(point.as_string());
@@ -111,7 +112,7 @@ asio::awaitable<TaskAnswer> condense(std::shared_ptr<TaskRun> run, const TaskMod
 std::string merge_entities(const std::vector<TaskAnswer>& answers) {
     std::map<std::pair<std::string, std::string>, std::int64_t> counts;
     for (const TaskAnswer& answer : answers) {
-        const json::value value = json::parse(std::get<std::string>(answer));
+        const json::value value = json::parse(std::get<std::string>(answer), {}, kDeepJson);
         for (const json::value& one : value.at("entities").as_array())
             counts[{std::string(one.at("text").as_string()), std::string(one.at("type").as_string())}] +=
                 one.at("count").to_number<std::int64_t>();

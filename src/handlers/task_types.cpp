@@ -1,5 +1,6 @@
 #include "handlers/task_types.hpp"
 
+#include "base/deep_json.hpp"
 #include "base/nearest.hpp"
 
 #include <boost/json/array.hpp>
@@ -275,7 +276,7 @@ std::string schema_for(const TaskType& type, const TaskOptions& options) {
     const bool of_labels = type.shape == TaskShape::classes && !labels_for(type, options).empty();
     const bool of_types = type.shape == TaskShape::entities && !options.types.empty();
     if (type.schema.empty() || (!of_labels && !of_types)) return type.schema;
-    json::value schema = json::parse(type.schema);
+    json::value schema = json::parse(type.schema, {}, kDeepJson);
     json::object* narrowed =
         of_labels ? property(schema, {"properties", "label"})
                   : property(schema, {"properties", "entities", "items", "properties", "type"});

@@ -1,5 +1,6 @@
 #include "handlers/tasks.hpp"
 
+#include "base/deep_json.hpp"
 #include "base/ids.hpp"
 #include "base/nearest.hpp"
 #include "handlers/embed_requests.hpp"
@@ -38,7 +39,7 @@ struct TaskHandler {
 
 json::object options_of(const work::NewTask& task) {
     boost::system::error_code error;
-    json::value value = json::parse(task.options, error);
+    json::value value = json::parse(task.options, error, {}, kDeepJson);
     return !error && value.is_object() ? std::move(value.as_object()) : json::object();
 }
 

@@ -1,5 +1,6 @@
 #include "provider/local_raw.hpp"
 
+#include "base/deep_json.hpp"
 #include "base/ids.hpp"
 #include "provider/openai_vectors.hpp"
 
@@ -117,9 +118,7 @@ RawAnswer local_refusal(const std::string& why) {
 
 std::variant<LocalRequest, RawAnswer> read_local_request(const RawRequest& request) {
     boost::system::error_code bad;
-    json::parse_options deep;
-    deep.max_depth = 200;
-    const json::value value = json::parse(request.body, bad, {}, deep);
+    const json::value value = json::parse(request.body, bad, {}, kDeepJson);
     if (bad || !value.is_object()) return local_refusal("the request isn't a JSON object");
     const json::object& body = value.get_object();
     LocalRequest read;

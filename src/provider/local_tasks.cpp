@@ -1,5 +1,6 @@
 #include "provider/local_tasks.hpp"
 
+#include "base/deep_json.hpp"
 #include "base/limits.hpp"
 #include "provider/local_classify.hpp"
 #include "provider/local_entities.hpp"
@@ -113,7 +114,7 @@ json::value shaped(const std::string& schema, const std::string& text,
     };
     source.text = [](std::string_view) { return std::string(); };
     source.pick = [](std::size_t) { return std::size_t{0}; };
-    return value_for_schema(json::parse(schema), source);
+    return value_for_schema(json::parse(schema, {}, kDeepJson), source);
 }
 
 }  // namespace
@@ -129,7 +130,7 @@ std::optional<Failure> reason_not_to_answer(const CompletionRequest& request) {
         why = "without labels only a remote model can classify";
     boost::system::error_code error;
     if (why.empty() && !request.schema.empty()) {
-        const json::value schema = json::parse(request.schema, error);
+        const json::value schema = json::parse(request.schema, error, {}, kDeepJson);
         if (error || !schema.is_object()) why = "the schema isn't a JSON object";
     }
     if (why.empty()) return std::nullopt;

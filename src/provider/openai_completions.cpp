@@ -1,5 +1,6 @@
 #include "provider/openai_completions.hpp"
 
+#include "base/deep_json.hpp"
 #include "provider/openai_json.hpp"
 #include "provider/schema.hpp"
 #include "text/utf8.hpp"
@@ -132,7 +133,7 @@ std::string_view without_fence(std::string_view text) {
 bool is_json(std::string_view text) {
     boost::system::error_code error;
     json::monotonic_resource memory;
-    (void)json::parse({text.data(), text.size()}, error, &memory);
+    (void)json::parse({text.data(), text.size()}, error, &memory, kDeepJson);
     return !error;
 }
 
@@ -159,7 +160,7 @@ Result<std::string> completion_body(const OpenAiServer& server, const Completion
     if (request.temperature) body["temperature"] = *request.temperature;
     if (!request.schema.empty()) {
         boost::system::error_code error;
-        const json::value schema = json::parse(request.schema, error);
+        const json::value schema = json::parse(request.schema, error, {}, kDeepJson);
         if (error || !schema.is_object()) return Error{Errc::invalid_input, "the schema isn't a JSON object"};
         const std::string name = request.schema_name.empty() ? "answer" : request.schema_name;
         if (chat)
@@ -174,7 +175,7 @@ Outcome<Completion> parse_completion(std::string_view body, const CompletionRequ
                                      CompletionApi api) {
     json::monotonic_resource memory;
     boost::system::error_code error;
-    const json::value document = json::parse({body.data(), body.size()}, error, &memory);
+    const json::value document = json::parse({body.data(), body.size()}, error, &memory, kDeepJson);
     if (error) return garbage("it isn't JSON");
     const json::object* root = document.if_object();
     if (!root) return garbage("it isn't an object");
@@ -206,7 +207,7 @@ Outcome<Completion> parse_completion(std::string_view body, const CompletionRequ
 Result<std::string> with_model(std::string_view body, std::string_view model) {
     json::monotonic_resource memory;
     boost::system::error_code error;
-    json::value document = json::parse({body.data(), body.size()}, error, &memory);
+    json::value document = json::parse({body.data(), body.size()}, error, &memory, kDeepJson);
     if (error || !document.is_object())
         return Error{Errc::invalid_input, "the request's body isn't a JSON object"};
     json::object& root = document.get_object();
@@ -220,7 +221,7 @@ Result<std::string> with_model(std::string_view body, std::string_view model) {
 std::optional<Usage> reported_usage(std::string_view body) {
     json::monotonic_resource memory;
     boost::system::error_code error;
-    const json::value document = json::parse({body.data(), body.size()}, error, &memory);
+    const json::value document = json::parse({body.data(), body.size()}, error, &memory, kDeepJson);
     if (error || !document.is_object()) return std::nullopt;
     return read_usage(document.get_object());
 }

@@ -1,4 +1,5 @@
 // Failures and waits: the part of openai_protocol.hpp that reads statuses, error bodies and headers.
+#include "base/deep_json.hpp"
 #include "provider/openai_json.hpp"
 #include "provider/openai_protocol.hpp"
 
@@ -41,7 +42,8 @@ bool names_filter(const json::object& error, const ErrorBody& body) {
 ErrorBody parse_error_body(std::string_view body) {
     ErrorBody result;
     boost::system::error_code bad;
-    const json::value document = json::parse({body.data(), std::min(body.size(), kErrorBytesMax)}, bad);
+    const json::value document =
+        json::parse({body.data(), std::min(body.size(), kErrorBytesMax)}, bad, {}, kDeepJson);
     const json::object* root = bad ? nullptr : document.if_object();
     if (!root) return result;
     const json::value* error = root->if_contains("error");

@@ -1,5 +1,6 @@
 #include "provider/openai_protocol.hpp"
 
+#include "base/deep_json.hpp"
 #include "provider/openai_json.hpp"
 #include "provider/openai_vectors.hpp"
 
@@ -132,7 +133,7 @@ Outcome<Embeddings> parse_embeddings(std::string_view body, std::span<const std:
                                      std::size_t dimensions) {
     json::monotonic_resource memory;
     boost::system::error_code error;
-    const json::value document = json::parse({body.data(), body.size()}, error, &memory);
+    const json::value document = json::parse({body.data(), body.size()}, error, &memory, kDeepJson);
     if (error) return garbage("it isn't JSON");
     const json::object* root = document.if_object();
     if (!root) return garbage("it isn't an object");

@@ -179,6 +179,20 @@ TEST(CountCalls, LevelsOfNotesEndInOneAnswer) {
     EXPECT_EQ(pieces.output_tokens_max, 200);
 }
 
+TEST(SchemaFor, NarrowsWhateverSchemaACatalogueTakes) {
+    std::string list = R"({"type":"string"})";
+    for (int i = 0; i < 40; ++i) list = R"({"type":"array","items":)" + list + "}";
+    TaskType type;
+    type.shape = TaskShape::classes;
+    type.labels = {"good", "bad"};
+    type.schema = R"({"type":"object","properties":{"label":{"type":"string"},"lists":)" + list +
+                  R"(},"required":["label","lists"],"additionalProperties":false})";
+    ASSERT_TRUE(JsonSchema::parse(type.schema));
+    const std::string narrowed = schema_for(type, {});
+    EXPECT_NE(narrowed.find(R"("enum":["good","bad"])"), std::string::npos) << narrowed;
+    EXPECT_NE(narrowed.find(list), std::string::npos) << narrowed;
+}
+
 TEST(JoinPassages, LeaveOutWhatIsRepeated) {
     EXPECT_EQ(join_passages({"One sentence here. And another one.", "And another one. The third."}),
               "One sentence here. And another one. The third.");

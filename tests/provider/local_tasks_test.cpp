@@ -244,6 +244,19 @@ TEST(LocalTasks, FollowASchemaOfOnesOwn) {
     EXPECT_EQ(world.ask(request).error().kind, FailureKind::rejected);
 }
 
+TEST(LocalTasks, FollowASchemaThatNestsDeeply) {
+    World world;
+    CompletionRequest request;
+    request.task = "triage";
+    request.input = "It rains.";
+    std::string list = R"({"type":"string"})";
+    for (int i = 0; i < 40; ++i) list = R"({"type":"array","items":)" + list + "}";
+    request.schema = R"({"type":"object","properties":{"lists":)" + list + R"(},"required":["lists"]})";
+    const auto answer = world.ask(request);
+    ASSERT_TRUE(answer) << answer.error().detail;
+    EXPECT_TRUE(answer->text.starts_with(R"({"lists":[)")) << answer->text;
+}
+
 TEST(LocalTasks, WithoutASchemaAreAnsweredByASummary) {
     World world;
     const auto answer = world.ask("anything", "One sentence is all there is.");

@@ -218,5 +218,39 @@ TEST(RawRequests, AreBilledInEitherInterfacesWords) {
     EXPECT_EQ(reported_usage("[]"), std::nullopt);
 }
 
+/// An object within an object, `depth` of them.
+std::string nested(int depth) {
+    std::string text;
+    for (int i = 1; i < depth; ++i) text += R"({"a":)";
+    return text + "{}" + std::string(static_cast<std::size_t>(depth - 1), '}');
+}
+
+TEST(DeepJson, GoesOutAndComesBackAsDeepAsABatchsLineMayBe) {
+    const std::string deep = nested(150);
+    CompletionRequest request = question();
+    request.schema = deep;
+    for (const auto api : {CompletionApi::chat, CompletionApi::responses}) {
+        const auto written = completion_body(server(), request, api);
+        ASSERT_TRUE(written) << written.error().detail;
+        EXPECT_NE(written->find(deep), std::string::npos);
+    }
+    const auto answer = parse_completion(chat("\"content\":" + json::serialize(json::value(deep))), request,
+                                         CompletionApi::chat);
+    ASSERT_TRUE(answer) << answer.error().detail;
+    EXPECT_EQ(answer->text, deep);
+    EXPECT_TRUE(parse_completion(chat(R"("content":"{}","odd":)" + deep), request, CompletionApi::chat));
+    const auto body = with_model(R"({"model":"theirs","odd":)" + deep + "}", "ours");
+    ASSERT_TRUE(body) << body.error().detail;
+    EXPECT_NE(body->find(deep), std::string::npos);
+    EXPECT_EQ(reported_usage(R"({"usage":{"prompt_tokens":7},"odd":)" + deep + "}"), (Usage{7, 0, 0}));
+}
+
+TEST(DeepJson, HasABound) {
+    EXPECT_FALSE(with_model(nested(201), "ours"));
+    CompletionRequest request = question();
+    request.schema = nested(201);
+    EXPECT_FALSE(completion_body(server(), request, CompletionApi::chat));
+}
+
 }  // namespace
 }  // namespace millrace::provider
