@@ -1,5 +1,6 @@
 #include "http/views.hpp"
 
+#include "base/deep_json.hpp"
 #include "base/utf8.hpp"
 #include "broker/body.hpp"
 #include "broker/value.hpp"
@@ -21,7 +22,7 @@ double rounded(double value, double scale) { return std::round(value * scale) / 
 /// JSON that this product wrote; anything else is shown as null.
 json::value stored_json(const std::string& text) {
     boost::system::error_code error;
-    json::value value = json::parse(text, error);
+    json::value value = json::parse(text, error, {}, kDeepJson);
     return error ? json::value() : value;
 }
 

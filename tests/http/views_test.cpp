@@ -20,5 +20,11 @@ TEST(Views, ShowPropertiesOfEveryType) {
               R"({"list":{"amqp":"wAEA"},"null":null,"symbol":"hi","text":"t","uint":7})");
 }
 
+TEST(Views, ShowResultsHoweverDeepTheyNest) {
+    work::TaskView task;
+    task.result = std::string(60, '[') + std::string(60, ']');
+    EXPECT_EQ(boost::json::serialize(view_of(task).at("result")), task.result);
+}
+
 }  // namespace
 }  // namespace millrace::http
