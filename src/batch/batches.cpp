@@ -107,8 +107,8 @@ asio::awaitable<Result<BatchRow>> Batches::create(NewBatch batch, AlsoWrite also
     try {
         inserted = co_await database_.write(std::move(insert));
     } catch (const MachineError&) {
-        begin(
-            row.id);  // the connection may have been lost after the commit; if there is no such row, it ends
+        // The connection may have been lost after the commit. If there is no such row, nothing comes of it.
+        begin(row.id);
         throw;
     }
     if (!inserted) co_return inserted.error();

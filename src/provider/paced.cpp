@@ -1,3 +1,4 @@
+#include "base/deep_json.hpp"
 #include "provider/paced_work.hpp"
 #include "provider/request_tokens.hpp"
 #include "telemetry/log.hpp"
@@ -231,9 +232,7 @@ asio::awaitable<Outcome<Completion>> Paced::complete(CompletionRequest request, 
 
 asio::awaitable<Outcome<RawAnswer>> Paced::call(RawRequest request, CallContext context) {
     boost::system::error_code bad;
-    boost::json::parse_options deep;
-    deep.max_depth = 200;  // schemas nest deeper than the library's default
-    const auto parsed = boost::json::parse(request.body, bad, {}, deep);
+    const auto parsed = boost::json::parse(request.body, bad, {}, kDeepJson);
     const bool embeds = request.endpoint == "/v1/embeddings";
     std::int64_t prompt = 0;
     std::int64_t output = 0;

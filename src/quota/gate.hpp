@@ -18,8 +18,8 @@ struct GateOptions {
     std::string deployment;
     Limits limits;
     std::size_t inputs_max = 1;           ///< of a request that is shared
-    std::function<std::size_t()>
-        inputs_fit;  ///< where that may change: how many it is now; empty: inputs_max
+    /// Where that may change: how many it is now. Empty: `inputs_max`.
+    std::function<std::size_t()> inputs_fit;
     std::int64_t request_tokens_max = 0;  ///< of a request that is shared; 0: no bound
     std::map<std::string, double> weights;  ///< of tenants
 };
