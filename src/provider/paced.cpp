@@ -16,11 +16,6 @@ namespace {
 constexpr Duration kLate{1'000};
 constexpr std::size_t kCountBytesMax = 16 * 1024;  // a longer text would hold the I/O thread up
 
-/// The provider never saw the call: no connection was made.
-bool is_unsent(const std::optional<Failure>& failure) {
-    return failure && failure->status == 0 && failure->kind == FailureKind::rejected;
-}
-
 }  // namespace
 
 Failure failure_for_refusal(const quota::Refusal& refusal, TimePoint now) {
@@ -47,9 +42,15 @@ quota::Urgency urgency_of(Priority priority) {
     return priority == Priority::batch ? quota::Urgency::batch : quota::Urgency::interactive;
 }
 
+/// The provider never saw the call, or not the whole of it.
+bool Paced::is_unsent(const Called& called) {
+    if (!called.failure || called.failure->status != 0) return false;
+    return called.failure->kind == FailureKind::rejected || !called.sent_at;
+}
+
 /// It was sent, and nothing came back that says what it cost: it may have been billed.
 bool Paced::cost_is_unknown(const Called& called) {
-    if (!called.sent_at || called.usage != Usage{} || is_unsent(called.failure)) return false;
+    if (!called.sent_at || called.usage != Usage{} || is_unsent(called)) return false;
     if (!called.failure) return called.abandoned;
     const int status = called.failure->status;
     return called.failure->kind != FailureKind::throttled && (status == 0 || (status >= 200 && status < 300));
@@ -138,7 +139,7 @@ asio::awaitable<void> Paced::settle(const quota::Pass& pass, const Called& calle
     const bool throttled = called.failure && called.failure->kind == FailureKind::throttled;
     ending.report.throttled = throttled;
     if (throttled && called.failure->retry_after) ending.report.retry_after = called.failure->retry_after;
-    if (is_unsent(called.failure)) ending.kind = quota::Ending::Kind::unsent;
+    if (is_unsent(called)) ending.kind = quota::Ending::Kind::unsent;
     ending.used = called.usage.prompt_tokens + called.usage.completion_tokens;
     if (!throttled && *ending.used == 0) ending.used.reset();  // nobody knows
     std::vector<quota::Bill> bills;

@@ -73,6 +73,7 @@ class Paced final : public Provider {
                                                       CallContext context);
     asio::awaitable<Outcome<SharedAnswer>> ask_together(std::vector<std::shared_ptr<RawWork>> works,
                                                         CallContext context);
+    static bool is_unsent(const Called& called);
     static bool cost_is_unknown(const Called& called);
     asio::awaitable<void> settle(const quota::Pass& pass, const Called& called);
     asio::awaitable<void> settle_later(quota::Pass pass, Called called);

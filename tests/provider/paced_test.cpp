@@ -29,6 +29,11 @@ class HeldProvider final : public Provider {
                                                CallContext context) override {
         requests.push_back(inputs);
         while (held) co_await open.wait();
+        if (!failures.empty() && unreachable) {
+            Failure failure = failures.front();
+            failures.erase(failures.begin());
+            co_return failure;
+        }
         if (context.on_sent) context.on_sent();
         sent += 1;
         while (slow) co_await open.wait();
@@ -82,6 +87,7 @@ class HeldProvider final : public Provider {
     bool short_by_one = false;  ///< the answer to a shared request lacks a vector
     bool held = false;
     int sent = 0;
+    bool unreachable = false;  ///< fails before the request is on its way
     bool slow = false;  ///< holds calls back when they are on their way
     std::optional<RateHeaders> rate;
     std::vector<Failure> failures;
@@ -341,6 +347,16 @@ TEST_F(PacedTest, ASpendingCapHoldsACallBackUntilTheNextPeriod) {
     EXPECT_EQ(outcomes.at("b").error().kind, FailureKind::held);
     EXPECT_GT(*outcomes.at("b").error().retry_after, Duration(0));
     EXPECT_EQ(inner.requests.size(), 1u);
+}
+
+TEST_F(PacedTest, ACallThatNeverLeftTakesNothingOfTheQuota) {
+    make({.tokens_per_minute = 1000});
+    inner.unreachable = true;
+    inner.failures = {{FailureKind::transient, 0, "connection refused", Duration(1)}};
+    start("a", {"a"});
+    test::run_until(io, [&] { return inner.failures.empty() && clock.sleepers() > 0; });
+    test::run_until(io, [&] { return test::run(io, ledger->view("d", {})).calls == 0; });
+    EXPECT_EQ(test::run(io, ledger->view("d", {})).tokens_used, 0);
 }
 
 TEST_F(PacedTest, ACallThatMayHaveBeenBilledCountsAsSpentInFull) {
