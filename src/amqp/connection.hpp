@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,7 @@ struct ConnectionOptions {
     std::size_t links_at_first = limits::amqp_links_max;  ///< of these, before `allow_links`
     std::size_t message_bytes_max = limits::message_bytes_max;  ///< of one incoming delivery
     std::size_t partial_bytes_max = limits::amqp_partial_bytes_max;  ///< of incoming deliveries not yet whole
+    std::size_t partial_bytes_at_first = std::numeric_limits<std::size_t>::max();  ///< before `allow_links`
     std::size_t unsettled_max = limits::amqp_unsettled_max;  ///< deliveries of a session, either direction
     Duration idle_time = limits::amqp_idle_time;  ///< a peer silent for twice as long is given up
     /// Server: mechanisms to offer. Client: those it can use, in order of preference, with `sasl_response`;
@@ -160,7 +162,10 @@ class Connection {
     /// Server: lets the peer in or not.
     void answer_sasl(bool welcome);
     /// The connection may have all its links from now on.
-    void allow_links() noexcept { options_.links_at_first = options_.links_max; }
+    void allow_links() noexcept {
+        options_.links_at_first = options_.links_max;
+        options_.partial_bytes_at_first = options_.partial_bytes_max;
+    }
     /// Closes; the peer's answer comes as `Closed`.
     void close(std::optional<Condition> error);
 

@@ -10,9 +10,11 @@ bool is_plain(const DeliveryState& state) {
     return std::holds_alternative<Accepted>(state) || std::holds_alternative<Released>(state);
 }
 
-/// Received says how far a delivery has come; none of these end it.
+/// Received says how far a delivery has come, other states belong to what is not spoken here; none of these
+/// end it.
 bool is_outcome(const DeliveryState& state) {
-    return !std::holds_alternative<std::monostate>(state) && !std::holds_alternative<Received>(state);
+    return !std::holds_alternative<std::monostate>(state) && !std::holds_alternative<Received>(state) &&
+           !std::holds_alternative<OtherState>(state);
 }
 
 }  // namespace
@@ -185,7 +187,8 @@ void Connection::on_transfer(Session& owner, Transfer& transfer, std::string_vie
         delivery.too_large = true;
         payload = {};
     }
-    if (transfer.more && partial_bytes_ + payload.size() > options_.partial_bytes_max) {
+    const std::size_t most = std::min(options_.partial_bytes_max, options_.partial_bytes_at_first);
+    if (transfer.more && partial_bytes_ + payload.size() > most) {
         return fail("amqp:resource-limit-exceeded", "too many messages are begun and not ended");
     }
     delivery.payload.append(payload);
@@ -222,6 +225,8 @@ void Connection::make_room(Session& owner) {
 }
 
 void Connection::on_disposition(const Session& owner, Disposition& told) {
+    // It changes nothing, and may be repeated for ever: it makes no events.
+    if (!told.settled && !is_outcome(told.state)) return;
     const std::uint32_t first = told.first;
     spread_ = Spread{owner.id, std::move(told), first};
     spread();
@@ -245,7 +250,7 @@ void Connection::spread() {
             return;
         }
         Session::Unsettled& delivery = at->second;
-        if (!told.settled && told.receiver && is_outcome(told.state) && std::exchange(delivery.told, true)) {
+        if (!told.settled && told.receiver && std::exchange(delivery.told, true)) {
             next = at->first + 1;
             ++at;
             continue;

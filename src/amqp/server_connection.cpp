@@ -8,6 +8,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
+
 namespace millrace::amqp {
 
 namespace {
@@ -20,6 +22,7 @@ constexpr std::size_t kReceiveBytesMax = 1 * limits::kMiB;
 constexpr std::size_t kReceiveBytesMin = 4 * limits::kKiB;
 constexpr std::size_t kRequestsAtOnce = 8;
 constexpr std::size_t kGrantsMax = 10'000;
+constexpr std::size_t kUnprovenBytesMax = 64 * limits::kKiB;  // of tokens, which are shorter
 constexpr Duration kWarningPause = std::chrono::minutes(1);
 constexpr std::int64_t kWatchMs = 30'000;
 constexpr std::int64_t kWriteMsMax = 120'000;  // of one write: then the client reads no more
@@ -30,7 +33,10 @@ ConnectionOptions options_for(const ServerContext& context) {
     wanted.idle_time = context.options.idle_time;
     wanted.message_bytes_max = context.broker.message_bytes_max();
     wanted.partial_bytes_max = std::max(limits::amqp_partial_bytes_max, 2 * wanted.message_bytes_max);
-    if (!context.keys->empty()) wanted.links_at_first = limits::amqp_links_unproven_max;
+    if (!context.keys->empty()) {
+        wanted.links_at_first = limits::amqp_links_unproven_max;
+        wanted.partial_bytes_at_first = kUnprovenBytesMax;
+    }
     wanted.mechanisms = {"MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL"};
     wanted.properties.set_symbol("product", std::string("Millrace"));
     return wanted;
@@ -187,7 +193,7 @@ bool ServerConnection::is_busy() const noexcept {
 
 void ServerConnection::count_bytes() {
     const std::size_t partial = over_ ? 0 : engine_.partial_bytes();
-    const std::size_t output = over_ ? 0 : unread_bytes();
+    const std::size_t output = over_ ? 0 : unread_bytes() + answer_bytes;
     ServerBytes& all = context_->bytes;
     all.partial += partial - std::exchange(bytes_.partial, partial);
     all.output += output - std::exchange(bytes_.output, output);
@@ -297,8 +303,9 @@ Rights ServerConnection::rights_on(std::string_view entity) const {
     if (context_->keys->empty()) return {true, true, true};
     Rights rights;
     const TimePoint now = context_->clock.now();
+    const std::string path = audience_path(entity);
     for (const Grant& grant : grants_) {
-        if (grant.expires_at <= now || !grant.covers(entity)) continue;
+        if (grant.expires_at <= now || !grant.covers_path(path)) continue;
         rights.send = rights.send || grant.rights.send;
         rights.listen = rights.listen || grant.rights.listen;
         rights.manage = rights.manage || grant.rights.manage;
@@ -352,10 +359,17 @@ asio::awaitable<void> ServerConnection::expire_grants(std::shared_ptr<ServerConn
 /// Links whose last token is over end, as in the service.
 void ServerConnection::drop_expired_grants() {
     const TimePoint now = context_->clock.now();
-    if (std::erase_if(grants_, [&](const Grant& grant) { return grant.expires_at <= now; }) == 0) return;
+    const auto over = std::stable_partition(grants_.begin(), grants_.end(),
+                                            [now](const Grant& grant) { return grant.expires_at > now; });
+    const std::vector<Grant> expired(over, grants_.end());
+    grants_.erase(over, grants_.end());
+    if (expired.empty()) return;
     for (const auto& link : all_links()) {
-        if (link->address().node == Node::tokens || link->may_go_on(rights_on(link->address().entity)))
-            continue;
+        if (link->address().node == Node::tokens) continue;
+        const std::string path = audience_path(link->address().entity);
+        const bool covered =
+            std::ranges::any_of(expired, [&path](const Grant& grant) { return grant.covers_path(path); });
+        if (!covered || link->may_go_on(rights_on(link->address().entity))) continue;
         detach(link->id(), make_condition(condition::kUnauthorized, "the token has expired",
                                           link->address().entity, now));
     }

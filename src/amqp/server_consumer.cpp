@@ -196,7 +196,8 @@ asio::awaitable<void> ConsumerLink::hand_out() {
         co_return;
     }
     const bool drain = engine.draining(id_);
-    auto received = co_await receive(credit, drain);
+    // What was kept has taken some of it: more must not be removed than can be sent.
+    auto received = co_await receive(engine.credit(id_), drain);
     if (!received) {
         fail(received.error());
         co_return;

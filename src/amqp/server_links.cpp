@@ -269,8 +269,10 @@ bool ReplyLink::is_target(std::string_view reply_to) const {
 void ReplyLink::send(std::string answer) {
     waiting_bytes_ += answer.size();
     connection_.answer_bytes += answer.size();
+    // One that is larger than the bound passes if it is the only one.
+    const bool alone = connection_.answer_bytes == answer.size();
+    const bool too_much = connection_.answer_bytes > kAnswerBytesMax && !alone;
     waiting_.push_back(std::move(answer));
-    const bool too_much = connection_.answer_bytes > kAnswerBytesMax && waiting_.size() > 1;
     if (too_much || waiting_.size() > kAnswersMax) {
         return connection_.detach(id_, condition(condition::kResourceLimit, "the answers are not taken"));
     }

@@ -227,7 +227,9 @@ std::string audience_path(std::string_view audience) {
     return path;
 }
 
-bool Grant::covers(std::string_view entity) const { return is_at_or_below(audience_path(entity), path); }
+bool Grant::covers(std::string_view entity) const { return covers_path(audience_path(entity)); }
+
+bool Grant::covers_path(std::string_view path_asked) const { return is_at_or_below(path_asked, path); }
 
 Result<AccessKeys> AccessKeys::parse(std::string_view text) {
     std::vector<AccessKey> keys;

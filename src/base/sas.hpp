@@ -40,6 +40,8 @@ struct Grant {
 
     /// True if `entity`, in any form that `audience_path` reads, is `path` or lies below it.
     bool covers(std::string_view entity) const;
+    /// The same for the `audience_path` of an entity.
+    bool covers_path(std::string_view path_asked) const;
 };
 
 /// The keys that an operator has configured. Immutable; any thread.

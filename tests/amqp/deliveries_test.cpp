@@ -101,6 +101,25 @@ TEST_P(Deliveries, InSecondModeTheSenderSettlesWhatTheReceiverToldOf) {
     EXPECT_FALSE(pair.server->has_output() || pair.client->has_output()) << "both have forgotten it";
 }
 
+TEST_P(Deliveries, StatesThatEndNothingAreNotTold) {
+    Pair pair(GetParam());
+    pair.open();
+    const auto ends = pair.link(true, "peek", ConfirmMode::second);
+    pair.client->grant(ends.client, 1);
+    pair.run();
+    pair.server->send(ends.server, "t", 0, "x", false);
+    pair.run();
+    const auto delivery = pair.client.take<event::Arrived>().delivery;
+    for (const DeliveryState& state :
+         {DeliveryState(), DeliveryState(Received{1, 2}), DeliveryState(OtherState{0x34})})
+        pair.client->tell(ends.client, delivery.id, state, false);
+    pair.run();
+    EXPECT_EQ(pair.server.count<event::StateChanged>(), 0U);
+    pair.client->tell(ends.client, delivery.id, Accepted{}, false);
+    pair.run();
+    EXPECT_EQ(pair.server.count<event::StateChanged>(), 1U) << "none of them counts as an answer";
+}
+
 TEST_P(Deliveries, SettlementsInARowLeaveAsOneRange) {
     Pair pair(GetParam());
     pair.open();

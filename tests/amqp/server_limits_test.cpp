@@ -70,6 +70,44 @@ TEST_F(ServerLimitsTest, WhoHasShownNoValidTokenHasFewLinks) {
     EXPECT_EQ(ended.error->name, "amqp:resource-limit-exceeded");
 }
 
+TEST_F(ServerLimitsTest, WhoHasShownNoValidTokenHoldsNoMoreThanTokensNeed) {
+    ask_for_keys();
+    auto one = client();
+    const auto cbs = one->node("$cbs");
+    const std::string large(300'000, 'x');
+    one->side->send(cbs.requests, "t", kPlainFormat, large, true);
+    one->flush();
+    const auto ended = one->next<event::Closed>();
+    ASSERT_TRUE(ended.error);
+    EXPECT_EQ(ended.error->name, "amqp:resource-limit-exceeded");
+}
+
+TEST_F(ServerLimitsTest, OneAnswerForEachOfManyLinksIsTooMuchAsWell) {
+    store("q", std::string(900'000, 'x'));
+    auto one = client();
+    const LinkId requests = one->attach(Client::sender_to("q/$management")).link;
+    ASSERT_TRUE(one->until([&] { return one->side->credit(requests) > 20; }));
+    Request request;
+    request.properties.set("operation", std::string("com.microsoft:peek-message"));
+    Map arguments;
+    arguments.set("from-sequence-number", std::int64_t{0});
+    arguments.set("message-count", std::int32_t{1});
+    request.body = arguments;
+    for (std::uint64_t i = 0; i < 12; ++i) {
+        Attach answers = Client::receiver_from("q/$management");
+        answers.name += std::to_string(i);
+        answers.target->address = "answers" + std::to_string(i);
+        one->attach(std::move(answers));  // which gives no credit
+        request.message_id = i;
+        request.reply_to = "answers" + std::to_string(i);
+        one->side->send(requests, std::to_string(i), kPlainFormat, write_request(request), true);
+    }
+    one->flush();
+    const auto ended = one->next<event::LinkDetached>();
+    ASSERT_TRUE(ended.error);
+    EXPECT_EQ(ended.error->name, "amqp:resource-limit-exceeded");
+}
+
 TEST_F(ServerLimitsTest, AValidTokenGivesTheLinksThatOthersHave) {
     ask_for_keys();
     auto one = client();
