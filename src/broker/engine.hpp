@@ -240,6 +240,7 @@ class Engine {
     asio::awaitable<void> trim_duplicates(Entity entity);
     asio::awaitable<void> bury_or_retry(Entity entity, std::vector<Doomed> doomed);
     void retry_later(EntityState& entity, const std::vector<std::int64_t>& sequences);
+    void lock_for_nobody(EntityState& entity, std::int64_t sequence, Slot& slot, std::int64_t until);
     std::int64_t next_due();
 
     // session_locks.cpp

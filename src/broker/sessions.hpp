@@ -21,7 +21,7 @@ struct Receiver;
 struct Session {
     std::string id;
     std::set<std::int64_t> ready;       ///< numbers of its ready messages
-    std::set<std::int64_t> locked;      ///< numbers of those handed out
+    std::set<std::int64_t> locked;      ///< numbers of those that its holder received
     std::set<std::int64_t> postponed;  ///< those that come after one of these wait for it, to stay in order
     std::uint64_t messages = 0;  ///< in any state
     std::uint64_t nonce = 0;  ///< the secret half of the session lock's token; 0: not locked

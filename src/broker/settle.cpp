@@ -35,10 +35,12 @@ Engine::Held::~Held() {
     if (slot_ == nullptr) return;
     const bool session_lost =
         slot_->session != 0 && entity_->sessions[slot_->session].nonce != session_nonce_;
-    if (session_lost) slot_->due = engine_->now();
+    if (session_lost) {
+        engine_->lock_for_nobody(*entity_, sequence_, *slot_, engine_->now());
+        return;
+    }
     entity_->set_phase(sequence_, *slot_, Phase::locked);
-    if (slot_->session != 0 && !session_lost) return;
-    if (session_lost) slot_->nonce = random_nonce();
+    if (slot_->session != 0) return;
     entity_->add_lock(sequence_, slot_->due);
     engine_->arm(slot_->due);
 }

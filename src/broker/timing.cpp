@@ -229,12 +229,18 @@ void Engine::retry_later(EntityState& entity, const std::vector<std::int64_t>& s
     for (const std::int64_t sequence : sequences) {
         Slot* slot = entity.slots.find(sequence);
         if (slot == nullptr || slot->phase != Phase::busy) continue;
-        slot->nonce = random_nonce();
-        slot->due = now() + kRetryMillis;
-        entity.set_phase(sequence, *slot, Phase::locked);
-        entity.add_lock(sequence, slot->due);
-        arm(slot->due);
+        lock_for_nobody(entity, sequence, *slot, now() + kRetryMillis);
     }
+}
+
+// Whoever holds its session did not receive it: the end of that lock is not for this message.
+void Engine::lock_for_nobody(EntityState& entity, std::int64_t sequence, Slot& slot, std::int64_t until) {
+    slot.nonce = random_nonce();
+    slot.due = until;
+    entity.set_phase(sequence, slot, Phase::locked);
+    if (slot.session != 0) entity.sessions[slot.session].locked.erase(sequence);
+    entity.add_lock(sequence, until);
+    arm(until);
 }
 
 std::int64_t Engine::next_due() {

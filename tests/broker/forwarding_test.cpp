@@ -99,6 +99,31 @@ TEST_F(Forwarding, TheMessagesOfASessionStayInOrderWhileTheyWait) {
     EXPECT_THAT(bodies(receive("target", 100, session->token)), ElementsAre(large('a'), "b", "c"));
 }
 
+TEST_F(Forwarding, AnExpiredMessageThatWaitsForTheTargetIsNotAReceiversToGiveBack) {
+    put_target();
+    fill_target();
+    EntityOptions options;
+    options.requires_session = true;
+    options.dead_letter_on_expiration = true;
+    options.forward_dead_letters_to = "target";
+    under_test.put("q", options);
+    Message message = text_message(large('a'));
+    message.session_id = "s";
+    message.time_to_live = seconds(1);
+    send("q", {message});
+    under_test.pass(seconds(1));
+    EXPECT_EQ(broker().counts("q")->locked, 1u) << "it waits for room";
+    const auto session = loop.await(broker().accept_session("q", "s", Duration(0)));
+    ASSERT_TRUE(session);
+    loop.await(broker().release_session(*session));
+    const auto waiting = peek("q");
+    ASSERT_EQ(waiting.size(), 1u);
+    EXPECT_EQ(waiting[0].delivery_count, 0) << "it was never delivered";
+    empty_target();
+    under_test.pass(seconds(1));
+    EXPECT_EQ(reason(receive_one("target")), "TTLExpiredException");
+}
+
 TEST_F(Forwarding, WhatIsSentWhileOthersAreOnTheirWayStaysBehindThem) {
     put_target(0);
     under_test.put("q");
