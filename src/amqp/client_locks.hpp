@@ -4,6 +4,7 @@
 #include "amqp/client_receiver.hpp"
 
 #include <algorithm>
+#include <functional>
 
 namespace millrace::amqp {
 
@@ -13,13 +14,19 @@ struct ClientLock {
     std::uint32_t delivery = 0;
     bool deferred = false;  ///< received by number: no link knows it
     Uuid session;           ///< token of the session it belongs to; nil: none
-    TimePoint locked_until{};
+    TimePoint locked_until{};  ///< of a message of a session: what it was when it came
     bool busy = false;      ///< it is being settled, or waits for its time
     std::optional<broker::Message> copy;  ///< where a dead letter is a message sent from here
 };
 
 class ClientLocks {
   public:
+    /// Whether the session of a token lives. Its messages are locked as long as it is, which is renewed apart
+    /// from them.
+    using SessionLives = std::function<bool(const Uuid&)>;
+
+    explicit ClientLocks(SessionLives session_lives = {}) : session_lives_(std::move(session_lives)) {}
+
     void add(const Uuid& token, ClientLock lock, TimePoint now) {
         if (locks_.size() >= next_prune_) prune(now);
         locks_.insert_or_assign(token, std::move(lock));
@@ -32,11 +39,16 @@ class ClientLocks {
     std::size_t size() const noexcept { return locks_.size(); }
 
   private:
+    bool is_over(const ClientLock& lock, TimePoint now) const {
+        if (lock.busy || lock.locked_until >= now) return false;
+        return lock.session.is_nil() || !session_lives_ || !session_lives_(lock.session);
+    }
+
     /// Forgets those that ran out: their settlement would be refused by the queue as well.
     void prune(TimePoint now) {
         for (auto one = locks_.begin(); one != locks_.end();) {
             ClientLock& lock = one->second;
-            const bool over = !lock.busy && lock.locked_until < now;
+            const bool over = is_over(lock, now);
             if (over) {
                 if (const auto link = lock.link.lock()) link->settle_at_once(lock.delivery, Released{});
             }
@@ -46,6 +58,7 @@ class ClientLocks {
     }
 
     static constexpr std::size_t kPruneMin = 1000;
+    SessionLives session_lives_;
     std::unordered_map<Uuid, ClientLock> locks_;
     std::size_t next_prune_ = kPruneMin;
 };

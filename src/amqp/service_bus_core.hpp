@@ -68,7 +68,7 @@ class ServiceBusClient::Core : public std::enable_shared_from_this<ServiceBusCli
     asio::any_io_executor io;
     Clock& clock;
     std::shared_ptr<ClientConnection> connection;
-    ClientLocks locks;
+    ClientLocks locks{[this](const Uuid& token) { return session(token) != nullptr; }};
     std::unordered_map<Uuid, Session> sessions;
     std::size_t holding = 0;
     bool stopping = false;
