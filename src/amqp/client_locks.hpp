@@ -35,6 +35,16 @@ class ClientLocks {
         const auto found = locks_.find(token);
         return found == locks_.end() ? nullptr : &found->second;
     }
+    /// The link that `token` can be settled over now. None: it is not known, or busy, or its link has ended,
+    /// and then it is forgotten: a queue that knows no tokens has given the message back.
+    std::shared_ptr<ReceiverLink> open_link(const Uuid& token) {
+        const ClientLock* lock = find(token);
+        if (lock == nullptr || lock->busy) return nullptr;
+        auto link = lock->link.lock();
+        if (link && link->is_open()) return link;
+        erase(token);
+        return nullptr;
+    }
     void erase(const Uuid& token) { locks_.erase(token); }
     std::size_t size() const noexcept { return locks_.size(); }
 

@@ -221,12 +221,10 @@ DeliveryState in_words_of(const Wire& peer, DeliveryState state) {
 
 /// The peer does not confirm a settlement: after a cut connection the message may come again.
 asio::awaitable<Result<void>> RabbitMq::settle(LockRef ref, DeliveryState state) {
-    const ClientLock* lock = locks.find(ref.token);
-    if (lock == nullptr || lock->busy) co_return lock_lost();
-    const auto link = lock->link.lock();
-    const std::uint32_t delivery = lock->delivery;
+    const auto link = locks.open_link(ref.token);
+    if (!link) co_return lock_lost();
+    const std::uint32_t delivery = locks.find(ref.token)->delivery;
     locks.erase(ref.token);
-    if (!link || !link->is_open()) co_return lock_lost();
     link->settle_at_once(delivery, in_words_of(*link->wire(), std::move(state)));
     co_return Result<void>();
 }
@@ -235,10 +233,8 @@ asio::awaitable<Result<void>> RabbitMq::settle(LockRef ref, DeliveryState state)
 asio::awaitable<Result<void>> RabbitMq::dead_letter(LockRef ref, std::string reason, std::string description,
                                                     Properties properties) {
     const auto self = shared_from_this();
-    ClientLock* const lock = locks.find(ref.token);
-    if (lock == nullptr || lock->busy || !lock->copy) co_return lock_lost();
-    const auto link = lock->link.lock();
-    if (!link || !link->is_open()) co_return lock_lost();
+    if (!locks.open_link(ref.token)) co_return lock_lost();
+    const ClientLock* const lock = locks.find(ref.token);
     if (lock->entity.ends_with(kDeadLetterSuffix))
         co_return Error{Errc::invalid_input, "a dead letter can't be dead-lettered"};
     Message copy = *lock->copy;
@@ -260,11 +256,8 @@ asio::awaitable<Result<void>> RabbitMq::dead_letter(LockRef ref, std::string rea
 
 asio::awaitable<Result<void>> RabbitMq::postpone(LockRef ref, Duration delay, DeliveryState state) {
     if (delay <= Duration::zero() || stopping) co_return co_await settle(std::move(ref), std::move(state));
-    ClientLock* const lock = locks.find(ref.token);
-    if (lock == nullptr || lock->busy) co_return lock_lost();
-    const auto link = lock->link.lock();
-    if (!link || !link->is_open()) co_return lock_lost();
-    lock->busy = true;
+    if (!locks.open_link(ref.token)) co_return lock_lost();
+    locks.find(ref.token)->busy = true;
     holding += 1;
     const TimePoint due = clock.now() + delay;
     spawn(io, hold(shared_from_this(), std::move(ref), due, std::move(state)));

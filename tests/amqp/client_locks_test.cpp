@@ -9,6 +9,7 @@ namespace millrace::amqp {
 namespace {
 
 using broker::test::lock_of;
+using broker::test::Loop;
 using std::chrono::seconds;
 
 constexpr std::size_t kMany = 1000;  // so many are remembered before any is forgotten
@@ -45,6 +46,27 @@ TEST(ClientLocks, KeepTheMessagesOfASessionAsLongAsItLives) {
     lives = false;
     for (std::size_t i = 0; i < kMany + 2; ++i) locks.add(random_uuid(), ClientLock(), start + Duration(1));
     EXPECT_LE(locks.size(), kMany);
+}
+
+TEST(ClientLocks, ForgetAMessageWhoseLinkHasEndedUnlessItIsBusy) {
+    Loop loop;
+    ClientLocks locks;
+    const auto never_opened = std::make_shared<ReceiverLink>(loop.io().get_executor(), ReceiverOptions());
+    for (const auto& link : {std::shared_ptr<ReceiverLink>(), never_opened}) {
+        ClientLock lock;
+        lock.link = link;
+        lock.copy = broker::Message();
+        const Uuid token = random_uuid();
+        locks.add(token, std::move(lock), TimePoint());
+        {
+            const BusyLock busy(locks, token);
+            EXPECT_EQ(locks.open_link(token), nullptr);
+            EXPECT_EQ(locks.size(), 1u);
+        }
+        EXPECT_EQ(locks.open_link(token), nullptr);
+        EXPECT_EQ(locks.size(), 0u);
+        EXPECT_EQ(locks.open_link(token), nullptr);
+    }
 }
 
 class ServiceBusLocks : public testing::Test {
