@@ -1,5 +1,7 @@
 #include "base/clock.hpp"
 
+#include "base/sleep_at_once.hpp"
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -30,7 +32,7 @@ TimePoint SystemClock::now() const noexcept {
 asio::awaitable<void> SystemClock::sleep_until(TimePoint when) {
     asio::steady_timer timer(co_await asio::this_coro::executor);
     while (when > now()) {
-        timer.expires_after(std::min<Duration>(when - now(), std::chrono::hours(24)));
+        timer.expires_after(sleep_at_once(now(), when));
         constexpr auto token = asio::as_tuple(asio::use_awaitable);
         auto [error] = co_await timer.async_wait(token);
         if (error) co_return;

@@ -1,4 +1,4 @@
-#include "base/clock.hpp"
+#include "base/sleep_at_once.hpp"
 
 #include <gtest/gtest.h>
 
@@ -8,6 +8,14 @@ namespace {
 TEST(Clock, WritesTimeAsRfc3339InUtc) {
     EXPECT_EQ(to_rfc3339(from_millis(0)), "1970-01-01T00:00:00.000Z");
     EXPECT_EQ(to_rfc3339(from_millis(1'763'712'930'250)), "2025-11-21T08:15:30.250Z");
+}
+
+TEST(Clock, SleepsLongTimesInPiecesSoThatAStepOfTheWallClockIsSeenSoon) {
+    constexpr TimePoint now = from_millis(1'763'712'930'250);
+    EXPECT_EQ(sleep_at_once(now, now + Duration(1)), Duration(1));
+    EXPECT_EQ(sleep_at_once(now, now + std::chrono::seconds(30)), std::chrono::seconds(30));
+    EXPECT_EQ(sleep_at_once(now, now + std::chrono::hours(20)), std::chrono::seconds(30));
+    EXPECT_EQ(sleep_at_once(now, kNever), std::chrono::hours(24)) << "no step of the clock reaches it";
 }
 
 TEST(Clock, WakesOnlySleepersWhoseTimeHasCome) {
