@@ -94,7 +94,8 @@ asio::awaitable<void> ServerConnection::run(std::shared_ptr<ServerConnection> se
 }
 
 asio::awaitable<void> ServerConnection::serve(asio::ip::tcp::socket socket) {
-    auto accepting = accept_transport(std::move(socket), context_->options.tls.get());
+    const Pages pages = context_->keys->empty() ? Pages::of_localhost_or_an_address : Pages::of_its_site;
+    auto accepting = accept_transport(std::move(socket), context_->options.tls.get(), pages);
     auto token = asio::bind_cancellation_slot(handshake_.slot(), asio::use_awaitable);
     auto accepted = co_await asio::co_spawn(context_->io, std::move(accepting), std::move(token));
     if (!accepted) {

@@ -102,7 +102,7 @@ std::unique_ptr<Transport> make_transport(Stream stream, std::string ahead) {
 
 /// The first byte tells what the peer speaks: AMQP and its SASL begin with 'A', a WebSocket with 'G'.
 template <class Stream>
-asio::awaitable<Opened> accept_stream(Stream stream) {
+asio::awaitable<Opened> accept_stream(Stream stream, Pages pages) {
     std::string begun(kFirstBytes, '\0');
     const auto room = asio::buffer(begun);
     auto [error, size] = co_await stream.async_read_some(room, kToken);
@@ -110,7 +110,7 @@ asio::awaitable<Opened> accept_stream(Stream stream) {
     begun.resize(size);
     if (begun.front() == 'A') co_return make_transport(std::move(stream), std::move(begun));
     if (begun.front() >= 'B' && begun.front() <= 'Z') {
-        auto accepting = accept_websocket(std::move(stream), std::move(begun));
+        auto accepting = accept_websocket(std::move(stream), std::move(begun), pages);
         Opened accepted = co_await std::move(accepting);
         co_return accepted;
     }
@@ -215,17 +215,17 @@ Error stream_error(const error_code& error) {
     return Error{Errc::unavailable, error.message()};
 }
 
-asio::awaitable<Opened> accept_transport(tcp::socket socket, asio::ssl::context* tls) {
+asio::awaitable<Opened> accept_transport(tcp::socket socket, asio::ssl::context* tls, Pages pages) {
     set_up(socket);
     if (tls == nullptr) {
-        auto accepting = accept_stream(std::move(socket));
+        auto accepting = accept_stream(std::move(socket), pages);
         Opened accepted = co_await std::move(accepting);
         co_return accepted;
     }
     TlsStream stream(std::move(socket), *tls);
     auto [error] = co_await stream.async_handshake(asio::ssl::stream_base::server, kToken);
     if (error) co_return Error{Errc::unavailable, "TLS: " + error.message()};
-    auto accepting = accept_stream(std::move(stream));
+    auto accepting = accept_stream(std::move(stream), pages);
     Opened accepted = co_await std::move(accepting);
     co_return accepted;
 }

@@ -35,12 +35,21 @@ class Transport {
 inline constexpr char kWebSocketPath[] = "/$servicebus/websocket";
 inline constexpr char kWebSocketProtocol[] = "AMQPWSB10";
 
+/// Whose pages a browser may connect from: each names its site, and the server's own is the one that the
+/// request is sent to.
+enum class Pages {
+    of_its_site,
+    /// Of its site where no name service can have led there: a page of a name that is made to mean this
+    /// machine (DNS rebinding) is of its site as well. For servers that ask for no key.
+    of_localhost_or_an_address,
+};
+
 /// The server's side of `socket`: with `tls`, after its handshake; a peer whose first bytes are an HTTP
-/// request is answered as a WebSocket (400 or 404 if it is not the one above). unavailable: it broke off or
-/// spoke something else. `tls` must outlive the transport. The caller bounds the time: `close_now` of the
-/// socket by cancelling this coroutine ends it.
+/// request is answered as a WebSocket (400 or 404 if it is not the one above, 403 if a page asks that is not
+/// one of `pages`). unavailable: it broke off or spoke something else. `tls` must outlive the transport. The
+/// caller bounds the time: `close_now` of the socket by cancelling this coroutine ends it.
 asio::awaitable<Result<std::unique_ptr<Transport>>> accept_transport(asio::ip::tcp::socket socket,
-                                                                     asio::ssl::context* tls);
+                                                                     asio::ssl::context* tls, Pages pages);
 
 struct Endpoint {
     std::string host;  ///< a name or an address; also what TLS checks the certificate for

@@ -15,8 +15,8 @@ using Opened = Result<std::unique_ptr<Transport>>;
 Error stream_error(const boost::system::error_code& error);
 
 /// The server's side of a WebSocket: `begun` is what of its request was read.
-asio::awaitable<Opened> accept_websocket(TcpStream stream, std::string begun);
-asio::awaitable<Opened> accept_websocket(TlsStream stream, std::string begun);
+asio::awaitable<Opened> accept_websocket(TcpStream stream, std::string begun, Pages pages);
+asio::awaitable<Opened> accept_websocket(TlsStream stream, std::string begun, Pages pages);
 
 /// The client's side, on a stream that is connected.
 asio::awaitable<Opened> open_websocket(TcpStream stream, Endpoint endpoint);

@@ -114,22 +114,40 @@ struct Refusal {
     std::string why;
 };
 
-/// Browsers name the page that asks; what it may read is not for every page of the web.
-bool is_same_site(const http::request<http::empty_body>& request) {
-    const std::string_view origin = view(request[http::field::origin]);
-    if (origin.empty()) return true;
-    const std::size_t scheme = origin.find("://");
-    return scheme != std::string_view::npos &&
-           beast::iequals(request[http::field::host],
-                          beast::string_view(origin.data() + scheme + 3, origin.size() - scheme - 3));
+/// True for a `host` (RFC 9110, 7.2) that says by itself where it leads.
+bool is_localhost_or_address(std::string_view host) {
+    if (host.starts_with('[')) {
+        const std::string address(host.substr(1, host.find(']') - 1));
+        error_code not_one;
+        asio::ip::make_address_v6(address, not_one);
+        return !not_one;
+    }
+    const std::string name(host.substr(0, host.find(':')));
+    error_code not_one;
+    asio::ip::make_address_v4(name, not_one);
+    return !not_one || beast::iequals(name, "localhost");
 }
 
-std::optional<Refusal> refusal_of(const http::request<http::empty_body>& request, bool more) {
+/// Browsers name the page that asks; what it may read is not for every page of the web.
+bool may_connect(const http::request<http::empty_body>& request, Pages pages) {
+    const std::string_view origin = view(request[http::field::origin]);
+    if (origin.empty()) return true;
+    const std::string_view host = view(request[http::field::host]);
+    const std::size_t scheme = origin.find("://");
+    if (scheme == std::string_view::npos) return false;
+    const std::string_view site = origin.substr(scheme + 3);
+    if (!beast::iequals(beast::string_view(host.data(), host.size()),
+                        beast::string_view(site.data(), site.size())))
+        return false;
+    return pages == Pages::of_its_site || is_localhost_or_address(host);
+}
+
+std::optional<Refusal> refusal_of(const http::request<http::empty_body>& request, bool more, Pages pages) {
     if (!is_our_path(view(request.target())))
         return Refusal{http::status::not_found, std::string("AMQP is at ") + kWebSocketPath};
     if (!websocket::is_upgrade(request) || more)
         return Refusal{http::status::bad_request, "only a WebSocket is served here"};
-    if (!is_same_site(request))
+    if (!may_connect(request, pages))
         return Refusal{http::status::forbidden, "a page of another site may not connect"};
     if (!offers_our_protocol(view(request[http::field::sec_websocket_protocol])))
         return Refusal{http::status::bad_request,
@@ -150,7 +168,7 @@ asio::awaitable<void> refuse(Stream& stream, const Refusal& refusal) {
 }
 
 template <class Stream>
-asio::awaitable<Opened> accept(Stream stream, std::string begun) {
+asio::awaitable<Opened> accept(Stream stream, std::string begun, Pages pages) {
     beast::flat_buffer buffer(kHeadBytesMax);
     const std::size_t copied = asio::buffer_copy(buffer.prepare(begun.size()), asio::buffer(begun));
     buffer.commit(copied);
@@ -160,7 +178,7 @@ asio::awaitable<Opened> accept(Stream stream, std::string begun) {
     (void)read;
     if (broken) co_return Error{Errc::unavailable, "not a WebSocket: " + broken.message()};
     const auto request = parser.release();
-    if (const auto refusal = refusal_of(request, buffer.size() > 0)) {
+    if (const auto refusal = refusal_of(request, buffer.size() > 0, pages)) {
         co_await refuse(stream, *refusal);
         co_return Error{Errc::unavailable, "refused a WebSocket: " + refusal->why};
     }
@@ -199,12 +217,12 @@ asio::awaitable<Opened> open(Stream stream, Endpoint endpoint) {
 
 }  // namespace
 
-asio::awaitable<Opened> accept_websocket(TcpStream stream, std::string begun) {
-    return accept(std::move(stream), std::move(begun));
+asio::awaitable<Opened> accept_websocket(TcpStream stream, std::string begun, Pages pages) {
+    return accept(std::move(stream), std::move(begun), pages);
 }
 
-asio::awaitable<Opened> accept_websocket(TlsStream stream, std::string begun) {
-    return accept(std::move(stream), std::move(begun));
+asio::awaitable<Opened> accept_websocket(TlsStream stream, std::string begun, Pages pages) {
+    return accept(std::move(stream), std::move(begun), pages);
 }
 
 asio::awaitable<Opened> open_websocket(TcpStream stream, Endpoint endpoint) {

@@ -52,6 +52,7 @@ class TransportTest : public testing::TestWithParam<Kind> {
   protected:
     Loop loop;
     Trust trust;
+    Pages pages = Pages::of_its_site;
     std::string room_ = std::string(100, 0);
     tcp::acceptor acceptor{loop.io(), tcp::endpoint(asio::ip::address_v4::loopback(), 0)};
 
@@ -65,7 +66,7 @@ class TransportTest : public testing::TestWithParam<Kind> {
     }
     asio::awaitable<Made> accept(bool tls) {
         auto [error, socket] = co_await acceptor.async_accept(kToken);
-        auto accepting = accept_transport(std::move(socket), tls ? trust.server.get() : nullptr);
+        auto accepting = accept_transport(std::move(socket), tls ? trust.server.get() : nullptr, pages);
         auto accepted = co_await std::move(accepting);
         co_return accepted;
     }
@@ -270,6 +271,24 @@ TEST_F(TransportErrorsTest, APeerThatSpeaksSomethingElseIsNamed) {
     EXPECT_THAT(why, HasSubstr("speaks TLS"));
     EXPECT_EQ(answer_to(std::string("\0\0", 2), &why), "");
     EXPECT_THAT(why, HasSubstr("neither AMQP nor WebSocket"));
+}
+
+TEST_F(TransportErrorsTest, WithoutKeysAPageOfANameThatMayBeMadeToMeanThisMachineIsRefused) {
+    const auto answer_to_page_of = [&](const std::string& host) {
+        // It asks for another protocol: refused for that, it is not refused for its page.
+        return answer_to("GET /$servicebus/websocket HTTP/1.1\r\nHost: " + host + "\r\nOrigin: http://" +
+                         host +
+                         "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    };
+    pages = Pages::of_localhost_or_an_address;
+    for (const std::string host : {"localhost", "LocalHost:5672", "127.0.0.1:5672", "10.0.0.7", "[::1]:5672"})
+        EXPECT_EQ(answer_to_page_of(host), "HTTP/1.1 400 Bad Request") << host;
+    for (const std::string host : {"evil.example:5672", "localhost.evil.example", "127.0.0.1.evil.example",
+                                   "[evil.example]:5672", "[", "[]", "localhost."})
+        EXPECT_EQ(answer_to_page_of(host), "HTTP/1.1 403 Forbidden") << host;
+    pages = Pages::of_its_site;
+    EXPECT_EQ(answer_to_page_of("millrace.example:5672"), "HTTP/1.1 400 Bad Request");
 }
 
 TEST_F(TransportErrorsTest, BothFormsOfTheWebSocketPathAreServed) {
