@@ -105,10 +105,11 @@ asio::awaitable<Result<work::TaskView>> begin(Services& services, work::NewTask 
     co_return co_await services.database.write(std::move(work));
 }
 
-/// Ends the message; of a piece of a fan-out together with the piece.
+/// Ends the message; of a piece of a fan-out together with the piece. `place` is held until that is stored: a
+/// message of the same id that came before would find neither a result nor steps, and pay again.
 asio::awaitable<Outcome> complete(TaskHandler& self, std::optional<work::Piece> piece, std::string bringer,
-                                  work::NewTask task, std::string result,
-                                  std::optional<work::TaskCost> cost) {
+                                  work::NewTask task, std::string result, std::optional<work::TaskCost> cost,
+                                  std::shared_ptr<void> place) {
     Done done;
     if (piece) {
         auto finished = co_await self.parts.fan_out.finish(*piece, result, std::move(bringer));
@@ -125,7 +126,8 @@ asio::awaitable<Outcome> complete(TaskHandler& self, std::optional<work::Piece> 
             return {};
         };
     }
-    done.then = [&services = self.services, id = task.id, type = task.type, blobs, fresh = cost.has_value()] {
+    done.then = [&services = self.services, id = task.id, type = task.type, blobs, fresh = cost.has_value(),
+                 place = std::move(place)] {
         services.operations.changed(id);
         if (fresh && services.observer.task_ended) services.observer.task_ended(type, true);
         services.tasks.start("remove blobs", services.documents.remove_blobs(*blobs));
@@ -216,14 +218,14 @@ asio::awaitable<Outcome> handle(std::shared_ptr<TaskHandler> self, broker::Deliv
     std::string bringer = work::FanOut::bringer_of(delivery);
     if (!self->running.insert(task.id).second)
         co_return RetryAfter{kTwinPause, "the task is being worked on by another message", false};
-    const std::shared_ptr<void> leave(nullptr, [self, id = task.id](void*) { self->running.erase(id); });
+    const std::shared_ptr<void> place(nullptr, [self, id = task.id](void*) { self->running.erase(id); });
 
     work::NewTask rows = task;
     auto known = co_await begin(self->services, std::move(rows));
     if (!known) co_return outcome_for(known.error(), delivery.delivery_count, self->services.jitter());
     std::optional<work::TaskCost> paid;
     if (known->status == work::Status::succeeded)
-        co_return co_await complete(*self, piece, std::move(bringer), task, known->result, paid);
+        co_return co_await complete(*self, piece, std::move(bringer), task, known->result, paid, place);
     work::TaskCost cost;
     auto answer = co_await work_on_safely(*self, delivery, std::move(*payload), cost);
     if (auto* outcome = std::get_if<Outcome>(&answer)) {
@@ -232,7 +234,7 @@ asio::awaitable<Outcome> handle(std::shared_ptr<TaskHandler> self, broker::Deliv
     }
     std::string& result = std::get<std::string>(answer);
     paid.emplace(std::move(cost));
-    co_return co_await complete(*self, piece, std::move(bringer), task, std::move(result), paid);
+    co_return co_await complete(*self, piece, std::move(bringer), task, std::move(result), paid, place);
 }
 
 /// Texts of a task that are embedded, and their tokens.
