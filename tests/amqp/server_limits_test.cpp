@@ -57,6 +57,17 @@ class ServerLimitsTest : public ServerTest {
     }
 };
 
+/// Asks for the first message of a queue, whose answer is as large as the message.
+Request peek_of_one() {
+    Request request;
+    request.properties.set("operation", std::string("com.microsoft:peek-message"));
+    Map arguments;
+    arguments.set("from-sequence-number", std::int64_t{0});
+    arguments.set("message-count", std::int32_t{1});
+    request.body = std::move(arguments);
+    return request;
+}
+
 TEST_F(ServerLimitsTest, WhoHasShownNoValidTokenHasFewLinks) {
     ask_for_keys();
     auto one = client();
@@ -87,12 +98,7 @@ TEST_F(ServerLimitsTest, OneAnswerForEachOfManyLinksIsTooMuchAsWell) {
     auto one = client();
     const LinkId requests = one->attach(Client::sender_to("q/$management")).link;
     ASSERT_TRUE(one->until([&] { return one->side->credit(requests) > 20; }));
-    Request request;
-    request.properties.set("operation", std::string("com.microsoft:peek-message"));
-    Map arguments;
-    arguments.set("from-sequence-number", std::int64_t{0});
-    arguments.set("message-count", std::int32_t{1});
-    request.body = arguments;
+    Request request = peek_of_one();
     for (std::uint64_t i = 0; i < 12; ++i) {
         Attach answers = Client::receiver_from("q/$management");
         answers.name += std::to_string(i);
@@ -197,13 +203,8 @@ TEST_F(ServerLimitsTest, AnswersThatNobodyTakesEndTheirLink) {
     answers.target->address = "answers";
     const LinkId waits = one->attach(std::move(answers)).link;  // which gives no credit
     ASSERT_TRUE(one->until([&] { return one->side->credit(requests) > 20; }));
-    Request request;
+    Request request = peek_of_one();
     request.reply_to = "answers";
-    request.properties.set("operation", std::string("com.microsoft:peek-message"));
-    Map arguments;
-    arguments.set("from-sequence-number", std::int64_t{0});
-    arguments.set("message-count", std::int32_t{1});
-    request.body = arguments;
     for (std::uint64_t i = 0; i < 12; ++i) {
         request.message_id = i;
         one->side->send(requests, std::to_string(i), kPlainFormat, write_request(request), true);
