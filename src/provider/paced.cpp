@@ -142,20 +142,18 @@ asio::awaitable<void> Paced::settle(const quota::Pass& pass, const Called& calle
     if (is_unsent(called)) ending.kind = quota::Ending::Kind::unsent;
     ending.used = called.usage.prompt_tokens + called.usage.completion_tokens;
     if (!throttled && *ending.used == 0) ending.used.reset();  // nobody knows
+    std::vector<std::int64_t> weights;
+    for (const auto& item : pass.group) weights.push_back(item->part.tokens);
+    const auto prompts = divide(called.usage.prompt_tokens, weights);
+    const auto completions = divide(called.usage.completion_tokens, weights);
+    const auto cached = divide(called.usage.cached_tokens, weights);
     std::vector<quota::Bill> bills;
-    std::int64_t all = 0;
-    for (const auto& item : pass.group) all += std::max<std::int64_t>(item->part.tokens, 1);
-    for (const auto& item : pass.group) {
-        const double share =
-            static_cast<double>(std::max<std::int64_t>(item->part.tokens, 1)) / static_cast<double>(all);
-        const auto part = [&](std::int64_t tokens) {
-            return static_cast<std::int64_t>(static_cast<double>(tokens) * share + 0.5);
-        };
-        quota::Bill bill{item->part.tenant, item->part.micros};
-        bill.prompt_tokens = part(called.usage.prompt_tokens);
-        bill.completion_tokens = part(called.usage.completion_tokens);
-        bill.micros = options_.price.micros(bill.prompt_tokens, bill.completion_tokens,
-                                            part(called.usage.cached_tokens));
+    for (std::size_t i = 0; i < pass.group.size(); ++i) {
+        const quota::Part& part = pass.group[i]->part;
+        quota::Bill bill{part.tenant, part.micros};
+        bill.prompt_tokens = prompts[i];
+        bill.completion_tokens = completions[i];
+        bill.micros = options_.price.micros(prompts[i], completions[i], std::min(cached[i], prompts[i]));
         if (cost_is_unknown(called)) bill.micros = bill.reserved_micros;
         bills.push_back(std::move(bill));
     }
