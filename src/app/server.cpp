@@ -162,6 +162,7 @@ class Server::Parts {
             options.queue = worker.queue;
             options.concurrency = worker.concurrency;
             options.sessions = counts->options.requires_session;
+            options.lanes = counts->options.fair;
             auto handler = handlers::make_handler(*pipeline_.services, *worker.handler);
             processors_.add(std::make_unique<work::Processor>(io_, *broker_, clock_, complete,
                                                               std::move(options), std::move(handler)));

@@ -351,7 +351,8 @@ inline constexpr std::array kSettings<WorkerEntry> = {
     Setting<WorkerEntry>{"concurrency",
                          &WorkerEntry::concurrency,
                          "deliveries",
-                         "handled at once; 0: what suits the handler",
+                         "handled at once, of a fair queue of this server so many interactive and so many "
+                         "batch ones; 0: what suits the handler",
                          {.min = 0, .max = 4096}},
     Setting<WorkerEntry>{"deployment", &WorkerEntry::deployment, "",
                          "deployment it uses; empty: the first one"},

@@ -101,6 +101,12 @@ class Engine {
     friend struct Receiver;
     friend struct Accepter;
 
+    /// What a receiver takes of what is ready.
+    struct Wish {
+        std::size_t messages_max = 1;
+        std::size_t bytes_max = SIZE_MAX;
+        LaneKind lanes = LaneKind::all;
+    };
     /// Counts an operation under way; `stop` waits for all of them.
     class Operation;
     /// Messages taken for one receiver; those still in it when it ends go back.
@@ -177,8 +183,7 @@ class Engine {
     asio::awaitable<Result<std::vector<Message>>> store(Plan& plan, With with);
 
     // queueing.cpp
-    std::vector<std::int64_t> take(EntityState& entity, std::uint32_t session, std::size_t messages_max,
-                                   std::size_t bytes_max);
+    std::vector<std::int64_t> take(EntityState& entity, std::uint32_t session, const Wish& wish);
     void give_back(EntityState& entity, std::int64_t sequence);
     void end_lock(const Entity& entity, std::int64_t sequence, std::vector<Doomed>& doomed);
     void dispatch(const Entity& entity, std::uint32_t session);

@@ -74,8 +74,8 @@ void EntityState::apply_fairness() {
     });
 }
 
-std::optional<std::int64_t> EntityState::first_ready() const {
-    return lanes ? lanes->first_ready() : slots.first_ready();
+std::optional<std::int64_t> EntityState::first_ready(LaneKind kind) const {
+    return lanes ? lanes->first_ready(kind) : slots.first_ready();
 }
 
 void EntityState::erase(std::int64_t sequence) {

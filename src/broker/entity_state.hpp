@@ -87,8 +87,8 @@ struct EntityState {
     /// Makes or drops the lanes as the option says. A queue that turns fair knows no tenants of what it
     /// holds.
     void apply_fairness();
-    /// The message that is handed out next, whatever its session.
-    std::optional<std::int64_t> first_ready() const;
+    /// The message that is handed out next, whatever its session, to one who takes messages of `kind`.
+    std::optional<std::int64_t> first_ready(LaneKind kind) const;
     /// Counts a delivery that ended without a settlement: false if the message has used up its deliveries.
     bool may_be_delivered_again(const Slot& slot) const noexcept;
     /// When a message enqueued now expires, its own wish being `wish`.

@@ -185,8 +185,7 @@ struct Receiver {
     Engine& engine;
     Entity entity;
     std::uint32_t session;
-    std::size_t messages_max;
-    std::size_t bytes_max;
+    Engine::Wish wish;
     Signal served;
     Engine::Taken taken;
     std::optional<Error> failure;

@@ -38,9 +38,10 @@ void Lanes::set_ready(std::int64_t sequence, bool ready) {
     if (had && !has) turns.erase(lane->turn);
 }
 
-std::optional<std::int64_t> Lanes::first_ready() const {
-    for (const auto& turns : turns_)
-        if (!turns.empty()) return *turns.front()->ready.begin();
+std::optional<std::int64_t> Lanes::first_ready(LaneKind kind) const {
+    const auto& [interactive, batch] = turns_;
+    if (kind != LaneKind::batch && !interactive.empty()) return *interactive.front()->ready.begin();
+    if (kind != LaneKind::interactive && !batch.empty()) return *batch.front()->ready.begin();
     return std::nullopt;
 }
 

@@ -1,6 +1,8 @@
 // Tenants of one queue take turns: their ready messages, tenant by tenant.
 #pragma once
 
+#include "broker/message_source.hpp"
+
 #include <cstdint>
 #include <list>
 #include <map>
@@ -25,7 +27,7 @@ class Lanes {
     void set_ready(std::int64_t sequence, bool ready);
 
     /// The oldest ready message of the lane whose turn it is.
-    std::optional<std::int64_t> first_ready() const;
+    std::optional<std::int64_t> first_ready(LaneKind kind = LaneKind::all) const;
     /// The message was handed out: its lane's next turn comes after those of all others.
     void took(std::int64_t sequence);
 

@@ -20,6 +20,13 @@ enum class ReceiveMode {
     receive_and_delete,  ///< gone when handed out
 };
 
+/// Whose messages a receiver takes from a fair queue; of other queues it takes all.
+enum class LaneKind {
+    all,          ///< interactive work first
+    interactive,  ///< of those that did not say that they may take their time
+    batch,        ///< of those that did
+};
+
 struct ReceiveOptions {
     std::size_t messages_max = 1;
     /// Stops before the bodies and properties of what is taken exceed this; one message is always taken.
@@ -27,6 +34,8 @@ struct ReceiveOptions {
     /// How long to wait for the first message; zero: answer at once with what is there.
     Duration wait = Duration::zero();
     ReceiveMode mode = ReceiveMode::peek_lock;
+    /// Only the embedded engine tells lanes; others hand out all.
+    LaneKind lanes = LaneKind::all;
     /// Token of an accepted session (`accept_session`); nil for a queue without sessions.
     Uuid session;
 };

@@ -10,13 +10,13 @@ constexpr std::size_t kReceiveBytesMax = 32 * limits::kMiB;
 }  // namespace
 
 // The first ready messages, now busy. What has expired is left to the timer.
-std::vector<std::int64_t> Engine::take(EntityState& entity, std::uint32_t session, std::size_t messages_max,
-                                       std::size_t bytes_max) {
+std::vector<std::int64_t> Engine::take(EntityState& entity, std::uint32_t session, const Wish& wish) {
     std::vector<std::int64_t> taken;
     const std::int64_t time = now();
     std::size_t bytes = 0;
-    while (taken.size() < messages_max && bytes < kReceiveBytesMax) {
-        const auto first = session == 0 ? entity.first_ready() : entity.sessions[session].first_ready();
+    while (taken.size() < wish.messages_max && bytes < kReceiveBytesMax) {
+        const auto first =
+            session == 0 ? entity.first_ready(wish.lanes) : entity.sessions[session].first_ready();
         if (!first) break;
         Slot& slot = *entity.slots.find(*first);
         if (slot.expires <= time) {
@@ -25,7 +25,7 @@ std::vector<std::int64_t> Engine::take(EntityState& entity, std::uint32_t sessio
             arm(slot.expires);
             continue;
         }
-        if (!taken.empty() && bytes + slot.bytes > bytes_max) break;
+        if (!taken.empty() && bytes + slot.bytes > wish.bytes_max) break;
         entity.set_phase(*first, slot, Phase::busy);
         if (entity.lanes) entity.lanes->took(*first);
         bytes += slot.bytes;
@@ -72,12 +72,15 @@ void Engine::dispatch(const Entity& entity, std::uint32_t session) {
     }
     auto& line = session == 0 || !entity->options.requires_session ? entity->receivers
                                                                    : entity->sessions[session].receivers;
-    while (!line.empty()) {
-        Receiver& receiver = *line.front();
-        receiver.taken.sequences = take(*entity, receiver.session, receiver.messages_max, receiver.bytes_max);
-        if (receiver.taken.sequences.empty()) return;
-        receiver.unlink();
-        receiver.served.notify();
+    for (auto next = line.begin(); next != line.end();) {
+        Receiver& receiver = **next++;
+        receiver.taken.sequences = take(*entity, receiver.session, receiver.wish);
+        if (!receiver.taken.sequences.empty()) {
+            receiver.unlink();
+            receiver.served.notify();
+        } else if (receiver.wish.lanes == LaneKind::all) {
+            return;
+        }
     }
 }
 
@@ -121,8 +124,7 @@ Receiver::Receiver(Engine& the_engine, Entity the_entity, std::uint32_t the_sess
     : engine(the_engine),
       entity(std::move(the_entity)),
       session(the_session),
-      messages_max(options.messages_max),
-      bytes_max(options.bytes_max),
+      wish{options.messages_max, options.bytes_max, options.lanes},
       served(engine.io_),
       taken(engine, entity, session) {
     const std::int64_t end = after(engine.now(), options.wait);

@@ -132,7 +132,7 @@ awaitable<Result<std::vector<Delivery>>> Engine::receive(std::string name, Recei
     options.messages_max = std::min(options.messages_max, limits::receive_batch_max);
 
     Taken taken(*this, *entity, *session);
-    taken.sequences = take(**entity, *session, options.messages_max, options.bytes_max);
+    taken.sequences = take(**entity, *session, {options.messages_max, options.bytes_max, options.lanes});
     if (taken.sequences.empty() && options.wait > Duration::zero() && options.messages_max > 0) {
         Receiver receiver(*this, *entity, *session, options);
         co_await receiver.served.wait();

@@ -174,7 +174,7 @@ awaitable<void> Engine::forward_ready(Entity entity) {
     if (entity->options.forward_to.empty() || entity->forward_at > now()) co_return;
     entity->forwarding = true;
     OnFailure ended([&] { entity->forwarding = false; });
-    const std::vector<std::int64_t> sequences = take(*entity, 0, EntityState::kBatch, SIZE_MAX);
+    const std::vector<std::int64_t> sequences = take(*entity, 0, {EntityState::kBatch});
     try {
         for (const std::int64_t sequence : sequences) {
             Passage passage;

@@ -55,6 +55,7 @@ bool Gate::withdraw(const std::shared_ptr<Applicant>& applicant) { return line_.
 
 asio::awaitable<void> Gate::settle(const Pass& pass, Ending ending, std::vector<Bill> bills) {
     running_calls_.calls -= 1;
+    running_calls_.interactive -= pass.reservation.interactive();
     running_calls_.tokens -= pass.reservation.tokens;
     Unsettled call{pass.reservation, std::move(ending), std::move(bills)};
     auto trying = try_to_settle(call);
@@ -207,6 +208,7 @@ void Gate::grant(const Verdict& verdict, const std::vector<Line::Item>& parts,
     for (std::size_t i = 0; i < count; ++i)
         pass.group.push_back(verdict.parts > 0 ? parts[i] : smaller[verdict.smaller]);
     running_calls_.calls += 1;
+    running_calls_.interactive += pass.reservation.interactive();
     running_calls_.tokens += pass.reservation.tokens;
     // Who has left the line meanwhile is let go all the same: its share is settled by whoever carries it.
     for (const auto& one : pass.group) line_.take(one);

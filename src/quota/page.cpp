@@ -9,12 +9,14 @@ namespace {
 using Kind = Verdict::Kind;
 
 constexpr Duration kMinute{60'000};
+constexpr std::int64_t kCallsShared = 4;  // fewer at once are not shared out between the urgencies
 constexpr Duration kCallsPoll{200};     // another process tells nobody that its call has ended
 constexpr Duration kClaimKept{1'000};   // beyond the moment at which its holder was to ask again
 constexpr Duration kClockStep{600'000};  // hosts whose clocks differ by less go by the one that is ahead
 constexpr Duration kPauseFirst{1'000};
 constexpr Duration kComparison{10'000};  // time over which a foreign consumer's rate is taken
 constexpr Duration kLowPeriod{35'000};
+constexpr Duration kPeakPeriod{30'000};
 constexpr Duration kRegrowth{30'000};
 constexpr double kForeignMargin = 0.005;  // of the limit; both compete for what has just become free
 constexpr double kForeignWeightMax = 60 * 60;  // squared seconds: a rate taken over a minute replaces all
@@ -54,6 +56,11 @@ void Page::advance(TimePoint now) {
     std::erase_if(holders_, [&](const Holder& one) { return one.lease <= now_; });
     if (now_ - compared_at_ > kMinute) foreign_per_second_ = 0;
     if (now_ - low_since_ > 2 * kLowPeriod) low_now_ = low_before_ = 0;
+    if (now_ - peak_since_ > kPeakPeriod) {
+        peak_before_ = now_ - peak_since_ > 2 * kPeakPeriod ? 0 : peak_now_;
+        peak_now_ = interactive_calls();
+        peak_since_ = now_;
+    }
 }
 
 /// The clock was set back: what lies in the future by the new time is taken to be of this moment, so that
@@ -64,7 +71,7 @@ void Page::go_back(TimePoint now) {
     tokens_paced_ = std::min(tokens_paced_, now + 2 * kBurst);
     request_next_ = std::min(request_next_, now + kMinute);
     frozen_until_ = std::min(frozen_until_, now + kMinute);
-    told_at_ = learned_at_ = compared_at_ = low_since_ = now;
+    told_at_ = learned_at_ = compared_at_ = low_since_ = peak_since_ = now;
     anchor_ = last_ = {};
     for (Holder& one : holders_) {
         one.lease = std::min(one.lease, now + kLease);
@@ -75,13 +82,19 @@ void Page::go_back(TimePoint now) {
 
 std::int64_t Page::calls() const noexcept {
     std::int64_t sum = 0;
-    for (const Holder& one : holders_) sum += one.calls;
+    for (const Holder& one : holders_) sum += one.running.calls;
+    return sum;
+}
+
+std::int64_t Page::interactive_calls() const noexcept {
+    std::int64_t sum = 0;
+    for (const Holder& one : holders_) sum += one.running.interactive;
     return sum;
 }
 
 std::int64_t Page::reserved() const noexcept {
     std::int64_t sum = 0;
-    for (const Holder& one : holders_) sum += one.tokens;
+    for (const Holder& one : holders_) sum += one.running.tokens;
     return sum;
 }
 
@@ -117,10 +130,7 @@ void Page::renew(TimePoint now, const Holder& waiting, const std::optional<Runni
     mine.waiting_calls = waiting.waiting_calls;
     mine.waiting_tokens = waiting.waiting_tokens;
     if (waiting.waiting_calls == 0) mine.claim_until = {};
-    if (running) {
-        mine.calls = running->calls;
-        mine.tokens = running->tokens;
-    }
+    if (running) mine.running = *running;
 }
 
 void Page::leave(std::string_view id) {
@@ -158,10 +168,12 @@ Verdict Page::admit(const Limits& limits, TimePoint now, const Ask& ask, std::st
         verdict.parts += 1;
     }
     charge(limits, now_, tokens);
-    mine.calls += 1;
-    mine.tokens += tokens;
+    verdict.reservation = {now_, tokens, charged_, window_.tokens(), ask.urgency};
+    mine.running.calls += 1;
+    mine.running.interactive += verdict.reservation.interactive();
+    mine.running.tokens += tokens;
+    peak_now_ = std::max(peak_now_, interactive_calls());
     if (!smaller) mine.claim_until = {};
-    verdict.reservation = {now_, tokens, charged_, window_.tokens()};
     return verdict;
 }
 
@@ -198,11 +210,7 @@ std::optional<Verdict> Page::must_wait(const Limits& limits, TimePoint now, cons
         const bool equal = other.claim_urgency == ask.urgency;
         if ((equal && aged) || other.claim_urgency < ask.urgency) return wait(now + kCallsPoll, "turn");
     }
-    if (limits.calls_at_once > 0) {
-        // One call stays free for interactive work where there are some.
-        const bool spare = ask.urgency == Urgency::batch && limits.calls_at_once >= 4;
-        if (calls() >= limits.calls_at_once - (spare ? 1 : 0)) return wait(now + kCallsPoll, "calls");
-    }
+    if (!takes_call(limits, ask.urgency)) return wait(now + kCallsPoll, "calls");
     const TimePoint when = when_requests_fit(limits, now);
     if (when > now) return wait(when, "requests");
     if (token_limit(limits) > 0 && window_.tokens() > 0) {
@@ -216,6 +224,16 @@ std::optional<Verdict> Page::must_wait(const Limits& limits, TimePoint now, cons
         }
     }
     return std::nullopt;
+}
+
+/// Batch calls that began together end together: interactive work does not wait for them as long as one more
+/// than it took at once within the last minute is kept for it, half of them all at most.
+bool Page::takes_call(const Limits& limits, Urgency urgency) const noexcept {
+    const std::int64_t limit = limits.calls_at_once;
+    if (limit == 0) return true;
+    if (urgency == Urgency::interactive || limit < kCallsShared) return calls() < limit;
+    const std::int64_t kept = std::min(std::max(peak_now_, peak_before_) + 1, limit / 2);
+    return calls() < limit - 1 && calls() - interactive_calls() < limit - kept;
 }
 
 TimePoint Page::when_requests_fit(const Limits& limits, TimePoint now) const noexcept {
@@ -243,8 +261,10 @@ void Page::settle(const Limits& limits, TimePoint now, const Reservation& reserv
                   std::string_view id) {
     advance(now);
     Holder& mine = holder(id, now_);
-    mine.calls = std::max<std::int64_t>(0, mine.calls - 1);
-    mine.tokens = std::max<std::int64_t>(0, mine.tokens - reservation.tokens);
+    Running& running = mine.running;
+    running.calls = std::max<std::int64_t>(0, running.calls - 1);
+    running.interactive = std::max<std::int64_t>(0, running.interactive - reservation.interactive());
+    running.tokens = std::max<std::int64_t>(0, running.tokens - reservation.tokens);
     std::int64_t back = 0;
     if (ending.kind == Ending::Kind::unsent) {
         back = reservation.tokens;

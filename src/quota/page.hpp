@@ -27,6 +27,10 @@ struct Reservation {
     std::int64_t tokens = 0;      ///< what was charged
     std::int64_t charged = 0;     ///< all tokens that were ever charged when it was, its own included
     std::int64_t in_window = 0;   ///< tokens in the window at that moment, its own included
+    Urgency urgency = Urgency::interactive;
+
+    /// 1 if the call is an interactive one.
+    std::int64_t interactive() const noexcept { return urgency == Urgency::interactive ? 1 : 0; }
 };
 
 /// What is asked for: one request that takes the first n of `parts` (tokens each), at least the first one. If
@@ -65,6 +69,7 @@ struct Ending {
 /// Calls that run, and what they have reserved.
 struct Running {
     std::int64_t calls = 0;
+    std::int64_t interactive = 0;  ///< of the calls
     std::int64_t tokens = 0;
 };
 
@@ -72,8 +77,7 @@ struct Running {
 struct Holder {
     std::string id;
     TimePoint lease{};  ///< until when it is taken for alive
-    std::int64_t calls = 0;  ///< of it that run now
-    std::int64_t tokens = 0;  ///< reserved by them
+    Running running;
     std::int64_t waiting_calls = 0;
     std::int64_t waiting_tokens = 0;
     /// Since when its first call waits, which was told to wait; it counts until `claim_until`.
@@ -91,9 +95,10 @@ struct Comparison {
 };
 
 /// Admission to one deployment. Rules, in this order: nothing while the provider has asked for a pause; a
-/// call that has waited for `kAging` goes before others; calls at once; the window of 60 s never holds more
-/// than the limit; requests keep their distance where the provider checks short windows; and tokens are paced
-/// evenly, with at most `kBurst` worth of them at once.
+/// call that has waited for `kAging` goes before others; calls at once, of which batch work leaves
+/// interactive work one more than it lately took; the window of 60 s never holds more than the limit;
+/// requests keep their distance where the provider checks short windows; and tokens are paced evenly, with at
+/// most `kBurst` worth of them at once.
 class Page {
   public:
     static constexpr Duration kLease{15'000};
@@ -143,6 +148,8 @@ class Page {
     Holder& holder(std::string_view id, TimePoint now);
     std::optional<std::size_t> fitting(const Limits& limits, const Ask& ask) const;
     std::int64_t pack_tokens(const Limits& limits) const noexcept;
+    std::int64_t interactive_calls() const noexcept;
+    bool takes_call(const Limits& limits, Urgency urgency) const noexcept;
     std::int64_t allowed(const Limits& limits, Urgency urgency, std::int64_t tokens) const noexcept;
     std::optional<Verdict> must_wait(const Limits& limits, TimePoint now, const Ask& ask,
                                      std::string_view holder) const;
@@ -175,6 +182,9 @@ class Page {
     std::int64_t low_now_ = 0,
                  low_before_ = 0;  ///< least capacity seen in this half minute and the one before
     TimePoint low_since_{};
+    std::int64_t peak_now_ = 0,
+                 peak_before_ = 0;  ///< most interactive calls at once in this half minute and the one before
+    TimePoint peak_since_{};
 };
 
 }  // namespace millrace::quota

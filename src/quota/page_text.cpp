@@ -22,8 +22,9 @@ TimePoint time(const json::object& object, std::string_view name) {
 json::object to_json(const Holder& one) {
     return {{"id", one.id},
             {"lease", to_millis(one.lease)},
-            {"calls", one.calls},
-            {"tokens", one.tokens},
+            {"calls", one.running.calls},
+            {"interactive", one.running.interactive},
+            {"tokens", one.running.tokens},
             {"waiting_calls", one.waiting_calls},
             {"waiting_tokens", one.waiting_tokens},
             {"claim", to_millis(one.claim)},
@@ -36,8 +37,7 @@ Holder to_holder(const json::object& object) {
     if (const auto* id = object.if_contains("id"); id != nullptr && id->is_string())
         one.id = id->get_string();
     one.lease = time(object, "lease");
-    one.calls = number(object, "calls");
-    one.tokens = number(object, "tokens");
+    one.running = {number(object, "calls"), number(object, "interactive"), number(object, "tokens")};
     one.waiting_calls = number(object, "waiting_calls");
     one.waiting_tokens = number(object, "waiting_tokens");
     one.claim = time(object, "claim");
@@ -93,6 +93,9 @@ std::string Page::text() const {
         {"low_now", low_now_},
         {"low_before", low_before_},
         {"low_since", to_millis(low_since_)},
+        {"peak_now", peak_now_},
+        {"peak_before", peak_before_},
+        {"peak_since", to_millis(peak_since_)},
     });
 }
 
@@ -132,6 +135,9 @@ Page Page::parse(std::string_view text) {
     page.low_now_ = number(object, "low_now");
     page.low_before_ = number(object, "low_before");
     page.low_since_ = time(object, "low_since");
+    page.peak_now_ = number(object, "peak_now");
+    page.peak_before_ = number(object, "peak_before");
+    page.peak_since_ = time(object, "peak_since");
     return page;
 }
 

@@ -85,11 +85,14 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
           random_(std::random_device{}()) {}
 
     void start() {
-        const std::size_t receivers = options_.sessions ? options_.concurrency : 1;
-        for (std::size_t i = 0; i < receivers; ++i) {
-            loops_ += 1;
-            spawn(io_,
-                  options_.sessions ? receive_sessions(shared_from_this()) : receive(shared_from_this()));
+        if (options_.sessions) {
+            for (std::size_t i = 0; i < options_.concurrency; ++i)
+                start(receive_sessions(shared_from_this()));
+        } else if (options_.lanes) {
+            start(receive(shared_from_this(), interactive_));
+            start(receive(shared_from_this(), batch_));
+        } else {
+            start(receive(shared_from_this(), all_));
         }
     }
 
@@ -118,19 +121,32 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
     const ProcessorStats& stats() const noexcept { return stats_; }
 
   private:
-    static asio::awaitable<void> receive(std::shared_ptr<Loop> self) {
+    /// The places of those who take messages of one kind.
+    struct Places {
+        broker::LaneKind lanes;
+        std::size_t taken = 0;
+    };
+
+    void start(asio::awaitable<void> loop) {
+        loops_ += 1;
+        spawn(io_, std::move(loop));
+    }
+
+    static asio::awaitable<void> receive(std::shared_ptr<Loop> self, Places& places) {
         while (!self->stopping_) {
-            while (self->places_taken() >= self->options_.concurrency && !self->stopping_) {
+            while (places.taken >= self->options_.concurrency && !self->stopping_) {
                 co_await self->slot_free_.wait();
             }
             if (self->stopping_) break;
             broker::ReceiveOptions options;
-            options.messages_max = self->options_.concurrency - self->places_taken();
+            options.messages_max = self->options_.concurrency - places.taken;
             options.wait = self->options_.receive_wait;
+            options.lanes = places.lanes;
             auto received = co_await self->receive_or_stop(options);
             for (auto& delivery : received) {
                 self->stats_.running += 1;
-                spawn(self->io_, run_and_release(self, std::move(delivery)));
+                places.taken += 1;
+                spawn(self->io_, run_and_release(self, std::move(delivery), places));
             }
         }
         self->end_loop();
@@ -232,12 +248,18 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
         co_await std::move(first);
     }
 
-    static asio::awaitable<void> run_and_release(std::shared_ptr<Loop> self, Delivery delivery) {
-        co_await run(self, std::move(delivery), true);
+    static asio::awaitable<void> run_and_release(std::shared_ptr<Loop> self, Delivery delivery,
+                                                 Places& places) {
+        const Duration held = co_await run(self, std::move(delivery), true);
+        if (held > Duration::zero())
+            self->hold_place(held, places);
+        else
+            places.taken -= 1;
         self->release();
     }
 
-    static asio::awaitable<void> run(std::shared_ptr<Loop> self, Delivery delivery, bool renew) {
+    /// Answers for how long its place stays taken.
+    static asio::awaitable<Duration> run(std::shared_ptr<Loop> self, Delivery delivery, bool renew) {
         using namespace asio::experimental::awaitable_operators;
         const LockRef lock{delivery.entity, delivery.lock_token};
         const Subject subject = subject_of(self->options_.queue, delivery.message);
@@ -258,18 +280,15 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
             retry->delay = hold_time(retry->delay, count);
         const Duration held = retry != nullptr ? retry->delay : Duration::zero();
         const bool settled = co_await self->settle(lock, std::move(*outcome), subject);
-        if (settled && self->options_.holds_postponed && held > Duration::zero()) self->hold_place(held);
+        co_return settled && self->options_.holds_postponed ? held : Duration::zero();
     }
-
-    std::size_t places_taken() const noexcept { return stats_.running + held_; }
 
     /// A place stays taken for `time`.
-    void hold_place(Duration time) {
-        held_ += 1;
-        spawn(io_, give_place_back(shared_from_this(), clock_.now() + time));
+    void hold_place(Duration time, Places& places) {
+        spawn(io_, give_place_back(shared_from_this(), clock_.now() + time, places));
     }
 
-    static asio::awaitable<void> give_place_back(std::shared_ptr<Loop> self, TimePoint when) {
+    static asio::awaitable<void> give_place_back(std::shared_ptr<Loop> self, TimePoint when, Places& places) {
         using namespace asio::experimental::awaitable_operators;
         if (!self->stopping_) {
             auto sleep = self->clock_.sleep_until(when);
@@ -277,7 +296,7 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
             auto first = std::move(sleep) || std::move(stopping);
             co_await std::move(first);
         }
-        self->held_ -= 1;
+        places.taken -= 1;
         self->slot_free_.notify();
     }
 
@@ -440,7 +459,9 @@ class Processor::Loop : public std::enable_shared_from_this<Processor::Loop> {
     Signal cancelled_;
     std::mt19937 random_;
     ProcessorStats stats_;
-    std::size_t held_ = 0;  ///< places of postponed messages
+    Places all_{broker::LaneKind::all};
+    Places interactive_{broker::LaneKind::interactive};
+    Places batch_{broker::LaneKind::batch};
     std::size_t loops_ = 0;
     bool stopping_ = false;
     bool cancelling_ = false;

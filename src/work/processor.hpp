@@ -13,8 +13,11 @@ namespace millrace::work {
 
 struct ProcessorOptions {
     std::string queue;
-    std::size_t concurrency = 4;   ///< handlers at once
-    bool sessions = false;         ///< the queue requires sessions: one message at a time per session
+    std::size_t concurrency = 4;   ///< handlers at once; with `lanes` so many for each of the two
+    /// Batch work has places of its own, so that interactive work never waits for one that it holds. For a
+    /// fair queue of the embedded engine.
+    bool lanes = false;
+    bool sessions = false;  ///< the queue requires sessions: one message at a time per session
     /// How long one receive waits before it asks again; it has no effect on latency.
     Duration receive_wait = std::chrono::seconds(20);
     /// A session without messages is given back after this time.

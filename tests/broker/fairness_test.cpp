@@ -57,6 +57,46 @@ TEST_F(Engine, BatchMessagesOfAFairQueueWaitForTheOthersAlsoAfterARestart) {
                 ::testing::UnorderedElementsAre("batch a", "batch a", "batch b", "batch"));
 }
 
+TEST_F(Engine, AReceiverOfAFairQueueMayTakeOnlyBatchOrOnlyInteractiveWork) {
+    EntityOptions options;
+    options.fair = true;
+    under_test.put("q", options);
+    std::vector<Message> messages;
+    for (const char* text : {"batch 0", "batch 1"}) {
+        messages.push_back(of_tenant("a", text));
+        messages.back().properties["priority"] = std::string("batch");
+    }
+    messages.push_back(of_tenant("a", "now"));
+    ASSERT_TRUE(loop.await(broker().send("q", std::move(messages))));
+    const auto take = [&](LaneKind lanes) {
+        std::vector<std::string> texts;
+        const ReceiveOptions wish{.messages_max = 10, .lanes = lanes};
+        for (const Delivery& one : *loop.await(broker().receive("q", wish)))
+            texts.emplace_back(one.message.body);
+        return texts;
+    };
+    EXPECT_THAT(take(LaneKind::interactive), ElementsAre("now"));
+    EXPECT_THAT(take(LaneKind::interactive), ElementsAre());
+    EXPECT_THAT(take(LaneKind::batch), ElementsAre("batch 0", "batch 1"));
+}
+
+TEST_F(Engine, AMessageGoesToTheWaitingReceiverOfItsLaneNotToTheOneInFront) {
+    EntityOptions options;
+    options.fair = true;
+    under_test.put("q", options);
+    const auto waiting = [&](LaneKind lanes) {
+        return loop.begin(broker().receive("q", {.wait = std::chrono::seconds(60), .lanes = lanes}));
+    };
+    auto interactive = waiting(LaneKind::interactive);
+    auto batch = waiting(LaneKind::batch);
+    Message slow = of_tenant("a", "batch");
+    slow.properties["priority"] = std::string("batch");
+    ASSERT_TRUE(loop.await(broker().send("q", {slow})));
+    EXPECT_EQ(std::string(loop.finish(batch)->front().message.body), "batch");
+    ASSERT_TRUE(loop.await(broker().send("q", {of_tenant("a", "now")})));
+    EXPECT_EQ(std::string(loop.finish(interactive)->front().message.body), "now");
+}
+
 TEST_F(Engine, AQueueMayTurnFairAndBack) {
     under_test.put("q");
     ASSERT_TRUE(loop.await(broker().send("q", {of_tenant("a", "a0"), of_tenant("a", "a1")})));

@@ -306,6 +306,66 @@ TEST(PageTest, BatchWorkLetsInteractiveWorkGoFirst) {
     EXPECT_EQ(ask(page, limits, kStart, 10, "b", Urgency::interactive).kind, Kind::granted);
 }
 
+TEST(PageTest, InteractiveCallsDoNotWaitForBatchCallsThatAllEndTogether) {
+    Page page;
+    const Limits limits{.calls_at_once = 16};
+    const Duration call(300);
+    struct Running {
+        TimePoint end;
+        Verdict verdict;
+    };
+    std::vector<Running> running;
+    TimePoint last_wait = kStart;
+    std::vector<TimePoint> asking;
+    const auto fill = [&](TimePoint now) {
+        for (Verdict more = ask(page, limits, now, 1, "a", Urgency::batch); more.kind == Kind::granted;
+             more = ask(page, limits, now, 1, "a", Urgency::batch))
+            running.push_back({now + call, more});
+    };
+    for (TimePoint now = kStart; now < kStart + std::chrono::seconds(60); now += Duration(1)) {
+        const auto ended =
+            std::partition(running.begin(), running.end(), [&](const Running& one) { return one.end > now; });
+        for (auto one = ended; one != running.end(); ++one)
+            page.settle(limits, now, one->verdict.reservation, {.used = 1}, "a");
+        running.erase(ended, running.end());
+        // Three to four of them run at once, for one comes before the third one ends.
+        if ((now - kStart).count() % 97 == 0) asking.push_back(now);
+        while (!asking.empty()) {
+            const Verdict verdict = ask(page, limits, now, 1, "a", Urgency::interactive, asking.front());
+            if (verdict.kind != Kind::granted) break;
+            if (now > asking.front()) last_wait = now;
+            running.push_back({now + call, verdict});
+            asking.erase(asking.begin());
+        }
+        fill(now);
+        EXPECT_GE(running.size(), 14u);  // and nothing lies idle but what is kept for them
+        EXPECT_LE(running.size(), 16u);
+    }
+    // At first nobody knows how many there will be, and then those that waited run beside the others.
+    EXPECT_LE(last_wait, kStart + 2 * call);
+}
+
+TEST(PageTest, WhatIsKeptForInteractiveWorkGoesBackToBatchWorkWhenNoneComes) {
+    Page page;
+    const Limits limits{.calls_at_once = 16};
+    const auto batch_calls = [&](TimePoint now) {
+        Page copy = page;
+        int calls = 0;
+        while (ask(copy, limits, now, 1, "a", Urgency::batch).kind == Kind::granted) calls += 1;
+        return calls;
+    };
+    EXPECT_EQ(batch_calls(kStart), 15);
+    std::vector<Verdict> interactive;
+    for (int i = 0; i < 12; ++i) interactive.push_back(ask(page, limits, kStart, 1));
+    EXPECT_EQ(batch_calls(kStart), 3);
+    for (const Verdict& one : interactive) page.settle(limits, kStart, one.reservation, {.used = 1}, "a");
+    EXPECT_EQ(batch_calls(kStart), 8);  // half of them at most
+    page = Page::parse(page.text());
+    EXPECT_EQ(batch_calls(kStart), 8);
+    page.renew(kStart + Page::kLease / 2, {.id = "a"});
+    EXPECT_EQ(batch_calls(kStart + std::chrono::seconds(61)), 15);
+}
+
 TEST(PageTest, BatchWorkLeavesRoomForAnInteractiveCall) {
     Page page;
     const Limits limits{.tokens_per_minute = 100'000};

@@ -54,13 +54,17 @@ class ProcessorTest : public testing::Test {
         options.concurrency = concurrency;
         options.sessions = sessions;
         options.session_idle = session_idle;
+        return make(std::move(options), std::move(handler));
+    }
+
+    std::unique_ptr<Processor> make(ProcessorOptions options, Handler handler) {
         auto complete = [this](broker::LockRef lock, Done done) -> asio::awaitable<Result<void>> {
             std::vector<std::pair<std::string, Message>> follow_ups;
             for (auto& one : done.follow_ups) follow_ups.emplace_back(one.entity, std::move(one.message));
             co_return co_await broker_->complete_with(std::move(lock), std::move(follow_ups),
                                                       std::move(done.with));
         };
-        return std::make_unique<Processor>(io_.get_executor(), *broker_, clock_, complete, options,
+        return std::make_unique<Processor>(io_.get_executor(), *broker_, clock_, complete, std::move(options),
                                            std::move(handler));
     }
 
@@ -282,6 +286,35 @@ TEST_F(ProcessorTest, NeverRunsMoreHandlersThanItsConcurrency) {
         io_.poll();
     }
     EXPECT_EQ(most, 3);
+    test::run(io_, processor->stop(seconds(1)));
+}
+
+TEST_F(ProcessorTest, InteractiveWorkFindsAPlaceHoweverMuchBatchWorkRuns) {
+    EntityOptions fair;
+    fair.fair = true;
+    ASSERT_TRUE(test::run(io_, broker_->put_entity("fair", fair)));
+    std::vector<Message> messages(10);
+    for (Message& one : messages) one.properties["priority"] = std::string("batch");
+    ASSERT_TRUE(test::run(io_, broker_->send("fair", std::move(messages))));
+    Signal ended(io_.get_executor());
+    bool ends = false;
+    std::size_t batch = 0;
+    bool interactive = false;
+    auto processor = make({.queue = "fair", .concurrency = 2, .lanes = true},
+                          [&](Delivery delivery) -> asio::awaitable<Outcome> {
+                              const bool slow = !delivery.message.properties.empty();
+                              slow ? void(batch += 1) : void(interactive = true);
+                              while (slow && !ends) co_await ended.wait();
+                              co_return Done{};
+                          });
+    processor->start();
+    test::run_until(io_, [&] { return batch == 2; });
+    send("fair", "now");
+    test::run_until(io_, [&] { return interactive && counts("fair").completed_total == 1; });
+    EXPECT_EQ(batch, 2u);
+    ends = true;
+    ended.notify();
+    test::run_until(io_, [&] { return counts("fair").completed_total == 11; });
     test::run(io_, processor->stop(seconds(1)));
 }
 
