@@ -1,5 +1,6 @@
 #include "amqp/transport_stream.hpp"
 #include "base/async.hpp"
+#include "base/host_name.hpp"
 #include "base/limits.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -114,32 +115,12 @@ struct Refusal {
     std::string why;
 };
 
-/// True for a `host` (RFC 9110, 7.2) that says by itself where it leads.
-bool is_localhost_or_address(std::string_view host) {
-    if (host.starts_with('[')) {
-        const std::string address(host.substr(1, host.find(']') - 1));
-        error_code not_one;
-        asio::ip::make_address_v6(address, not_one);
-        return !not_one;
-    }
-    const std::string name(host.substr(0, host.find(':')));
-    error_code not_one;
-    asio::ip::make_address_v4(name, not_one);
-    return !not_one || beast::iequals(name, "localhost");
-}
-
 /// Browsers name the page that asks; what it may read is not for every page of the web.
 bool may_connect(const http::request<http::empty_body>& request, Pages pages) {
     const std::string_view origin = view(request[http::field::origin]);
     if (origin.empty()) return true;
     const std::string_view host = view(request[http::field::host]);
-    const std::size_t scheme = origin.find("://");
-    if (scheme == std::string_view::npos) return false;
-    const std::string_view site = origin.substr(scheme + 3);
-    if (!beast::iequals(beast::string_view(host.data(), host.size()),
-                        beast::string_view(site.data(), site.size())))
-        return false;
-    return pages == Pages::of_its_site || is_localhost_or_address(host);
+    return is_of_site(origin, host) && (pages == Pages::of_its_site || is_localhost_or_address(host));
 }
 
 std::optional<Refusal> refusal_of(const http::request<http::empty_body>& request, bool more, Pages pages) {

@@ -22,6 +22,7 @@ struct ServerSettings {
     std::string listen = "127.0.0.1:8080";
     std::string data_dir = "./millrace-data";
     std::string api_keys_file;
+    std::vector<std::string> host_names;
     std::string https_listen = "127.0.0.1:8443";
     std::string amqp_listen = "127.0.0.1:5672";    ///< "": off
     std::string amqps_listen = "127.0.0.1:5671";   ///< "": off

@@ -209,6 +209,7 @@ class Server::Parts {
         const Model& model = models_->in_use();
         http::ApiOptions options;
         options.api_keys = api_keys_;
+        options.host_names = configuration_.server.host_names;
         options.access_keys = access_keys_;
         options.worked_queues = processors_.queues();
         options.work_is_held = [&model] { return model.for_work->open(); };

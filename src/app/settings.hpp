@@ -74,6 +74,10 @@ inline constexpr std::array kSettings<ServerSettings> = {
                             {.required = true}},
     Setting<ServerSettings>{"api_keys_file", &ServerSettings::api_keys_file, "path",
                             "keys of callers, one a line; none: no key is asked for"},
+    Setting<ServerSettings>{
+        "host_names", &ServerSettings::host_names, "list of texts",
+        "without `api_keys_file`: names, beside localhost and addresses, under which HTTP "
+        "is asked, e.g. by a proxy"},
     Setting<ServerSettings>{"https_listen", &ServerSettings::https_listen, "host:port",
                             "where HTTPS is served beside HTTP if there is a certificate; empty: nowhere"},
     Setting<ServerSettings>{"amqp_listen", &ServerSettings::amqp_listen, "host:port",

@@ -5,6 +5,7 @@
 #include "http/api_administration.hpp"
 #include "http/api_routes.hpp"
 #include "http/openai_shape.hpp"
+#include "http/page_guard.hpp"
 #include "http/router.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -106,6 +107,12 @@ bool may_call(const Api::State& state, Access access, std::string_view key) {
     return access == Access::open || state.options.api_keys.empty() || knows_key(state.options.api_keys, key);
 }
 
+/// Why a page may not ask, where no key tells it from its reader's own programs.
+std::optional<std::string> page_problem(const Api::State& state, Access access, const Request& request) {
+    if (access == Access::open || !state.options.api_keys.empty()) return std::nullopt;
+    return foreign_page(request, state.options.host_names);
+}
+
 /// A request of the administration API: no route of the product has its path.
 bool is_administration(const Match& match, const Request& request) {
     return match.row == Match::npos && match.allowed.empty() && is_administration(request);
@@ -116,9 +123,11 @@ asio::awaitable<Response> answer(Context context, Request request) {
     if (is_administration(match, request)) co_return co_await administration(context, std::move(request));
     const bool found = match.row != Match::npos;
     const std::string_view key = key_of(request);
+    const Access access = found ? kRoutes[match.row].access : Access::keyed;
+    if (auto problem_of_page = page_problem(*context, access, request))
+        co_return problem(403, std::move(*problem_of_page));
     // Without a key a caller doesn't learn which routes there are.
-    if (!may_call(*context, found ? kRoutes[match.row].access : Access::keyed, key))
-        co_return unauthorized(key);
+    if (!may_call(*context, access, key)) co_return unauthorized(key);
     if (!found) co_return no_route(match, request);
     if (is_openai(request) && context->parts.files == nullptr)
         co_return problem(404, "there is nothing at " + request.path.substr(0, 200));
@@ -186,6 +195,7 @@ std::optional<std::size_t> Api::upload_bytes_max(const Request& head) const {
     const bool is_upload = request.method == "POST" && is_openai(request) && request.segments.size() == 2 &&
                            request.segments[1] == "files";
     if (!is_upload || !may_call(*state_, Access::keyed, key_of(request))) return std::nullopt;
+    if (page_problem(*state_, Access::keyed, request)) return std::nullopt;
     return limits::file_bytes_max + kFormBytesMax;
 }
 

@@ -42,6 +42,7 @@ struct ApiParts {
 
 struct ApiOptions {
     std::vector<std::string> api_keys;          ///< empty: no key is asked for
+    std::vector<std::string> host_names;  ///< of this server beside localhost and addresses, where none is
     AccessKeys access_keys;  ///< for administration; where there are API keys, none of these means no token
     std::vector<std::string> worked_queues;  ///< queues with a worker: health watches these
     /// True while work waits for a model that is down: then it is not stuck. Empty: never.

@@ -4,6 +4,7 @@
 #include "http/admin_entity.hpp"
 #include "http/admin_path.hpp"
 #include "http/admin_rule.hpp"
+#include "http/page_guard.hpp"
 #include "http/views.hpp"
 
 #include <boost/beast/core/string.hpp>
@@ -99,6 +100,7 @@ std::optional<std::string> access_problem(const Api::State& state, const Request
     if (!state.options.access_keys.empty()) return token_problem(state, header, path);
     if (api_keys)
         return "This server takes API keys alone: send api-key: KEY, or set server.access_keys_file.";
+    if (auto foreign = foreign_page(request, state.options.host_names)) return *foreign + ".";
     if (!iequals(header.substr(0, kTokenScheme.size()), kTokenScheme)) return std::nullopt;
     return token_problem(state, header, path);
 }

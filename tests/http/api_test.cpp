@@ -1,3 +1,4 @@
+#include "http/page_guard.hpp"
 #include "tests/http/api_fixture.hpp"
 
 #include "http/router.hpp"
@@ -105,6 +106,43 @@ TEST_F(ApiRoutes, AskForAKeyWhereKeysAreConfigured) {
     for (const char* path : {"/", "/metrics", "/v1/nothing", "/v1/documents/a"})
         EXPECT_EQ(get(path).status, 401) << path;
     for (const char* path : {"/healthz", "/readyz"}) EXPECT_NE(get(path).status, 401) << path;
+}
+
+TEST_F(ApiRoutes, TakeNothingFromPagesOfOtherSitesWhereNoKeyIsAskedFor) {
+    const std::string body = R"({"title":"t","content":"c"})";
+    const auto post = [&](provider::HttpFields headers) {
+        headers.emplace_back("Content-Type", "application/json");
+        return send("POST", "/v1/documents", body, std::move(headers));
+    };
+    for (const char* origin : {"https://pages.example", "null", "http://localhost:1"})
+        expect_problem(post({{"Origin", origin}}), 403, "server.api_keys_file");
+    EXPECT_EQ(broker_->counts("document-ingestion")->active, 0u);
+    EXPECT_EQ(post({}).status, 202);
+    EXPECT_EQ(send("GET", "/healthz", "", {{"Origin", "https://pages.example"}}).status, 200);
+    EXPECT_EQ(send("GET", "/$namespaceinfo?api-version=2021-05", "", {{"Origin", "null"}}).status, 401);
+    EXPECT_EQ(send("GET", "/$namespaceinfo?api-version=2021-05").status, 200);
+    restart({.api_keys = {"alpha"}});
+    EXPECT_EQ(post({{"Origin", "https://pages.example"}, {"api-key", "alpha"}}).status, 202);
+}
+
+TEST(PageGuard, ANameThatMayBeMadeToMeanThisMachineIsNotAnsweredTo) {
+    const std::vector<std::string> names = {"ai.example"};
+    const auto refused = [&](const std::string& host, const std::string& origin = "") {
+        Request request;
+        if (!host.empty()) request.headers.emplace_back("Host", host);
+        if (!origin.empty()) request.headers.emplace_back("Origin", origin);
+        return foreign_page(request, names).has_value();
+    };
+    for (const char* host : {"localhost", "LocalHost:8080", "app.localhost:80", "127.0.0.1", "10.0.0.1:8080",
+                             "[::1]:8080", "ai.example", "AI.example:443", ""})
+        EXPECT_FALSE(refused(host)) << host;
+    for (const char* host : {"pages.example", "pages.example:8080", "localhost.pages.example", "notlocalhost",
+                             "127.0.0.1.pages.example", "[pages.example]", "ai.example.pages.example"})
+        EXPECT_TRUE(refused(host)) << host;
+    EXPECT_FALSE(refused("127.0.0.1:8080", "http://127.0.0.1:8080"));
+    EXPECT_FALSE(refused("ai.example", "https://ai.example"));
+    EXPECT_TRUE(refused("127.0.0.1:8080", "http://pages.example"));
+    EXPECT_TRUE(refused("pages.example:8080", "http://pages.example:8080"));
 }
 
 TEST_F(ApiRoutes, ReadinessFollowsTheServer) {
