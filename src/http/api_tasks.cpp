@@ -25,9 +25,12 @@ std::optional<Response> first_problem(const Api::State& state, const TaskBody& b
 asio::awaitable<Response> dry_run(Context context, TaskBody body) {
     const auto place = enter_dry_run(context);
     if (!place) co_return dry_runs_are_many();
+    const TimePoint end = context->parts.clock.now() + kDryRunTimeMax;
     json::array list;
     work::TaskEstimate sum;
     for (work::NewTask& task : body.tasks) {
+        if (context->parts.clock.now() > end)
+            co_return problem(413, "so much at once takes too long; send fewer tasks to a dry run");
         auto estimate = co_await context->options.estimate_task(std::move(task));
         if (!estimate) co_return problem(estimate.error());
         sum.add(*estimate);

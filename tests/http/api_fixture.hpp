@@ -80,6 +80,7 @@ class ApiTest : public testing::Test {
                 estimates_held_ += 1;
                 co_await estimate_gate_->wait();
             }
+            clock_.advance(estimate_time_);
             if (task.document_id == "none") co_return Error{Errc::not_found, "there is no document \"none\""};
             const auto size = static_cast<std::int64_t>(task.content.size());
             work::TaskEstimate estimate{{"letters", 1, size, 128, size + 1}, task.type};
@@ -223,7 +224,7 @@ class ApiTest : public testing::Test {
     LetterModel model_;
     std::vector<quota::PageView> views_;  ///< what the quota is
     work::Backlog backlog_;
-    Duration estimate_time_{};  ///< that an estimate of a document or a dead letter takes
+    Duration estimate_time_{};  ///< that an estimate takes
     std::optional<Signal> estimate_gate_;  ///< what estimates of tasks wait for
     int estimates_held_ = 0;  ///< by that, ever
     telemetry::Metrics metrics_;

@@ -128,6 +128,14 @@ TEST_F(ApiTasksTest, ADryRunSaysWhatItWouldCostAndAcceptsNothing) {
     expect_problem(post_json("/v1/tasks?dryRun=yes", kTask), 400, "?dryRun must be true or false");
 }
 
+TEST_F(ApiTasksTest, ADryRunOfManyTasksEndsWhenItHasTakenTooLong) {
+    estimate_time_ = std::chrono::seconds(21);
+    const std::string task = R"({"type":"sentiment","content":"a fine day"})";
+    EXPECT_EQ(post_json("/v1/tasks?dryRun=true", task).status, 200);
+    expect_problem(post_json("/v1/tasks?dryRun=true", "[" + task + "," + task + "]"), 413,
+                   "send fewer tasks to a dry run");
+}
+
 TEST_F(ApiTasksTest, NoMoreThanFourDryRunsOfAnyKindGoOnAtOnce) {
     estimate_gate_.emplace(io_.get_executor());
     std::vector<int> answered;
