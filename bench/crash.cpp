@@ -366,7 +366,11 @@ void crash_sessions(const Arguments& arguments, const fs::path& directory, Verdi
     const std::string data = directory / "sessions";
     Process child;
     for (int kill = 0; kill < arguments.session_kills; ++kill) {
+        fs::remove(SessionChild::sign_of_life(data));
         child.start({arguments.self, "--child", data, "--child-mode", "load"}, log);
+        // Every other one is killed while it sends, however long its start takes; the others at any moment.
+        for (int i = 0; kill % 2 == 0 && i < 30'000 && !fs::exists(SessionChild::sign_of_life(data)); ++i)
+            ::usleep(1000);
         ::usleep(static_cast<useconds_t>(1000 * (30 + random() % 250)));
         child.kill();
     }

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
@@ -50,6 +51,11 @@ class SessionChild {
   public:
     SessionChild(std::filesystem::path directory, std::string mode)
         : directory_(std::move(directory)), mode_(std::move(mode)) {}
+
+    /// A file that is there once messages are being sent.
+    static std::filesystem::path sign_of_life(const std::filesystem::path& directory) {
+        return directory / "sending";
+    }
 
     int run() {
         auto opened = store::Database::open(io_.get_executor(), {directory_});
@@ -161,6 +167,7 @@ class SessionChild {
             const std::string queue = "ordered";
             auto sent = co_await broker_->send_with(queue, std::move(one), std::move(with));
             if (!sent) std::abort();
+            if (!std::exchange(sending_, true)) std::ofstream(sign_of_life(directory_)).flush();
         }
     }
 
@@ -193,6 +200,7 @@ class SessionChild {
     SystemClock clock_;
     std::unique_ptr<store::Database> database_;
     std::unique_ptr<broker::Broker> broker_;
+    bool sending_ = false;
     int code_ = 0;
 };
 
