@@ -7,7 +7,7 @@
 
 A suite runs once for each of its transports, all at the same time and against one server. With
 --restart-between-steps each has a server of its own, which is killed and started again whenever a test says
-that all that counts is stored; a suite that waits much is cut into parts, each with its server.
+so; a suite that waits much is cut into parts, each with its server.
 Exit codes: 0 all passed, 1 a test failed or the server did, 2 wrong usage.
 """
 
@@ -54,11 +54,11 @@ NEEDS = {
 }
 
 SUITES = {
-    "js": Suite(("sending", "receiving", "locks", "sessions", "topics", "rights"), TRANSPORTS),
+    "js": Suite(("sending", "receiving", "locks", "sessions", "topics", "rights"), TRANSPORTS, parts=3),
     "administration": Suite(("administration",)),
     "rhea": Suite(("rhea",), needs="open"),
     # Each close of the client takes up to a second: it awaits the end of a thread that sleeps.
-    "python": Suite((), TRANSPORTS, parts=3),
+    "python": Suite((), TRANSPORTS, parts=4),
     "rabbitmq": Suite(("rabbitmq",), needs="rabbitmq"),
     "openai": Suite(("openai",), needs="provider"),
     "batches": Suite(("batches",), needs="both"),
@@ -83,40 +83,41 @@ def print_missing():
             print(f"clients_{name}: the {part} client is not there")
 
 
-def command(suite, only):
-    """The program that runs the suite, and what it needs of the environment."""
+def command(suite, only, part, parts):
+    """The program that runs this part of the suite, and what it needs of the environment."""
     if not suite.files:
         words = ["/usr/bin/python3", HERE / "python" / "main.py", *([only] if only else [])]
         return words, {
             "PYTHONPATH": str(CLIENTS / "python"), "PYTHONDONTWRITEBYTECODE": "1",
+            "MILLRACE_PART": f"{part}/{parts}",
         }
     words = [NODE, "--test", "--test-isolation=none", f"--test-timeout={TEST_SECONDS_MAX * 1000}",
              "--test-reporter=spec", "--test-force-exit"]
     words += [f"--test-name-pattern={only}"] if only else []
-    words += [HERE / "js" / f"{name}.test.js" for name in suite.files]
+    words += [HERE / "js" / f"{name}.test.js" for name in suite.files[part::parts]]
     return words, {"NODE_PATH": str(CLIENTS / "js" / "node_modules")}
 
 
 class Steps(socketserver.UnixStreamServer):
     """
-    Tests connect and write a line; they are answered when the server was killed and is ready again. If it
+    Tests connect and write a server's name; they are answered when it was killed and is ready again. If it
     does not come back the test finds the connection ended.
     """
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self):
-            if self.rfile.readline():
-                self.server.restart()
+            if name := self.rfile.readline().decode().strip():
+                self.server.restart(self.server.servers[name])
                 self.wfile.write(b"ready\n")
 
     def __init__(self, path):
         super().__init__(str(path), Steps.Handler)
-        self.restarts, self.seconds, self.millrace = 0, 0.0, None
+        self.restarts, self.seconds, self.servers = 0, 0.0, {}
 
-    def restart(self):
+    def restart(self, server):
         start = time.monotonic()
-        self.millrace.kill()
-        self.millrace.start()
+        server.kill()
+        server.start()
         self.restarts += 1
         self.seconds += time.monotonic() - start
 
@@ -130,16 +131,27 @@ def running_steps(path):
         steps.shutdown()
 
 
+# Half of a start is spent on the weights of the local model, which no client of the broker needs.
+NO_WEIGHTS = '[[deployments]]\nname = "default"\nprovider = "local-hash"\n'
+
+
 @contextlib.contextmanager
-def restartable_server(binary, folder, transport):
+def restartable_servers(suite, binary, folder, transport):
     """Yields the steps of a server with the entities of one transport, and what its suite is told."""
     folder.mkdir(parents=True)
-    with running_steps(folder / "steps") as steps:
-        with running_server(binary, folder / "server", transports=(transport,)) as server:
-            steps.millrace = server
-            yield steps, server.environment() | {
-                "MILLRACE_STEP": str(folder / "steps"), "MILLRACE_TRANSPORT": transport,
-            }
+    with contextlib.ExitStack() as stack:
+        steps = stack.enter_context(running_steps(folder / "steps"))
+
+        def start(name, **options):
+            options |= {"transports": (transport,), "more": NO_WEIGHTS}
+            steps.servers[name] = stack.enter_context(running_server(binary, folder / name, **options))
+            return steps.servers[name]
+
+        environment = {"MILLRACE_STEP": str(folder / "steps"), "MILLRACE_TRANSPORT": transport}
+        environment |= start("server").environment()
+        if suite.needs == "open":
+            environment["MILLRACE_OPEN_AMQP_PORT"] = str(start("open", with_keys=False).ports["amqp"])
+        yield steps, environment
 
 
 @contextlib.contextmanager
@@ -203,12 +215,15 @@ def copy_of_worker(folder):
     return folder
 
 
-def run_suite(suite, environments, only, folder):
-    """Runs it with each of these environments, which have names, at the same time; True if all passed."""
-    words, more = command(suite, only)
+def run_suite(suite, environments, only, folder, parts=1):
+    """
+    Runs it with each of these environments, which have names, at the same time: of `parts` environments that
+    follow one another each runs its part. True if all passed.
+    """
     base = {name: value for name, value in os.environ.items() if not name.startswith(("MILLRACE_", "NODE_"))}
     running = {}
-    for name, environment in environments.items():
+    for i, (name, environment) in enumerate(environments.items()):
+        words, more = command(suite, only, i % parts, parts)
         log = open(folder / f"{name}.log", "w+", encoding="utf-8", errors="replace")
         running[name] = log, subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                               preexec_fn=die_with_parent, env=base | more | environment)
@@ -248,14 +263,13 @@ def run_with_restarts(suite, transports, options, folder):
         for transport in transports:
             for part in range(suite.parts):
                 name = f"{transport}-{part + 1}" if suite.parts > 1 else transport
-                server = restartable_server(options.binary, folder / name, transport)
-                steps[name], environments[name] = stack.enter_context(server)
-                environments[name]["MILLRACE_PART"] = f"{part}/{suite.parts}"
-        passed = run_suite(suite, environments, options.only, folder)
+                servers = restartable_servers(suite, options.binary, folder / name, transport)
+                steps[name], environments[name] = stack.enter_context(servers)
+        passed = run_suite(suite, environments, options.only, folder, suite.parts)
         for name, one in steps.items():
             print(f"{name}: {one.restarts} restarts in {one.seconds:.1f} s")
-            if not passed:
-                print(f"--- the end of its server's log\n{one.millrace.log_end()}")
+            for role, server in ({} if passed else one.servers).items():
+                print(f"--- the end of the log of {name}/{role}\n{server.log_end()}")
         return passed
 
 

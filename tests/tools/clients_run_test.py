@@ -1,4 +1,4 @@
-"""tests/clients/run.py knows which suites it cannot run."""
+"""tests/clients/run.py knows which suites it cannot run, and cuts them into parts."""
 
 import contextlib
 import io
@@ -41,6 +41,17 @@ class MissingParts(unittest.TestCase):
         finally:
             run.SUITES, run.missing_parts = before, clients
         self.assertEqual(out.getvalue(), "clients_other: the python client is not there\n")
+
+
+class Parts(unittest.TestCase):
+    def test_the_parts_of_a_suite_are_the_whole_suite_once(self):
+        for name, suite in run.SUITES.items():
+            whole, _ = run.command(suite, None, 0, 1)
+            commands = [run.command(suite, None, part, suite.parts)[0] for part in range(suite.parts)]
+            files = [word for words in commands for word in words if str(word).endswith(".test.js")]
+            self.assertEqual(sorted(files), sorted(word for word in whole if str(word).endswith(".test.js")))
+            self.assertEqual(len(files), len(suite.files), name)
+            self.assertLessEqual(suite.parts, len(suite.files) or suite.parts, "a part without a test")
 
 
 if __name__ == "__main__":

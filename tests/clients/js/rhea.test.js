@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Peer, message, nextEvent, types } from './support/peer.js';
+import { restarting, step } from './support/steps.js';
 
 const port = Number(process.env.MILLRACE_AMQP_PORT);
 const keys = JSON.parse(process.env.MILLRACE_ACCESS_KEYS);
@@ -27,6 +28,7 @@ const conditionOf = (action) =>
 
 describe('who may connect', () => {
     test('a wrong key is refused', async () => {
+        await step();
         await assert.rejects(Peer.connect({ ...everyone, password: 'wrong' }));
     });
 
@@ -37,6 +39,7 @@ describe('who may connect', () => {
                 await conditionOf(peer.sender(queue('settlement'))),
                 'amqp:unauthorized-access',
             );
+            await peer.step();
             assert.equal(
                 await conditionOf(peer.receiver(queue('settlement'))),
                 'amqp:unauthorized-access',
@@ -52,6 +55,7 @@ describe('who may connect', () => {
                 await conditionOf(peer.sender(queue('settlement'))),
                 'amqp:unauthorized-access',
             );
+            await peer.step();
             await (await peer.receiver(queue('settlement'))).close();
         },
         plain('listener'),
@@ -61,6 +65,7 @@ describe('who may connect', () => {
         'without keys on the server everyone sends and receives',
         async (peer) => {
             assert.equal(await peer.send(queue('settlement'), { body: 'x' }), 'accepted');
+            await peer.step('open');
             const receiver = await peer.receiver(queue('settlement'), SECOND);
             const { message: received, delivery } = await receiver.take();
             assert.equal(String(received.body), 'x');
@@ -73,27 +78,34 @@ describe('who may connect', () => {
 describe('settlement', () => {
     scenario('accepted: gone', async (peer) => {
         await peer.send(queue('settlement'), { body: 'x' });
+        await peer.step();
         const receiver = await peer.receiver(queue('settlement'), SECOND);
         const { delivery } = await receiver.take();
         assert.equal(await receiver.settle(delivery, () => delivery.accept()), 'accepted');
         assert.equal(await receiver.drained(), 0);
+        await peer.step();
+        assert.equal(await (await peer.receiver(queue('settlement'))).drained(), 0);
     });
 
     scenario('released: comes again', async (peer) => {
         await peer.send(queue('released'), { body: 'x' });
-        const receiver = await peer.receiver(queue('released'), SECOND);
-        const { delivery } = await receiver.take();
-        assert.equal(await receiver.settle(delivery, () => delivery.release()), 'released');
-        const again = await receiver.take();
+        await peer.step();
+        const first = await peer.receiver(queue('released'), SECOND);
+        const { delivery } = await first.take();
+        assert.equal(await first.settle(delivery, () => delivery.release()), 'released');
+        await peer.step();
+        const second = await peer.receiver(queue('released'), SECOND);
+        const again = await second.take();
         assert.equal(again.message.body, 'x');
-        await receiver.settle(again.delivery, () => again.delivery.accept());
+        await second.settle(again.delivery, () => again.delivery.accept());
     });
 
     scenario(
         'modified as failed: comes again with a higher count and the annotations as properties',
         async (peer) => {
             await peer.send(queue('modified'), { body: 'x', application_properties: { kept: 1 } });
-            const receiver = await peer.receiver(queue('modified'), SECOND);
+            await peer.step();
+            let receiver = await peer.receiver(queue('modified'), SECOND);
             const { message: first, delivery } = await receiver.take();
             assert.equal(first.delivery_count ?? 0, 0);
             const outcome = {
@@ -102,6 +114,8 @@ describe('settlement', () => {
                 message_annotations: { tried: 'once' },
             };
             assert.equal(await receiver.settle(delivery, () => delivery.modified(outcome)), 'modified');
+            await peer.step();
+            receiver = await peer.receiver(queue('modified'), SECOND);
             const again = await receiver.take();
             assert.equal(again.message.delivery_count, 1);
             assert.deepEqual(again.message.application_properties, { kept: 1, tried: 'once' });
@@ -111,16 +125,32 @@ describe('settlement', () => {
 
     scenario('rejected: a dead letter with the reason', async (peer) => {
         await peer.send(queue('rejected'), { body: 'x' });
+        await peer.step();
         const receiver = await peer.receiver(queue('rejected'), SECOND);
         const { delivery } = await receiver.take();
         const error = { condition: 'app:malformed', description: 'no JSON' };
         assert.match(await receiver.settle(delivery, () => delivery.reject(error)), /^rejected/);
+        await peer.step();
         const deadLetters = await peer.receiver(`${queue('rejected')}/$DeadLetterQueue`, SECOND);
         const dead = await deadLetters.take();
         assert.equal(dead.message.body, 'x');
         assert.match(JSON.stringify(dead.message.application_properties), /no JSON|app:malformed/);
         await deadLetters.settle(dead.delivery, () => dead.delivery.accept());
     });
+
+    if (restarting)
+        scenario('without an outcome: comes again after each end of the server, counted', async (peer) => {
+            await peer.send(queue('unsettled'), { body: 'x' });
+            for (const count of [0, 1, 2]) {
+                await peer.step();
+                const receiver = await peer.receiver(queue('unsettled'), SECOND);
+                const { message: received, delivery } = await receiver.take();
+                assert.equal(received.delivery_count ?? 0, count);
+                if (count === 2) await receiver.settle(delivery, () => delivery.accept());
+            }
+            await peer.step();
+            assert.equal(await (await peer.receiver(queue('unsettled'))).drained(), 0);
+        });
 
     scenario('sent and received as settled: delivered without answers', async (peer) => {
         const sender = await peer.sender(queue('settled'), { snd_settle_mode: 1 });
@@ -130,12 +160,15 @@ describe('settlement', () => {
         assert.equal(received.body, 'x');
         assert.equal(delivery.remote_settled, true);
         assert.equal(await receiver.drained(), 0);
+        await peer.step();
+        assert.equal(await (await peer.receiver(queue('settled'))).drained(), 0);
     });
 });
 
 describe('links', () => {
     scenario('a receiver gets no more than its credit', async (peer) => {
         await peer.send(queue('credit'), { body: 1 }, { body: 2 }, { body: 3 });
+        await peer.step();
         const first = await peer.receiver(queue('credit'), SECOND);
         const two = [await first.take(), await first.take()];
         const second = await peer.receiver(queue('credit'), SECOND);
@@ -146,10 +179,13 @@ describe('links', () => {
         );
         for (const { delivery } of two) await first.settle(delivery, () => delivery.accept());
         await second.settle(third.delivery, () => third.delivery.accept());
+        await peer.step();
+        assert.equal(await (await peer.receiver(queue('credit'))).drained(), 0);
     });
 
     scenario('a drain gives what is there and takes the rest of the credit back', async (peer) => {
         await peer.send(queue('drain'), { body: 1 }, { body: 2 });
+        await peer.step();
         const receiver = await peer.receiver(queue('drain'), SECOND);
         assert.equal(await receiver.drained(10), 2);
         const arrived = receiver.arrived();
@@ -172,6 +208,7 @@ describe('links', () => {
                 await peer.send(queue('large'), { body: message.data_section(body) }),
                 'accepted',
             );
+            await peer.step();
             const receiver = await peer.receiver(queue('large'), SECOND);
             const { message: received, delivery } = await receiver.take();
             assert(body.equals(received.body.content));
@@ -185,6 +222,7 @@ describe('links', () => {
         const batch = message.encode({ body: message.data_sections(parts) });
         const sender = await peer.sender(queue('batch'));
         await nextEvent(sender, 'settled', () => sender.send(batch, undefined, 0x80013700));
+        await peer.step();
         const receiver = await peer.receiver(queue('batch'), SECOND);
         for (const n of [1, 2, 3]) {
             const { message: received, delivery } = await receiver.take();
@@ -203,6 +241,7 @@ describe('links', () => {
             message_annotations: { 'x-opt-partition-key': 'p', 'x-mine': 'kept' },
         };
         await peer.send(queue('annotations'), sent);
+        await peer.step();
         const receiver = await peer.receiver(queue('annotations'), SECOND);
         const { message: received, delivery } = await receiver.take();
         const annotations = received.message_annotations;
@@ -218,6 +257,7 @@ describe('links', () => {
 
     scenario('an unknown address is not found', async (peer) => {
         assert.equal(await conditionOf(peer.sender('nothing')), 'amqp:not-found');
+        await peer.step();
         assert.equal(await conditionOf(peer.receiver('nothing/Subscriptions/here')), 'amqp:not-found');
     });
 
@@ -228,6 +268,7 @@ describe('links', () => {
     ]) {
         scenario(`${address} is an address`, async (peer) => {
             assert.equal(await peer.send(address, { body: address }), 'accepted');
+            await peer.step();
             const receiver = await peer.receiver(address, SECOND);
             const { message: received, delivery } = await receiver.take();
             assert.equal(received.body, address);
@@ -247,6 +288,7 @@ describe('links', () => {
                 source: { filter: { 'com.microsoft:session-filter': wrap(id) } },
             });
             for (const id of ['b', 'a']) {
+                await peer.step();
                 const receiver = await peer.receiver(queue('session-filter'), options(id));
                 const { message: received, delivery } = await receiver.take();
                 assert.equal(received.body, `in ${id}`);

@@ -176,6 +176,7 @@ describe('sending', { concurrency: !restarting }, () => {
     scenario('a message without an id gets one', async (client) => {
         const queue = entity('no-id');
         await client.createSender(queue).sendMessages({ body: 'x' });
+        await step();
         const receiver = client.createReceiver(queue);
         const message = await takeOne(receiver);
         assert.match(message.messageId, /^[0-9a-f-]{32,36}$/);

@@ -8,13 +8,15 @@ import {
     connectOnce,
     consume,
     entity,
+    eventually,
     isEmpty,
+    persistently,
     restarting,
     scenario,
     step,
+    stepUnderSession,
     take,
     takeOne,
-    volatile,
 } from './support/servicebus.js';
 
 const seconds = (count) => new Promise((resolve) => setTimeout(resolve, 1_000 * count));
@@ -64,31 +66,31 @@ describe('sessions', { concurrency: !restarting }, () => {
     scenario(
         'waiting for the next session ends with ServiceTimeout if none comes',
         async (client) => {
-            const started = Date.now();
-            assert.equal(
-                await codeOf(client.acceptNextSession(entity('session-none'))),
-                'ServiceTimeout',
-            );
-            assert(Date.now() - started < 15_000);
+            for (let i = 0; i < 2; ++i) {
+                const started = Date.now();
+                assert.equal(
+                    await codeOf(client.acceptNextSession(entity('session-none'))),
+                    'ServiceTimeout',
+                );
+                assert(Date.now() - started < 15_000);
+                await step();
+            }
         },
-        { make: () => connectOnce({ timeoutInMs: 2_000 }), ...volatile },
+        { make: () => connectOnce({ timeoutInMs: 2_000 }) },
     );
 
-    scenario(
-        'waiting for the next session ends when a message comes',
-        async (client, t) => {
-            const queue = entity('session-waiting');
-            const other = connect();
-            t.after(() => other.close());
-            const accepting = client.acceptNextSession(queue);
-            await other.createSender(queue).sendMessages(inSession('late', 'x'));
-            const receiver = await accepting;
-            assert.equal(receiver.sessionId, 'late');
-            assert.deepEqual(await consume(receiver, 1), ['x']);
-            await receiver.close();
-        },
-        volatile,
-    );
+    scenario('waiting for the next session ends when a message comes', async (client, t) => {
+        const queue = entity('session-waiting');
+        const other = connect();
+        t.after(() => other.close());
+        const accepting = persistently(() => client.acceptNextSession(queue));
+        await step();
+        await other.createSender(queue).sendMessages(inSession('late', 'x'));
+        const receiver = await accepting;
+        assert.equal(receiver.sessionId, 'late');
+        assert.deepEqual(await consume(receiver, 1), ['x']);
+        await receiver.close();
+    });
 
     scenario(
         'a session that somebody holds cannot be accepted until it is released',
@@ -98,12 +100,14 @@ describe('sessions', { concurrency: !restarting }, () => {
             t.after(() => other.close());
             const holder = await client.acceptSession(queue, 's');
             assert.equal(await codeOf(other.acceptSession(queue, 's')), 'SessionCannotBeLocked');
-            await holder.close();
+            await (restarting ? step() : holder.close()); // both release it
             const next = await other.acceptSession(queue, 's');
             assert.equal(next.sessionId, 's');
+            if (restarting)
+                assert.equal(await codeOf(() => holder.getSessionState()), 'SessionLockLost');
+            assert.equal(await codeOf(client.acceptSession(queue, 's')), 'SessionCannotBeLocked');
             await next.close();
         },
-        volatile,
     );
 
     scenario('the state of a session is kept, replaced and cleared', async (client) => {
@@ -133,58 +137,58 @@ describe('sessions', { concurrency: !restarting }, () => {
         await receiver.close();
     });
 
-    scenario(
-        'the lock of a session is renewed by hand',
-        async (client) => {
-            const queue = entity('session-renew');
-            await client.createSender(queue).sendMessages(inSession('s', 'x'));
-            const receiver = await client.acceptSession(queue, 's', NO_RENEWAL);
-            const message = await takeOne(receiver);
-            const first = receiver.sessionLockedUntilUtc;
-            await seconds(LOCK_SECONDS - 2);
-            const renewed = await receiver.renewSessionLock();
-            assert(renewed - first > 1_000, `${renewed - first} ms longer`);
-            await seconds(LOCK_SECONDS - 2);
-            await receiver.completeMessage(message);
-            await receiver.close();
-        },
-        volatile,
-    );
+    scenario('the lock of a session is renewed by hand', async (client) => {
+        const queue = entity('session-renew');
+        await client.createSender(queue).sendMessages(inSession('s', 'x'));
+        const accept = () => client.acceptSession(queue, 's', NO_RENEWAL);
+        let receiver = await accept();
+        let message = await takeOne(receiver);
+        [receiver, message] = await stepUnderSession(receiver, message, accept);
+        const first = receiver.sessionLockedUntilUtc;
+        await seconds(LOCK_SECONDS - 2);
+        const renewed = await receiver.renewSessionLock();
+        assert(renewed - first > 1_000, `${renewed - first} ms longer`);
+        await seconds(LOCK_SECONDS - 2);
+        [receiver, message] = await stepUnderSession(receiver, message, accept);
+        await receiver.completeMessage(message);
+        assert(await isEmpty(receiver));
+        await receiver.close();
+    });
 
     scenario(
         'the lock of a session is renewed by the client for as long as it is told',
         async (client) => {
             const queue = entity('session-auto-renew');
             await client.createSender(queue).sendMessages(inSession('s', 'x'));
-            const receiver = await client.acceptSession(queue, 's');
-            const message = await takeOne(receiver);
+            const accept = () => client.acceptSession(queue, 's');
+            let receiver = await accept();
+            let message = await takeOne(receiver);
+            [receiver, message] = await stepUnderSession(receiver, message, accept);
             await seconds(3 * LOCK_SECONDS);
             await receiver.completeMessage(message);
             assert(await isEmpty(receiver));
             await receiver.close();
         },
-        volatile,
     );
 
-    scenario(
-        'a session whose lock was lost goes to the next receiver',
-        async (client, t) => {
-            const queue = entity('session-lost');
-            const other = connect();
-            t.after(() => other.close());
-            await client.createSender(queue).sendMessages(inSession('s', 'x'));
-            const receiver = await client.acceptSession(queue, 's', NO_RENEWAL);
-            const message = await takeOne(receiver);
-            const next = await other.acceptNextSession(queue);
-            assert.equal(next.sessionId, 's');
-            const again = await takeOne(next);
-            assert.equal(again.deliveryCount, 1);
-            assert.equal(await codeOf(receiver.completeMessage(message)), 'SessionLockLost');
-            await next.completeMessage(again);
-            await next.close();
-        },
-        volatile,
-    );
+    scenario('a session whose lock was lost goes to the next receiver', async (client, t) => {
+        const queue = entity('session-lost');
+        const other = connect();
+        t.after(() => other.close());
+        await client.createSender(queue).sendMessages(inSession('s', 'x'));
+        const receiver = await client.acceptSession(queue, 's', NO_RENEWAL);
+        await receiver.setSessionState('half done');
+        const message = await takeOne(receiver);
+        await step(); // which ends the lock; otherwise its time does
+        const next = await other.acceptNextSession(queue);
+        assert.equal(next.sessionId, 's');
+        assert.equal(await next.getSessionState(), 'half done');
+        const again = await takeOne(next);
+        assert.equal(again.deliveryCount, 1);
+        assert.equal(await codeOf(receiver.completeMessage(message)), 'SessionLockLost');
+        await next.completeMessage(again);
+        await next.close();
+    });
 
     scenario('abandon, defer and dead-letter keep the order of a session', async (client) => {
         const queue = entity('session-settle');
@@ -230,27 +234,33 @@ describe('sessions', { concurrency: !restarting }, () => {
         await receiver.close();
     });
 
-    scenario(
-        'a session is handled by a processor',
-        async (client) => {
-            const queue = entity('session-processor');
-            await client.createSender(queue).sendMessages(inSession('s', 1, 2, 3));
-            const receiver = await client.acceptNextSession(queue);
-            const bodies = [];
-            const finished = new Promise((resolve, reject) => {
+    scenario('a session is handled by a processor', async (client) => {
+        const queue = entity('session-processor');
+        await client.createSender(queue).sendMessages(inSession('s', 1, 2, 3));
+        const handled = [];
+        /** Accepts the session and handles its messages; the code of the error that ended it, or 'none'. */
+        const handle = async () => {
+            const receiver = await persistently(() => client.acceptNextSession(queue));
+            const code = await new Promise((resolve) => {
                 receiver.subscribe({
-                    processMessage: async ({ body }) => {
-                        if (bodies.push(body) === 3) resolve();
+                    processMessage: async ({ body, deliveryCount }) => {
+                        handled.push([body, deliveryCount]);
+                        if (body === 2 && deliveryCount === 0) await step();
+                        if (body === 3) resolve('none');
                     },
-                    processError: async ({ error }) => reject(error),
+                    processError: async ({ error }) => resolve(error.code),
                 });
             });
-            await finished;
+            if (code === 'none') await eventually(() => isEmpty(receiver));
             await receiver.close();
-            assert.deepEqual(bodies, [1, 2, 3]);
-        },
-        volatile,
-    );
+            return code;
+        };
+        // A receiver ends with the lock of its session: who goes on accepts the session again.
+        if (restarting) assert.equal(await handle(), 'SessionLockLost');
+        assert.equal(await handle(), 'none');
+        const again = restarting ? [[2, 1]] : [];
+        assert.deepEqual(handled, [[1, 0], [2, 0], ...again, [3, 0]]);
+    });
 
     scenario(
         'a queue with sessions takes no message without one, and gives none without a session',
@@ -260,24 +270,29 @@ describe('sessions', { concurrency: !restarting }, () => {
                 await codeOf(client.createSender(queue).sendMessages({ body: 'x' })),
                 'no error',
             );
+            await step();
             assert.match(
                 await refusal(client.createSender(queue).sendMessages({ body: 'x' })),
                 /session/i,
             );
+            await step();
             assert.match(await refusal(client.createReceiver(queue).receiveMessages(1)), /session/i);
         },
-        { make: connectOnce, ...volatile },
+        { make: connectOnce },
     );
 
     scenario(
         'a queue without sessions gives none',
         async (client) => {
-            assert.match(
-                await refusal(client.acceptSession(entity('session-not-here'), 's')),
-                /session/i,
-            );
+            for (let i = 0; i < 2; ++i) {
+                assert.match(
+                    await refusal(client.acceptSession(entity('session-not-here'), 's')),
+                    /session/i,
+                );
+                await step();
+            }
         },
-        { make: connectOnce, ...volatile },
+        { make: connectOnce },
     );
 });
 

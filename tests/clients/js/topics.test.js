@@ -12,7 +12,6 @@ import {
     step,
     take,
     takeOne,
-    volatile,
 } from './support/servicebus.js';
 
 /** The rules of a subscription as {name: rule}. */
@@ -195,27 +194,34 @@ describe('topics', { concurrency: !restarting }, () => {
         async (client) => {
             const manager = client.createRuleManager(entity('rule-errors'), 'all');
             await manager.createRule('once', { sqlExpression: '1 = 1' });
+            await step();
             assert.equal(
                 await codeOf(manager.createRule('once', { sqlExpression: '1 = 1' })),
                 'MessagingEntityAlreadyExists',
             );
+            await step();
             assert.equal(await codeOf(manager.deleteRule('never')), 'MessagingEntityNotFound');
+            await step();
             assert.notEqual(
                 await codeOf(manager.createRule('wrong', { sqlExpression: 'n >' })),
                 'no error',
             );
+            await step();
             assert.deepEqual(Object.keys(await rulesOf(manager)).sort(), ['$Default', 'once']);
         },
-        { make: connectOnce, ...volatile },
+        { make: connectOnce },
     );
 
     scenario(
         'a subscription that does not exist says so',
         async (client) => {
-            const receiver = client.createReceiver(entity('news'), 'nobody');
-            assert.equal(await codeOf(receiver.receiveMessages(1)), 'MessagingEntityNotFound');
+            for (let i = 0; i < 2; ++i) {
+                const receiver = client.createReceiver(entity('news'), 'nobody');
+                assert.equal(await codeOf(receiver.receiveMessages(1)), 'MessagingEntityNotFound');
+                await step();
+            }
         },
-        { make: connectOnce, ...volatile },
+        { make: connectOnce },
     );
 
     scenario('a subscription may require sessions', async (client) => {

@@ -9,6 +9,8 @@ import unittest
 
 from azure.servicebus import (ServiceBusClient, ServiceBusMessage, ServiceBusReceiveMode, ServiceBusSubQueue,
                               TransportType)
+from azure.servicebus.exceptions import (MessageLockLostError, ServiceBusConnectionError,
+                                         SessionLockLostError)
 
 TRANSPORT = os.environ["MILLRACE_TRANSPORT"]
 STEP = os.environ.get("MILLRACE_STEP")
@@ -16,8 +18,6 @@ LOCK_SECONDS = 5
 
 DEAD_LETTERS = {"sub_queue": ServiceBusSubQueue.DEAD_LETTER}
 DELETING = {"receive_mode": ServiceBusReceiveMode.RECEIVE_AND_DELETE}
-
-volatile = unittest.skipIf(STEP, "what a restart ends")
 
 
 def entity(name):
@@ -66,7 +66,7 @@ def step():
         return
     with socket.socket(socket.AF_UNIX) as control:
         control.connect(STEP)
-        control.sendall(b"restart\n")
+        control.sendall(b"server\n")
         if not control.recv(100):
             raise RuntimeError("the server did not come back")
 
@@ -92,9 +92,14 @@ def consume(receiver, count):
     messages = take(receiver, count)
     for message in messages:
         receiver.complete_message(message)
-    # The client waits for no answer: the completions may be on their way, and a restart would lose them.
-    eventually(lambda: not any(is_there(receiver, message.sequence_number) for message in messages))
+    for message in messages:
+        await_settled(receiver, message)
     return [body_of(message) for message in messages]
+
+
+def await_settled(receiver, message):
+    """Until a message left its queue: the client waits for no answer, and a restart may lose it."""
+    eventually(lambda: not is_there(receiver, message.sequence_number))
 
 
 def is_there(receiver, number):
@@ -138,3 +143,41 @@ class Case(unittest.TestCase):
 
     def send(self, name, *bodies, **options):
         self.sender(name).send_messages([ServiceBusMessage(body, **options) for body in bodies])
+
+    def step_under_lock(self, receiver, message):
+        """
+        A place in a test where `receiver` holds the lock of `message`. With restarts the server is killed
+        here and locks end with it: this one is lost, and the message comes again with this delivery counted.
+        Returns the message whose lock is held from here on.
+        """
+        if not STEP:
+            return message
+        step()
+        with self.assertRaises(MessageLockLostError):
+            receiver.renew_message_lock(message)
+        return self.taken_again(receiver, message)
+
+    def step_under_session(self, receiver, message, accept):
+        """
+        The same where `receiver` holds a session, as accept() answered it, and has received `message` of it.
+        Returns who holds the session from here on, and the message.
+        """
+        if not STEP:
+            return receiver, message
+        step()
+        self.expect_session_lost(receiver)
+        receiver = accept()
+        return receiver, self.taken_again(receiver, message)
+
+    def expect_session_lost(self, receiver):
+        """The client says once that the connection broke, from then on that the session's lock is lost."""
+        with self.assertRaises(ServiceBusConnectionError):
+            receiver.session.renew_lock()
+        with self.assertRaises(SessionLockLostError):
+            receiver.session.renew_lock()
+
+    def taken_again(self, receiver, message):
+        again, = take(receiver, 1)
+        self.assertEqual(again.sequence_number, message.sequence_number)
+        self.assertEqual(again.delivery_count, message.delivery_count + 1)
+        return again

@@ -1,6 +1,8 @@
 // rhea with promises: a generic AMQP 1.0 client, as used against any broker.
 import { createRequire } from 'node:module';
 
+import { restarting, step } from './steps.js';
+
 const rhea = createRequire(import.meta.url)('rhea');
 
 const FAILURES = [
@@ -100,8 +102,9 @@ class Receiver {
 
 /** One connection. */
 export class Peer {
-    constructor(connection) {
+    constructor(connection, options) {
         this.connection = connection;
+        this.options = options;
     }
 
     /** options of rhea: port; username and password (PLAIN), a name alone (ANONYMOUS), or no SASL. */
@@ -111,7 +114,17 @@ export class Peer {
         await nextEvent(connection, 'connection_open');
         // What ends later is reported by what waits for something then.
         for (const failure of FAILURES) connection.on(failure, () => {});
-        return new Peer(connection);
+        return new Peer(connection, options);
+    }
+
+    /**
+     * A place in a test where all that counts is stored and no link is used any more: with
+     * --restart-between-steps the server is killed and started again, and this peer connects anew.
+     */
+    async step(server) {
+        if (!restarting) return;
+        await step(server);
+        this.connection = (await Peer.connect(this.options)).connection;
     }
 
     /** A sender that has credit. */

@@ -1,12 +1,14 @@
 // What every test with @azure/service-bus needs: connections for the transport under test, names, restarts.
 //
 // From tests/clients/run.py: MILLRACE_CONNECTION_STRING (plain), MILLRACE_TLS_CONNECTION_STRING,
-// MILLRACE_TRANSPORT (amqp, tls or websocket), MILLRACE_ACCESS_KEYS (JSON: name -> key), MILLRACE_STEP (the
-// socket of step()).
+// MILLRACE_TRANSPORT (amqp, tls or websocket), MILLRACE_ACCESS_KEYS (JSON: name -> key), MILLRACE_STEP (see
+// steps.js).
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
-import net from 'node:net';
 import { test } from 'node:test';
+import { restarting, step } from './steps.js';
+
+export { restarting, step };
 
 const require = createRequire(import.meta.url);
 export const { ServiceBusClient } = require('@azure/service-bus');
@@ -14,7 +16,6 @@ export const Long = require('long');
 const WebSocket = require('ws');
 
 export const transport = process.env.MILLRACE_TRANSPORT ?? 'amqp';
-export const restarting = Boolean(process.env.MILLRACE_STEP);
 export const LOCK_SECONDS = 5;
 
 /** The entity of this name for the transport under test: the suites of all transports share one server. */
@@ -57,24 +58,26 @@ export function scenario(name, body, { make = connect, skip = false } = {}) {
     });
 }
 
-/** Of tests about what is in memory only, such as locks: a restart ends it. */
-export const volatile = { skip: restarting && 'what a restart ends' };
+const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
 
 /**
- * A place in a test where all that counts is stored: with --restart-between-steps the server is killed and
- * started again before this returns. The clients are not told.
+ * Of an error while the server is killed: true if it is about the connection, which can break at any point
+ * and has as many names, and not an answer of the server: a ServiceBusError with a code that says more.
  */
-export function step() {
-    if (!restarting) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-        const socket = net.connect(process.env.MILLRACE_STEP, () => socket.write('restart\n'));
-        socket.on('data', () => {
-            socket.end();
-            resolve();
-        });
-        socket.on('error', reject);
-        socket.on('end', () => reject(new Error('the server did not come back')));
-    });
+export const isLostConnection = (error) =>
+    error.retryable || error.name !== 'ServiceBusError' || error.code === 'GeneralError';
+
+/** Does `action`, and does it again where the server is killed under it and the client does not repeat it. */
+export async function persistently(action) {
+    const end = Date.now() + 30_000;
+    for (;;) {
+        try {
+            return await action();
+        } catch (error) {
+            if (!restarting || !isLostConnection(error) || Date.now() > end) throw error;
+        }
+        await pause();
+    }
 }
 
 /** Receives exactly `count` messages, however many calls that takes. */
@@ -83,16 +86,9 @@ export async function take(receiver, count) {
     const end = Date.now() + 30_000;
     while (messages.length < count) {
         assert(Date.now() < end, `${messages.length} of ${count} messages came`);
-        try {
-            messages.push(
-                ...(await receiver.receiveMessages(count - messages.length, {
-                    maxWaitTimeInMs: 5_000,
-                })),
-            );
-        } catch (error) {
-            // The client does not repeat a receive under which the connection broke.
-            if (!restarting || !error.retryable) throw error;
-        }
+        const more = () =>
+            receiver.receiveMessages(count - messages.length, { maxWaitTimeInMs: 5_000 });
+        messages.push(...(await persistently(more)));
     }
     return messages;
 }
@@ -113,6 +109,39 @@ export async function isEmpty(receiver) {
     return messages.length === 0;
 }
 
+/**
+ * A place in a test where `receiver` holds the lock of `message`. With restarts the server is killed here
+ * and locks end with it: this one is lost, and the message comes again with this delivery counted. Returns
+ * the message whose lock is held from here on.
+ */
+export async function stepUnderLock(receiver, message) {
+    if (!restarting) return message;
+    await step();
+    assert.equal(await codeOf(receiver.renewMessageLock(message)), 'MessageLockLost');
+    assert.equal(await codeOf(receiver.completeMessage(message)), 'MessageLockLost');
+    const again = await takeOne(receiver);
+    assert(again.sequenceNumber.eq(message.sequenceNumber));
+    assert.equal(again.deliveryCount, message.deliveryCount + 1);
+    return again;
+}
+
+/**
+ * The same where `receiver` holds a session, as accept() answered it, and has received `message` of it.
+ * Returns who holds the session from here on, and the message.
+ */
+export async function stepUnderSession(receiver, message, accept) {
+    if (!restarting) return [receiver, message];
+    await step();
+    assert.equal(await codeOf(() => receiver.renewSessionLock()), 'SessionLockLost');
+    assert.equal(await codeOf(() => receiver.completeMessage(message)), 'SessionLockLost');
+    const next = await accept();
+    assert.equal(next.sessionId, receiver.sessionId);
+    const again = await takeOne(next);
+    assert(again.sequenceNumber.eq(message.sequenceNumber));
+    assert.equal(again.deliveryCount, message.deliveryCount + 1);
+    return [next, again];
+}
+
 /** The code of the ServiceBusError that `action` ends with. */
 export async function codeOf(action) {
     try {
@@ -131,6 +160,6 @@ export async function eventually(found) {
         const value = await found();
         if (value) return value;
         assert(Date.now() < end, `did not happen: ${found}`);
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await pause();
     }
 }
