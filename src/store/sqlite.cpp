@@ -1,6 +1,7 @@
 #include "store/sqlite.hpp"
 
 #include "base/error.hpp"
+#include "store/gathered_log.hpp"
 
 #include <sqlite3.h>
 
@@ -106,9 +107,10 @@ void SqliteStatement::bind_null(int position) {
 }
 
 SqliteConnection::SqliteConnection(const std::string& path, Access access) {
-    const int flags =
-        access == Access::read_write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
-    const int code = sqlite3_open_v2(path.c_str(), &database_, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+    const bool writes = access == Access::read_write;
+    const int flags = writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+    const int code = sqlite3_open_v2(path.c_str(), &database_, flags | SQLITE_OPEN_NOMUTEX,
+                                     writes ? gathered_log_vfs() : nullptr);
     if (code != SQLITE_OK) {
         const std::string why = sqlite3_errmsg(database_);
         sqlite3_close_v2(database_);
