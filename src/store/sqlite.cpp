@@ -38,6 +38,9 @@ void check(int code, sqlite3_stmt* statement, const char* what) {
     if (code != SQLITE_OK) fail(sqlite3_db_handle(statement), what);
 }
 
+constexpr std::int64_t kLogBytes = 16 * 1024 * 1024;  // then it is emptied into the database
+constexpr std::int64_t kPageBytesMin = 512;
+
 // NULL pointers would bind SQL NULL; an empty text or blob is not NULL.
 const char* non_null(std::string_view text) { return text.data() == nullptr ? "" : text.data(); }
 
@@ -124,7 +127,12 @@ SqliteConnection::SqliteConnection(const std::string& path, Access access) {
             // Debian's SQLite zeroes what is deleted; a page that becomes free is left as it is instead of
             // being written twice, as SQLite does elsewhere.
             execute("PRAGMA secure_delete=FAST;");
-            execute("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-65536;");
+            // Of a new database; an older one keeps its own. Large bodies need half as many pages of this
+            // size.
+            execute("PRAGMA page_size=8192;");
+            execute("PRAGMA journal_mode=WAL; PRAGMA cache_size=-65536;");
+            const std::int64_t log_pages = kLogBytes / integer("PRAGMA page_size", kPageBytesMin);
+            execute("PRAGMA wal_autocheckpoint=" + std::to_string(log_pages));
         } else {
             execute("PRAGMA cache_size=-16384; PRAGMA mmap_size=268435456;");
         }
