@@ -20,8 +20,9 @@ inline constexpr std::uint32_t kBatchFormat = 0x80013700;
 /// corrupt: not a message; the detail is one line.
 Result<broker::Delivery> read_message(std::string_view sections);
 
-/// The messages of one transfer: one, or those of a batch.
-Result<std::vector<broker::Message>> read_transfer(std::string_view payload, std::uint32_t format);
+/// The messages of one transfer: one, or those of a batch. Takes the bytes of a large body out of `payload`
+/// where it can; after an error that is as it was.
+Result<std::vector<broker::Message>> read_transfer(std::string&& payload, std::uint32_t format);
 
 /// `delivery` as a receiver gets it: with the annotations of Service Bus. `omit_body`: an empty data section
 /// in place of the body.

@@ -38,14 +38,15 @@ class MessageReader {
   public:
     explicit MessageReader(std::string_view sections) : reader_(sections), sections_(sections) {}
 
-    Result<broker::Delivery> read() {
+    /// `owner`, if any, holds the sections and may become the body.
+    Result<broker::Delivery> read(std::string* owner = nullptr) {
         while (!reader_.at_end()) section();
         if (reader_.failed()) return broken(reader_.problem());
         broker::Message& message = delivery_.message;
         if (!annotations_.empty()) write_annotations();
         if (has_extra_fields_) write_fields();
         if (extra_.empty() && bodies_ == 1 && footer_.empty() && data_ == 1) {
-            message.body.assign(body_);
+            take_body(owner);
         } else if (!extra_.empty() || bodies_ > 0 || !footer_.empty()) {
             message.body_format = broker::kAmqpSections;
             message.body = std::move(extra_);
@@ -56,6 +57,18 @@ class MessageReader {
     }
 
   private:
+    void take_body(std::string* owner) {
+        std::string& body = delivery_.message.body;
+        if (owner == nullptr || body_.size() < sections_.size() / 2) {
+            body.assign(body_);
+            return;
+        }
+        const auto begin = static_cast<std::size_t>(body_.data() - sections_.data());
+        owner->resize(begin + body_.size());
+        owner->erase(0, begin);
+        body = std::move(*owner);
+    }
+
     void section() {
         const std::size_t begin = reader_.position();
         switch (const std::uint64_t code = reader_.descriptor()) {
@@ -272,10 +285,10 @@ class MessageReader {
 
 Result<broker::Delivery> read_message(std::string_view sections) { return MessageReader(sections).read(); }
 
-Result<std::vector<broker::Message>> read_transfer(std::string_view payload, std::uint32_t format) {
+Result<std::vector<broker::Message>> read_transfer(std::string&& payload, std::uint32_t format) {
     std::vector<broker::Message> messages;
     if (format != kBatchFormat) {
-        auto read = read_message(payload);
+        auto read = MessageReader(payload).read(&payload);
         if (!read) return read.error();
         messages.push_back(std::move(read->message));
         return messages;

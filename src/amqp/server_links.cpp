@@ -5,6 +5,8 @@
 #include "amqp/request.hpp"
 #include "telemetry/log.hpp"
 
+#include <algorithm>
+
 namespace millrace::amqp {
 
 namespace {
@@ -93,38 +95,49 @@ void ProducerLink::on_gathered() {
     connection_.start(store(std::move(self), std::exchange(arrived_, {})));
 }
 
+ProducerLink::Arrival::Arrival(Incoming arrived)
+    : delivery(std::move(arrived)),
+      bytes(delivery.payload.size()),
+      messages(read_transfer(std::move(delivery.payload), delivery.format)) {
+    delivery.payload = {};
+}
+
 /// What came together is stored together. If that is refused each delivery gets its own answer.
 asio::awaitable<void> ProducerLink::store(std::shared_ptr<ProducerLink> self,
                                           std::vector<Incoming> deliveries) {
-    if (deliveries.size() == 1) {
-        auto alone = store_one(self, std::move(deliveries.front()));
+    std::vector<Arrival> arrivals;
+    arrivals.reserve(deliveries.size());
+    for (Incoming& delivery : deliveries) arrivals.emplace_back(std::move(delivery));
+    if (arrivals.size() == 1) {
+        auto alone = store_one(self, std::move(arrivals.front()));
         co_return co_await std::move(alone);
     }
-    std::vector<broker::Message> messages;
-    bool whole = true;
-    for (auto next = deliveries.begin(); whole && next != deliveries.end(); ++next) {
-        auto read = read_transfer(next->payload, next->format);
-        whole = read && !next->too_large;
-        if (!whole) break;
-        std::move(read->begin(), read->end(), std::back_inserter(messages));
-    }
     Result<DeliveryState> outcome = Error{Errc::invalid_input, "each on its own"};
-    if (whole) outcome = co_await self->send(std::move(messages));
-    for (Incoming& delivery : deliveries) {
+    if (std::ranges::all_of(arrivals, &Arrival::whole)) {
+        std::vector<broker::Message> messages;
+        messages.reserve(arrivals.size());
+        for (Arrival& arrival : arrivals) std::ranges::move(*arrival.messages, std::back_inserter(messages));
+        outcome = co_await self->send(messages);
+        auto next = messages.begin();
+        for (Arrival& arrival : arrivals) {
+            if (outcome) break;
+            for (broker::Message& message : *arrival.messages) message = std::move(*next++);
+        }
+    }
+    for (Arrival& arrival : arrivals) {
         if (!outcome) {
-            self->connection_.start(store_one(self, std::move(delivery)));
+            self->connection_.start(store_one(self, std::move(arrival)));
             continue;
         }
-        self->answer_stored(delivery, *outcome);
-        self->connection_.stored(delivery.payload.size());
+        self->answer_stored(arrival.delivery, *outcome);
+        self->connection_.stored(arrival.bytes);
     }
 }
 
-asio::awaitable<void> ProducerLink::store_one(std::shared_ptr<ProducerLink> self, Incoming delivery) {
-    const std::size_t bytes = delivery.payload.size();
-    DeliveryState outcome = co_await self->outcome_of(delivery);
-    self->answer_stored(delivery, std::move(outcome));
-    self->connection_.stored(bytes);
+asio::awaitable<void> ProducerLink::store_one(std::shared_ptr<ProducerLink> self, Arrival arrival) {
+    DeliveryState outcome = co_await self->outcome_of(arrival);
+    self->answer_stored(arrival.delivery, std::move(outcome));
+    self->connection_.stored(arrival.bytes);
 }
 
 void ProducerLink::answer_stored(const Incoming& delivery, DeliveryState outcome) {
@@ -132,28 +145,26 @@ void ProducerLink::answer_stored(const Incoming& delivery, DeliveryState outcome
     connection_.kick();
 }
 
-asio::awaitable<DeliveryState> ProducerLink::outcome_of(Incoming& delivery) {
-    if (delivery.too_large) {
+asio::awaitable<DeliveryState> ProducerLink::outcome_of(Arrival& arrival) {
+    if (arrival.delivery.too_large) {
         co_return Rejected{condition(condition::kMessageSize,
                                      "the message is larger than " +
                                          std::to_string(connection_.context().broker.message_bytes_max()) +
                                          " bytes")};
     }
-    auto messages = read_transfer(delivery.payload, delivery.format);
-    if (!messages) co_return Rejected{condition(messages.error())};
-    delivery.payload = {};
-    auto sent = co_await send(std::move(*messages));
+    if (!arrival.messages) co_return Rejected{condition(arrival.messages.error())};
+    auto sent = co_await send(*arrival.messages);
     if (!sent) co_return Rejected{condition(sent.error())};
     co_return std::move(*sent);
 }
 
-/// An error: the queue does not take them, nothing is stored.
-asio::awaitable<Result<DeliveryState>> ProducerLink::send(std::vector<broker::Message> messages) {
+/// An error: the queue does not take them, nothing is stored, `messages` are still there.
+asio::awaitable<Result<DeliveryState>> ProducerLink::send(std::vector<broker::Message>& messages) {
     ServerContext& context = connection_.context();
     const std::size_t count = messages.size();
     const Work parsed(connection_, count * sizeof(broker::Message));  // many small ones in one batch
     try {
-        auto sending = context.broker.send(address_.entity, std::move(messages));
+        auto sending = context.broker.send_or_keep(address_.entity, messages);
         auto sent = co_await std::move(sending);
         if (!sent) co_return sent.error();
         context.stats.received_total += count;

@@ -59,10 +59,20 @@ class ProducerLink final : public ServerLink {
     void on_gathered() override;
 
   private:
+    /// A delivery, without its payload, and what that brought.
+    struct Arrival {
+        explicit Arrival(Incoming arrived);
+        bool whole() const noexcept { return messages && !delivery.too_large; }
+
+        Incoming delivery;
+        std::size_t bytes;  ///< of the payload
+        Result<std::vector<broker::Message>> messages;
+    };
+
     static asio::awaitable<void> store(std::shared_ptr<ProducerLink> self, std::vector<Incoming> deliveries);
-    static asio::awaitable<void> store_one(std::shared_ptr<ProducerLink> self, Incoming delivery);
-    asio::awaitable<DeliveryState> outcome_of(Incoming& delivery);
-    asio::awaitable<Result<DeliveryState>> send(std::vector<broker::Message> messages);
+    static asio::awaitable<void> store_one(std::shared_ptr<ProducerLink> self, Arrival arrival);
+    asio::awaitable<DeliveryState> outcome_of(Arrival& arrival);
+    asio::awaitable<Result<DeliveryState>> send(std::vector<broker::Message>& messages);
     void answer_stored(const Incoming& delivery, DeliveryState outcome);
 
     std::vector<Incoming> arrived_;  ///< since the last `on_gathered`

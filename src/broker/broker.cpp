@@ -54,7 +54,12 @@ std::vector<EntityCounts> Broker::counts() const { return engine_->counts(); }
 
 awaitable<Result<std::vector<std::int64_t>>> Broker::send_with(
     std::string entity, std::vector<Message> messages, std::function<Result<void>(store::Connection&)> with) {
-    return engine_->send(std::move(entity), std::move(messages), std::move(with));
+    return engine_->send_with(std::move(entity), std::move(messages), std::move(with));
+}
+
+awaitable<Result<std::vector<std::int64_t>>> Broker::send_or_keep(std::string entity,
+                                                                  std::vector<Message>& messages) {
+    return engine_->send(std::move(entity), messages, nullptr);
 }
 
 awaitable<std::vector<Result<void>>> Broker::complete_each(std::vector<LockRef> locks) {
@@ -104,7 +109,7 @@ void Broker::start() { engine_->start(); }
 awaitable<void> Broker::stop() { return engine_->stop(); }
 
 awaitable<Result<std::vector<std::int64_t>>> Broker::send(std::string entity, std::vector<Message> messages) {
-    return engine_->send(std::move(entity), std::move(messages), nullptr);
+    return engine_->send_with(std::move(entity), std::move(messages), nullptr);
 }
 
 awaitable<Result<void>> Broker::cancel_scheduled(std::string entity, std::vector<std::int64_t> sequences) {

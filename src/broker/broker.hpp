@@ -90,6 +90,9 @@ class Broker final : public MessageSource {
     asio::awaitable<Result<std::vector<std::int64_t>>> send_with(
         std::string entity, std::vector<Message> messages,
         std::function<Result<void>(store::Connection&)> with);
+    /// As `send`; if it answers an error, `messages` are still there. They must outlive the call.
+    asio::awaitable<Result<std::vector<std::int64_t>>> send_or_keep(std::string entity,
+                                                                    std::vector<Message>& messages);
     /// As `complete` for each of `locks`, all in one transaction; answers in their order.
     asio::awaitable<std::vector<Result<void>>> complete_each(std::vector<LockRef> locks);
     /// As `complete`, with follow-up messages and rows in the same transaction: either all happens or

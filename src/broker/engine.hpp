@@ -54,8 +54,10 @@ class Engine {
     std::vector<EntityCounts> counts() const;
 
     using With = std::function<Result<void>(store::Connection&)>;
-    asio::awaitable<Result<std::vector<std::int64_t>>> send(std::string name, std::vector<Message> messages,
+    asio::awaitable<Result<std::vector<std::int64_t>>> send(std::string name, std::vector<Message>& messages,
                                                             With with);
+    asio::awaitable<Result<std::vector<std::int64_t>>> send_with(std::string name,
+                                                                 std::vector<Message> messages, With with);
     asio::awaitable<Result<void>> cancel_scheduled(std::string name, std::vector<std::int64_t> sequences);
     asio::awaitable<Result<std::vector<Delivery>>> receive(std::string name, ReceiveOptions options);
     asio::awaitable<Result<std::vector<Delivery>>> receive_deferred(std::string name,

@@ -6,16 +6,17 @@ namespace millrace::broker::rows {
 
 using store::Blob;
 using store::Connection;
+using store::Statement;
 
 namespace {
 
-void insert(Connection& connection, const NewMessage& row, const std::string& message_id,
+constexpr std::string_view kInsert =
+    "INSERT INTO message(id,entity,sequence,state,enqueued,scheduled,expires,message_id,session_id,bytes,"
+    "properties,body) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)";
+
+void insert(Statement& statement, const NewMessage& row, const std::string& message_id,
             const std::optional<std::string>& session_id, const std::string& body) {
-    connection
-        .prepare(
-            "INSERT INTO "
-            "message(id,entity,sequence,state,enqueued,scheduled,expires,message_id,session_id,bytes,"
-            "properties,body) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)")
+    statement
         .bind(row.id, row.entity, row.sequence, static_cast<int>(row.state), row.enqueued, row.scheduled,
               row.expires, message_id, session_id, row.bytes, Blob{row.properties}, Blob{body})
         .run();
@@ -30,13 +31,15 @@ void Inserts::apply(Connection& connection) const {
             .bind(seen.id, seen.entity, seen.seen, seen.message_id)
             .run();
     }
+    if (rows.empty()) return;
+    Statement& statement = connection.prepare(kInsert);
     for (const NewMessage& row : rows) {
         const Message& message = messages[row.message];
         if (row.changed) {
             const ChangedIds& ids = changed[*row.changed];
-            insert(connection, row, ids.message_id, ids.session_id, message.body);
+            insert(statement, row, ids.message_id, ids.session_id, message.body);
         } else {
-            insert(connection, row, message.message_id, message.session_id, message.body);
+            insert(statement, row, message.message_id, message.session_id, message.body);
         }
     }
 }

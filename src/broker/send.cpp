@@ -35,7 +35,14 @@ Result<void> Engine::check_target(const EntityState& entity, Message& message) {
     return {};
 }
 
-awaitable<Result<std::vector<std::int64_t>>> Engine::send(std::string name, std::vector<Message> messages,
+awaitable<Result<std::vector<std::int64_t>>> Engine::send_with(std::string name,
+                                                               std::vector<Message> messages, With with) {
+    auto sending = send(std::move(name), messages, std::move(with));
+    co_return co_await std::move(sending);
+}
+
+// Takes the messages only where nothing refuses them any more, but for `with`.
+awaitable<Result<std::vector<std::int64_t>>> Engine::send(std::string name, std::vector<Message>& messages,
                                                           With with) {
     const Operation operation(*this);
     auto entity = open(name);

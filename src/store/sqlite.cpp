@@ -1,6 +1,7 @@
 #include "store/sqlite.hpp"
 
 #include "base/error.hpp"
+#include "store/gathered_log.hpp"
 
 #include <sqlite3.h>
 
@@ -36,6 +37,9 @@ std::string_view shown(std::string_view sql) {
 void check(int code, sqlite3_stmt* statement, const char* what) {
     if (code != SQLITE_OK) fail(sqlite3_db_handle(statement), what);
 }
+
+constexpr std::int64_t kLogBytes = 16 * 1024 * 1024;  // then it is emptied into the database
+constexpr std::int64_t kPageBytesMin = 512;
 
 // NULL pointers would bind SQL NULL; an empty text or blob is not NULL.
 const char* non_null(std::string_view text) { return text.data() == nullptr ? "" : text.data(); }
@@ -106,9 +110,10 @@ void SqliteStatement::bind_null(int position) {
 }
 
 SqliteConnection::SqliteConnection(const std::string& path, Access access) {
-    const int flags =
-        access == Access::read_write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
-    const int code = sqlite3_open_v2(path.c_str(), &database_, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+    const bool writes = access == Access::read_write;
+    const int flags = writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+    const int code = sqlite3_open_v2(path.c_str(), &database_, flags | SQLITE_OPEN_NOMUTEX,
+                                     writes ? gathered_log_vfs() : nullptr);
     if (code != SQLITE_OK) {
         const std::string why = sqlite3_errmsg(database_);
         sqlite3_close_v2(database_);
@@ -122,7 +127,12 @@ SqliteConnection::SqliteConnection(const std::string& path, Access access) {
             // Debian's SQLite zeroes what is deleted; a page that becomes free is left as it is instead of
             // being written twice, as SQLite does elsewhere.
             execute("PRAGMA secure_delete=FAST;");
-            execute("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-65536;");
+            // Of a new database; an older one keeps its own. Large bodies need half as many pages of this
+            // size.
+            execute("PRAGMA page_size=8192;");
+            execute("PRAGMA journal_mode=WAL; PRAGMA cache_size=-65536;");
+            const std::int64_t log_pages = kLogBytes / integer("PRAGMA page_size", kPageBytesMin);
+            execute("PRAGMA wal_autocheckpoint=" + std::to_string(log_pages));
         } else {
             execute("PRAGMA cache_size=-16384; PRAGMA mmap_size=268435456;");
         }

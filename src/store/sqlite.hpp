@@ -42,8 +42,8 @@ enum class Access { read_write, read_only };
 class SqliteConnection final : public Connection {
   public:
     /// Opens `path` (created if absent and `access` allows) with the product's pragmas: WAL,
-    /// synchronous=FULL, busy timeout, foreign keys off, 64 MiB page cache for the writer. Throws
-    /// MachineError.
+    /// synchronous=FULL, busy timeout, foreign keys off, 64 MiB page cache and a gathered log for the writer,
+    /// 8 KiB pages in a new database. Throws MachineError.
     SqliteConnection(const std::string& path, Access access);
     ~SqliteConnection() override;
     SqliteConnection(const SqliteConnection&) = delete;

@@ -169,6 +169,37 @@ TEST_F(ServerTest, ALinkNameThatFillsAFrameEndsTheSession) {
     EXPECT_EQ(ended.error->name, "amqp:invalid-field");
 }
 
+TEST_F(ServerTest, OneRefusedMessageLosesNoneOfThoseThatCameWithIt) {
+    const std::string large(5000, 'x');
+    for (const bool damaged : {false, true}) {
+        const std::string queue = damaged ? "damaged" : "ordered";
+        put_sessions(queue);
+        auto one = client();
+        const LinkId link = one->attach(Client::sender_to(queue)).link;
+        ASSERT_TRUE(one->until([&] { return one->side->credit(link) > 0; }));
+        for (const char* name : {"1", "2", "3", "4"}) {
+            broker::Message message = broker::test::text_message(name + large, name);
+            const bool refused = message.message_id == "2";
+            if (!refused) message.session_id = "a";
+            const std::string sections = refused && damaged ? "no sections" : write_message(message);
+            one->side->send(link, message.message_id, kPlainFormat, sections, false);
+        }
+        one->flush();
+        std::string accepted;
+        for (int i = 0; i < 4; ++i) {
+            const auto told = one->next<event::StateChanged>();
+            if (std::holds_alternative<Accepted>(told.state)) accepted += told.tag;
+        }
+        std::ranges::sort(accepted);
+        EXPECT_EQ(accepted, "134");
+        auto peeked = loop.await(embedded.broker->peek(queue, 0, 10));
+        ASSERT_TRUE(peeked);
+        ASSERT_EQ(peeked->size(), 3U);
+        for (const broker::Delivery& delivery : *peeked)
+            EXPECT_EQ(delivery.message.body, delivery.message.message_id + large);
+    }
+}
+
 TEST_F(ServerTest, ABatchIsStoredWholeOrNotAtAll) {
     put_sessions("ordered");
     put("q");

@@ -5,6 +5,7 @@
 #include "tests/support/temporary_directory.hpp"
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -53,6 +54,22 @@ TEST_F(SqliteTest, DoesNotWriteThePagesOfWhatIsDeletedOnceMore) {
         return connection.integer("PRAGMA secure_delete");
     };
     EXPECT_EQ(*test::run(io_, database->write(std::move(ask))), 2) << "FAST";
+}
+
+TEST_F(SqliteTest, ANewDatabaseHasPagesOf8KiBAndAnOlderOneKeepsItsOwn) {
+    const std::string older = directory_.path() / "older.db";
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open(older.c_str(), &database), SQLITE_OK);
+    sqlite3_exec(database, "PRAGMA page_size=4096; CREATE TABLE t (a)", nullptr, nullptr, nullptr);
+    sqlite3_close(database);
+    SqliteConnection with_older(older, Access::read_write);
+    SqliteConnection with_new(directory_.path() / "new.db", Access::read_write);
+    EXPECT_EQ(with_older.integer("PRAGMA page_size"), 4096);
+    EXPECT_EQ(with_new.integer("PRAGMA page_size"), 8192);
+    for (SqliteConnection* connection : {&with_older, &with_new}) {
+        EXPECT_EQ(connection->integer("PRAGMA wal_autocheckpoint") * connection->integer("PRAGMA page_size"),
+                  16 * 1024 * 1024);
+    }
 }
 
 TEST_F(SqliteTest, FlushesEveryCommitThatItAcknowledged) {
