@@ -163,6 +163,10 @@ void check_listeners(const ServerSettings& server, std::vector<std::string>& pro
                            ": a certificate and its key go together; set server." +
                            (key_missing ? "tls_key" : "tls_certificate") + " too");
     }
+    for (const std::string& name : server.host_names)
+        if (name.empty() || name.find_first_of(":/ ") != std::string::npos || name.ends_with('.'))
+            problems.push_back("server.host_names: \"" + name +
+                               "\" is no host name; write it without scheme, port and dot at the end");
     const bool tls = !server.tls_certificate.empty();
     const std::string api = "one key per line";
     const std::string access = "NAME KEY RIGHTS per line";

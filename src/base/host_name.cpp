@@ -35,9 +35,14 @@ bool is_localhost_or_address(std::string_view host) {
 
 bool is_named(std::string_view host, std::string_view name) { return iequals(name_of_host(host), name); }
 
-bool is_of_site(std::string_view origin, std::string_view host) {
+std::string_view authority_of(std::string_view origin) noexcept {
     const std::size_t scheme = origin.find("://");
-    return scheme != std::string_view::npos && iequals(origin.substr(scheme + 3), host);
+    return scheme == std::string_view::npos ? std::string_view() : origin.substr(scheme + 3);
+}
+
+bool is_of_site(std::string_view origin, std::string_view host) {
+    const std::string_view authority = authority_of(origin);
+    return !authority.empty() && iequals(authority, host);
 }
 
 }  // namespace millrace

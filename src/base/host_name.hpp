@@ -15,7 +15,10 @@ bool is_localhost_or_address(std::string_view host);
 /// True if `host` is `name` at any port; names are the same in any case.
 bool is_named(std::string_view host, std::string_view name);
 
-/// True if a page of `origin` (RFC 6454: scheme://host) is of the site `host`, whatever its scheme.
+/// What follows the scheme of `origin` (RFC 6454: scheme://host[:port]); "" if it has none.
+std::string_view authority_of(std::string_view origin) noexcept;
+
+/// True if a page of `origin` is of the site `host`, whatever its scheme.
 bool is_of_site(std::string_view origin, std::string_view host);
 
 }  // namespace millrace

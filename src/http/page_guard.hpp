@@ -9,7 +9,7 @@
 
 namespace millrace::http {
 
-/// Why a server that asks for no key does not answer `request`, on one line; nothing if it does. A browser
+/// Why a server that asks for no key refuses `request`, on one line; nothing if it does. A browser
 /// sends requests of any page to any address: one of another site names it (Origin), and one whose name was
 /// made to mean this machine (DNS rebinding) has that name as its Host. `host_names`: beside localhost and
 /// addresses.

@@ -32,13 +32,18 @@ class LogFile : public sqlite3_file {
 
     /// A failure ends SQLite's transaction, whose frames are dropped: its commit must not be found later on.
     int write(std::string_view bytes, sqlite3_int64 offset) {
+        gathered_.reserve(kBytesMax);  // before anything is done: it may throw
         ahead_bytes_ = 0;
         const int code = put(bytes, offset);
-        if (code == SQLITE_OK) return code;
+        if (code != SQLITE_OK) drop_gathered();
+        return code;
+    }
+
+    /// What is gathered belongs to no transaction any more.
+    void drop_gathered() noexcept {
+        if (!gathered_.empty()) end_ = -1;
         gathered_.clear();
         awaits_page_ = false;
-        end_ = -1;
-        return code;
     }
 
     int read(char* into, std::size_t size, sqlite3_int64 offset) {
@@ -85,7 +90,6 @@ class LogFile : public sqlite3_file {
         if (gathered_.size() + more > kBytesMax) {
             if (const int code = flush(); code != SQLITE_OK) return code;
         }
-        gathered_.reserve(kBytesMax);
         gathered_.insert(gathered_.end(), bytes.begin(), bytes.end());
         end_ += static_cast<sqlite3_int64>(bytes.size());
         return SQLITE_OK;
@@ -127,6 +131,9 @@ class LogFile : public sqlite3_file {
     int pages_in_row_ = 0;
 };
 
+// The system's file behind it is as SQLite's allocator gives it.
+static_assert(alignof(LogFile) <= 8 && sizeof(LogFile) % 8 == 0);
+
 LogFile& log_of(sqlite3_file* file) { return *static_cast<LogFile*>(file); }
 
 /// Calls `work` where no exception may pass: memory may be short.
@@ -140,11 +147,10 @@ int guarded(Work work) noexcept {
 }
 
 int close(sqlite3_file* file) {
-    LogFile& log = log_of(file);
-    const int flushed = log.flush();
+    LogFile& log = log_of(file);  // what it still holds was never committed
     const int closed = log.below()->pMethods->xClose(log.below());
     std::destroy_at(&log);
-    return flushed != SQLITE_OK ? flushed : closed;
+    return closed;
 }
 
 int read(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
@@ -200,10 +206,12 @@ int open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* fla
     auto* const log = new (file) LogFile();
     log->pMethods = nullptr;
     const int code = below_vfs->xOpen(below_vfs, name, log->below(), flags, flags_out);
-    if (log->below()->pMethods != nullptr)
+    if (log->below()->pMethods != nullptr) {
         log->pMethods = &kMethods;
-    else
+    } else {
         std::destroy_at(log);
+        file->pMethods = nullptr;  // by which SQLite sees that it is not open
+    }
     return code;
 }
 
@@ -224,6 +232,14 @@ const char* gathered_log_vfs() {
     [[maybe_unused]] static const int registered = sqlite3_vfs_register(&vfs, 0);
     assert(registered == SQLITE_OK);
     return vfs.zName;
+}
+
+void begin_gathering(sqlite3* database) noexcept {
+    sqlite3_file* file = nullptr;
+    const int code = sqlite3_file_control(database, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+    if (code != SQLITE_OK || file == nullptr || file->pMethods != &kMethods) return;
+    log_of(file).drop_gathered();
+    log_of(file).forget_ahead();
 }
 
 }  // namespace millrace::store

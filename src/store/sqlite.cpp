@@ -166,6 +166,11 @@ void SqliteConnection::execute(const std::string& sql) {
         fail(database_, shown(sql));
 }
 
+void SqliteConnection::begin_write() {
+    begin_gathering(database_);
+    prepare("BEGIN IMMEDIATE").run();
+}
+
 void SqliteConnection::end_reads() noexcept {
     sqlite3_stmt* statement = sqlite3_next_stmt(database_, nullptr);
     for (; statement != nullptr; statement = sqlite3_next_stmt(database_, statement)) {

@@ -54,6 +54,8 @@ class SqliteConnection final : public Connection {
     std::int64_t last_insert_row() const override;
     void notify(std::string_view) override {}
 
+    /// Begins a transaction that writes, which others wait for.
+    void begin_write();
     /// Resets every statement that was left in the middle of its rows: one would pin the connection's
     /// snapshot, and with it the log.
     void end_reads() noexcept;

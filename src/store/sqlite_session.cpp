@@ -30,7 +30,7 @@ Result<std::unique_ptr<DirectoryLock>> DirectoryLock::take(const std::filesystem
 Committed SqliteSession::run_group(Jobs& group) noexcept {
     try {
         set_sync(group);
-        connection_->prepare("BEGIN IMMEDIATE").run();
+        connection_->begin_write();
         for (auto& job : group) run_one(*job);
         connection_->end_reads();
         connection_->prepare("COMMIT").run();

@@ -141,6 +141,7 @@ TEST(PageGuard, ANameThatMayBeMadeToMeanThisMachineIsNotAnsweredTo) {
         EXPECT_TRUE(refused(host)) << host;
     EXPECT_FALSE(refused("127.0.0.1:8080", "http://127.0.0.1:8080"));
     EXPECT_FALSE(refused("ai.example", "https://ai.example"));
+    EXPECT_FALSE(refused("127.0.0.1:8080", "https://AI.example:8443"));
     EXPECT_TRUE(refused("127.0.0.1:8080", "http://pages.example"));
     EXPECT_TRUE(refused("pages.example:8080", "http://pages.example:8080"));
 }

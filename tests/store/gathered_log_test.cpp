@@ -4,6 +4,7 @@
 #include "tests/support/temporary_directory.hpp"
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -50,7 +51,7 @@ class GatheredLogTest : public testing::Test {
 
     /// A transaction that inserts and deletes, of some 20 pages.
     static void round(SqliteConnection& writer, int number) {
-        writer.execute("BEGIN IMMEDIATE");
+        writer.begin_write();
         for (int i = 0; i < 8; ++i) {
             writer.prepare("INSERT INTO note(round, body) VALUES(?, zeroblob(?))").bind(number, 9000).run();
         }
@@ -142,6 +143,49 @@ TEST_F(GatheredLogTest, ATransactionLargerThanTheCacheIsWholeOrGone) {
     EXPECT_EQ(seen_after_crash(), 3);
     writer.execute("PRAGMA wal_checkpoint(TRUNCATE)");
     EXPECT_EQ(seen(), 3);
+}
+
+TEST_F(GatheredLogTest, WhatASavepointUndoesAfterItWentToTheLogIsGone) {
+    SqliteConnection writer(path_, Access::read_write);
+    writer.execute("PRAGMA cache_size=10");
+    const auto fill = [&](int number) {
+        for (int i = 0; i < 300; ++i)
+            writer.prepare("INSERT INTO note(round, body) VALUES(?, zeroblob(?))").bind(number, i * 37).run();
+    };
+    for (int number = 1; number <= 3; ++number) {
+        writer.begin_write();
+        fill(number);
+        writer.execute("UPDATE note SET round = " + std::to_string(number));
+        writer.execute("SAVEPOINT command");
+        fill(99);
+        writer.execute("UPDATE note SET body = body || 'x', round = 99");
+        writer.execute("ROLLBACK TO command; RELEASE command");
+        writer.execute("COMMIT");
+        EXPECT_EQ(seen(), number);
+        EXPECT_EQ(seen_after_crash(), number);
+        EXPECT_EQ(writer.integer("SELECT count(*) FROM note"), 300 * number);
+    }
+}
+
+TEST_F(GatheredLogTest, WhatAnotherProcessWritesIsNeitherLostNorOverlooked) {
+    SqliteConnection writer(path_, Access::read_write);
+    writer.execute("PRAGMA cache_size=10; PRAGMA wal_autocheckpoint=60");
+    sqlite3* other = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &other), SQLITE_OK);
+    for (int number = 1; number <= 40; number += 2) {
+        round(writer, number);
+        writer.begin_write();
+        writer.execute("UPDATE note SET round = 99, body = zeroblob(9001)");
+        writer.execute("ROLLBACK");
+        const std::string change = "UPDATE note SET round = " + std::to_string(number + 1);
+        ASSERT_EQ(sqlite3_exec(other, change.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
+        writer.begin_write();
+        EXPECT_EQ(round_of(writer), number + 1);
+        writer.execute("COMMIT");
+        EXPECT_EQ(seen(), number + 1);
+        EXPECT_EQ(seen_after_crash(), number + 1);
+    }
+    sqlite3_close(other);
 }
 
 TEST_F(GatheredLogTest, ACrashOfTheProcessAtAnyWriteLosesNothingThatWasCommitted) {
