@@ -68,9 +68,10 @@ class Process {
     void signal(int number) const { ::kill(pid_, number); }
     pid_t pid() const noexcept { return pid_; }
 
-    /// Reads all output and answers the exit code; 128 + number for a signal.
+    /// Reads all output, however long the program is silent, and answers the exit code; 128 + number for a
+    /// signal.
     int wait() {
-        while (read_some()) {
+        while (read_some(kForEver)) {
         }
         int status = 0;
         ::waitpid(pid_, &status, 0);
@@ -82,10 +83,12 @@ class Process {
     std::string err;
 
   private:
-    bool read_some() {
+    static constexpr int kForEver = -1;
+
+    bool read_some(int milliseconds = 60'000) {
         pollfd files[2] = {{open_out_ ? out_ : -1, POLLIN, 0}, {open_err_ ? err_ : -1, POLLIN, 0}};
         if (!open_out_ && !open_err_) return false;
-        if (::poll(files, 2, 60'000) <= 0) return false;
+        if (::poll(files, 2, milliseconds) <= 0) return false;
         if (files[0].revents != 0) open_out_ = take(out_, out);
         if (files[1].revents != 0) open_err_ = take(err_, err);
         return true;
