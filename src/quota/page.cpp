@@ -58,7 +58,7 @@ void Page::advance(TimePoint now) {
     if (now_ - low_since_ > 2 * kLowPeriod) low_now_ = low_before_ = 0;
     if (now_ - peak_since_ > kPeakPeriod) {
         peak_before_ = now_ - peak_since_ > 2 * kPeakPeriod ? 0 : peak_now_;
-        peak_now_ = interactive_calls();
+        peak_now_ = running().interactive;
         peak_since_ = now_;
     }
 }
@@ -80,22 +80,14 @@ void Page::go_back(TimePoint now) {
     }
 }
 
-std::int64_t Page::calls() const noexcept {
-    std::int64_t sum = 0;
-    for (const Holder& one : holders_) sum += one.running.calls;
-    return sum;
-}
-
-std::int64_t Page::interactive_calls() const noexcept {
-    std::int64_t sum = 0;
-    for (const Holder& one : holders_) sum += one.running.interactive;
-    return sum;
-}
-
-std::int64_t Page::reserved() const noexcept {
-    std::int64_t sum = 0;
-    for (const Holder& one : holders_) sum += one.running.tokens;
-    return sum;
+Running Page::running() const noexcept {
+    Running all;
+    for (const Holder& one : holders_) {
+        all.calls += one.running.calls;
+        all.interactive += one.running.interactive;
+        all.tokens += one.running.tokens;
+    }
+    return all;
 }
 
 std::int64_t Page::token_limit(const Limits& limits) const noexcept {
@@ -172,7 +164,7 @@ Verdict Page::admit(const Limits& limits, TimePoint now, const Ask& ask, std::st
     mine.running.calls += 1;
     mine.running.interactive += verdict.reservation.interactive();
     mine.running.tokens += tokens;
-    peak_now_ = std::max(peak_now_, interactive_calls());
+    peak_now_ = std::max(peak_now_, running().interactive);
     if (!smaller) mine.claim_until = {};
     return verdict;
 }
@@ -231,9 +223,10 @@ std::optional<Verdict> Page::must_wait(const Limits& limits, TimePoint now, cons
 bool Page::takes_call(const Limits& limits, Urgency urgency) const noexcept {
     const std::int64_t limit = limits.calls_at_once;
     if (limit == 0) return true;
-    if (urgency == Urgency::interactive || limit < kCallsShared) return calls() < limit;
+    const Running all = running();
+    if (urgency == Urgency::interactive || limit < kCallsShared) return all.calls < limit;
     const std::int64_t kept = std::min(std::max(peak_now_, peak_before_) + 1, limit / 2);
-    return calls() < limit - 1 && calls() - interactive_calls() < limit - kept;
+    return all.calls < limit - 1 && all.calls - all.interactive < limit - kept;
 }
 
 TimePoint Page::when_requests_fit(const Limits& limits, TimePoint now) const noexcept {
@@ -261,10 +254,10 @@ void Page::settle(const Limits& limits, TimePoint now, const Reservation& reserv
                   std::string_view id) {
     advance(now);
     Holder& mine = holder(id, now_);
-    Running& running = mine.running;
-    running.calls = std::max<std::int64_t>(0, running.calls - 1);
-    running.interactive = std::max<std::int64_t>(0, running.interactive - reservation.interactive());
-    running.tokens = std::max<std::int64_t>(0, running.tokens - reservation.tokens);
+    mine.running.calls = std::max<std::int64_t>(0, mine.running.calls - 1);
+    mine.running.interactive =
+        std::max<std::int64_t>(0, mine.running.interactive - reservation.interactive());
+    mine.running.tokens = std::max<std::int64_t>(0, mine.running.tokens - reservation.tokens);
     std::int64_t back = 0;
     if (ending.kind == Ending::Kind::unsent) {
         back = reservation.tokens;

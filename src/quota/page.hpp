@@ -135,8 +135,10 @@ class Page {
     const Window& window() const noexcept { return window_; }
     const std::vector<Holder>& holders() const noexcept { return holders_; }
     TimePoint frozen_until() const noexcept { return frozen_until_; }
-    std::int64_t calls() const noexcept;
-    std::int64_t reserved() const noexcept;
+    /// Of all holders.
+    Running running() const noexcept;
+    std::int64_t calls() const noexcept { return running().calls; }
+    std::int64_t reserved() const noexcept { return running().tokens; }
     std::int64_t throttled_total() const noexcept { return throttled_total_; }
 
     /// One line of JSON; `parse` answers an empty page for anything it does not understand.
@@ -148,7 +150,6 @@ class Page {
     Holder& holder(std::string_view id, TimePoint now);
     std::optional<std::size_t> fitting(const Limits& limits, const Ask& ask) const;
     std::int64_t pack_tokens(const Limits& limits) const noexcept;
-    std::int64_t interactive_calls() const noexcept;
     bool takes_call(const Limits& limits, Urgency urgency) const noexcept;
     std::int64_t allowed(const Limits& limits, Urgency urgency, std::int64_t tokens) const noexcept;
     std::optional<Verdict> must_wait(const Limits& limits, TimePoint now, const Ask& ask,

@@ -38,6 +38,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Ways in which the log is flushed and emptied, or takes pages before the commit.
+constexpr const char* kSettings[] = {"PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=40",
+                                     "PRAGMA synchronous=NORMAL; PRAGMA cache_size=10"};
+
 class GatheredLogTest : public testing::Test {
   protected:
     GatheredLogTest() {
@@ -190,8 +194,7 @@ TEST_F(GatheredLogTest, WhatAnotherProcessWritesIsNeitherLostNorOverlooked) {
 
 TEST_F(GatheredLogTest, ACrashOfTheProcessAtAnyWriteLosesNothingThatWasCommitted) {
     SqliteConnection writer(path_, Access::read_write);
-    for (const char* settings : {"PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=40",
-                                 "PRAGMA synchronous=NORMAL; PRAGMA cache_size=10"}) {
+    for (const char* settings : kSettings) {
         writer.execute(settings);
         int crashes = 0;
         int committed = 0;
@@ -216,8 +219,7 @@ TEST_F(GatheredLogTest, ACrashOfTheProcessAtAnyWriteLosesNothingThatWasCommitted
 
 TEST_F(GatheredLogTest, WithAFullDiskACommitFailsAndIsNeverFound) {
     SqliteConnection writer(path_, Access::read_write);
-    for (const char* settings : {"PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=40",
-                                 "PRAGMA synchronous=NORMAL; PRAGMA cache_size=10"}) {
+    for (const char* settings : kSettings) {
         writer.execute(settings);
         int number = 1;
         int failures = 0;
