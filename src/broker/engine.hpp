@@ -14,6 +14,10 @@
 #include <unordered_set>
 #include <vector>
 
+namespace millrace::store {
+struct FullFile;
+}
+
 namespace millrace::broker {
 
 using Entity = std::shared_ptr<EntityState>;
@@ -170,7 +174,7 @@ class Engine {
     // load.cpp
     struct Scanned;
     static std::vector<Scanned> scan(store::Connection& connection, std::int64_t after);
-    asio::awaitable<void> load_messages();
+    asio::awaitable<Result<void>> load_messages();
     asio::awaitable<void> load_duplicates();
     asio::awaitable<void> store_sequences();
     void restore(EntityState& entity, const Scanned& row);
@@ -230,6 +234,15 @@ class Engine {
     asio::awaitable<void> remove_busy(Entity entity, const std::vector<std::int64_t>& sequences);
     void restore_phase(const Entity& entity, std::int64_t sequence, Phase phase);
 
+    // values.cpp
+    asio::awaitable<Result<void>> keep_values(const std::map<std::int64_t, store::FullFile>& needed);
+    /// Files of large bodies that have become full are looked through soon.
+    void notice_filled_values();
+    asio::awaitable<void> sweep_values();
+    asio::awaitable<void> free_value_files();
+    asio::awaitable<void> move_values_together();
+    std::int64_t live_bytes() const;
+
     // timing.cpp
     asio::awaitable<void> run();
     /// Runs `work` beside the caller; it counts as an operation from now on.
@@ -283,6 +296,8 @@ class Engine {
     Signal idle_;  ///< no operation is under way
     Signal rearm_;  ///< something is due earlier than `armed_`
     std::int64_t armed_ = Slot::kForEver;
+    std::int64_t sweep_due_ = Slot::kForEver;
+    std::uint64_t filled_seen_ = 0;  ///< of the files of large bodies
     std::size_t operations_ = 0;
     bool ticking_ = false;
     bool running_ = false;

@@ -1,5 +1,6 @@
 #include "broker/guards.hpp"
 #include "broker/options.hpp"
+#include "store/value_log.hpp"
 
 namespace millrace::broker {
 
@@ -61,6 +62,7 @@ struct Engine::Scanned {
     std::uint32_t bytes = 0;
     std::uint16_t deliveries = 0;
     std::int64_t ready_at = 0;
+    std::int64_t value_file = 0;  ///< 0: the body is in the row
 };
 
 awaitable<Result<void>> Engine::load() {
@@ -79,17 +81,18 @@ awaitable<Result<void>> Engine::load() {
     }
     for (const EntityRow& row : entities) link(find(row.name));
     if (auto rules = co_await load_rules(); !rules) co_return rules;
-    co_await load_messages();
+    if (auto messages = co_await load_messages(); !messages) co_return messages;
     co_await load_duplicates();
     co_await bury_exhausted();
     co_return Result<void>();
 }
 
 // On the writer's connection: the readers map the file into memory, and a scan would leave all of it there.
-awaitable<void> Engine::load_messages() {
+awaitable<Result<void>> Engine::load_messages() {
     std::unordered_map<std::int64_t, Entity> by_id;
     for (const auto& [name, entity] : entities_) by_id.emplace(entity->id, entity);
     std::vector<std::int64_t> orphans;
+    std::map<std::int64_t, store::FullFile> value_files;
     for (std::vector<Scanned> rows;; rows.clear()) {
         auto work = [after = next_message_ - 1](store::Connection& connection) {
             return scan(connection, after);
@@ -99,6 +102,10 @@ awaitable<void> Engine::load_messages() {
         next_message_ = rows.back().id + 1;
         for (const Scanned& row : rows) {
             next_entity_ = std::max(next_entity_, row.entity + 1);
+            if (row.value_file != 0) {
+                auto& file = value_files.try_emplace(row.value_file, row.value_file, row.id).first->second;
+                file.last_row = row.id;
+            }
             const auto home = by_id.find(row.entity);
             if (home == by_id.end())
                 orphans.push_back(row.id);
@@ -106,14 +113,16 @@ awaitable<void> Engine::load_messages() {
                 restore(*home->second, row);
         }
     }
+    if (auto kept = co_await keep_values(value_files); !kept) co_return kept;
     co_await delete_rows(std::move(orphans));
+    co_return Result<void>();
 }
 
 std::vector<Engine::Scanned> Engine::scan(store::Connection& connection, std::int64_t after) {
     std::vector<Scanned> rows;
     auto& select = connection.prepare(
-        "SELECT id,entity,sequence,state,enqueued,scheduled,expires,session_id,bytes,count,ready_at FROM "
-        "message "
+        "SELECT id,entity,sequence,state,enqueued,scheduled,expires,session_id,bytes,count,ready_at,"
+        "value_file FROM message "
         "LEFT JOIN delivery ON message=id WHERE id>? ORDER BY id LIMIT ?");
     select.bind(after, kRowsPerScan);
     while (select.step()) {
@@ -129,6 +138,7 @@ std::vector<Engine::Scanned> Engine::scan(store::Connection& connection, std::in
         row.bytes = static_cast<std::uint32_t>(select.integer(8));
         row.deliveries = static_cast<std::uint16_t>(select.integer(9));
         row.ready_at = select.integer(10);
+        row.value_file = select.integer(11);
         rows.push_back(std::move(row));
     }
     return rows;

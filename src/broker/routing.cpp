@@ -269,6 +269,7 @@ void Engine::Plan::commit(std::vector<Message> messages) {
     settle_remembered(true);
     if (!remembered_.empty()) engine_.stored_.notify();
     engine_.arrive(*this);
+    engine_.notice_filled_values();
 }
 
 // A history whose oldest entry was pending may have to be trimmed now.

@@ -1,25 +1,63 @@
 #include "broker/rows.hpp"
 
 #include "base/error.hpp"
+#include "store/value_log.hpp"
 
 namespace millrace::broker::rows {
 
 using store::Blob;
 using store::Connection;
 using store::Statement;
+using store::ValueLog;
+using store::ValuePlace;
 
 namespace {
 
 constexpr std::string_view kInsert =
     "INSERT INTO message(id,entity,sequence,state,enqueued,scheduled,expires,message_id,session_id,bytes,"
     "properties,body) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)";
+constexpr std::string_view kInsertWithPlace =
+    "INSERT INTO message(id,entity,sequence,state,enqueued,scheduled,expires,message_id,session_id,bytes,"
+    "properties,value_file,value_offset,value_bytes) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 
-void insert(Statement& statement, const NewMessage& row, const std::string& message_id,
-            const std::optional<std::string>& session_id, const std::string& body) {
-    statement
-        .bind(row.id, row.entity, row.sequence, static_cast<int>(row.state), row.enqueued, row.scheduled,
-              row.expires, message_id, session_id, row.bytes, Blob{row.properties}, Blob{body})
-        .run();
+/// Where the bodies of one command go: the rows that share a message share its place.
+class Bodies {
+  public:
+    Bodies(ValueLog* values, const std::vector<Message>& messages) : values_(values), messages_(messages) {
+        if (values_ == nullptr) return;
+        for (const Message& message : messages) together_ += message.body.size();
+    }
+
+    /// Null if the body goes into the row itself.
+    const ValuePlace* place_for(const NewMessage& row) {
+        const std::string& body = messages_[row.message].body;
+        if (values_ == nullptr || !values_->takes(body.size(), together_)) return nullptr;
+        if (!place_ || of_ != row.message) place_ = values_->append(body, row.id);
+        of_ = row.message;
+        return &*place_;
+    }
+
+  private:
+    ValueLog* values_;
+    const std::vector<Message>& messages_;
+    std::size_t together_ = 0;
+    std::optional<ValuePlace> place_;
+    std::size_t of_ = 0;  ///< the message that it is the place of
+};
+
+void insert(Connection& connection, const NewMessage& row, const std::string& message_id,
+            const std::optional<std::string>& session_id, const std::string& body, const ValuePlace* place) {
+    const int state = static_cast<int>(row.state);
+    Statement& statement = connection.prepare(place == nullptr ? kInsert : kInsertWithPlace);
+    if (place == nullptr) {
+        statement.bind(row.id, row.entity, row.sequence, state, row.enqueued, row.scheduled, row.expires,
+                       message_id, session_id, row.bytes, Blob{row.properties}, Blob{body});
+    } else {
+        statement.bind(row.id, row.entity, row.sequence, state, row.enqueued, row.scheduled, row.expires,
+                       message_id, session_id, row.bytes, Blob{row.properties}, place->file, place->offset,
+                       place->bytes);
+    }
+    statement.run();
 }
 
 }  // namespace
@@ -31,20 +69,27 @@ void Inserts::apply(Connection& connection) const {
             .bind(seen.id, seen.entity, seen.seen, seen.message_id)
             .run();
     }
-    if (rows.empty()) return;
-    Statement& statement = connection.prepare(kInsert);
+    Bodies bodies(connection.values(), messages);
     for (const NewMessage& row : rows) {
         const Message& message = messages[row.message];
+        const ValuePlace* const place = bodies.place_for(row);
         if (row.changed) {
             const ChangedIds& ids = changed[*row.changed];
-            insert(statement, row, ids.message_id, ids.session_id, message.body);
+            insert(connection, row, ids.message_id, ids.session_id, message.body, place);
         } else {
-            insert(statement, row, message.message_id, message.session_id, message.body);
+            insert(connection, row, message.message_id, message.session_id, message.body, place);
         }
     }
 }
 
 namespace {
+
+/// The columns body, value_file, value_offset and value_bytes of the present row, from `column` on.
+std::string body_in(Connection& connection, const Statement& row, int column) {
+    if (row.is_null(column + 1)) return row.string(column);
+    return connection.values()->read(
+        {row.integer(column + 1), row.integer(column + 2), row.integer(column + 3)});
+}
 
 std::optional<StoredMessage> read_columns(Connection& connection, std::string_view query, std::int64_t id,
                                           bool with_body) {
@@ -57,7 +102,7 @@ std::optional<StoredMessage> read_columns(Connection& connection, std::string_vi
     stored.enqueued = select.integer(2);
     if (!select.is_null(3)) stored.scheduled = select.integer(3);
     stored.properties = select.string(4);
-    if (with_body) stored.body = select.string(5);
+    if (with_body) stored.body = body_in(connection, select, 5);
     select.reset();
     return stored;
 }
@@ -65,9 +110,10 @@ std::optional<StoredMessage> read_columns(Connection& connection, std::string_vi
 }  // namespace
 
 std::optional<StoredMessage> read(Connection& connection, std::int64_t id) {
-    return read_columns(
-        connection, "SELECT message_id,session_id,enqueued,scheduled,properties,body FROM message WHERE id=?",
-        id, true);
+    return read_columns(connection,
+                        "SELECT message_id,session_id,enqueued,scheduled,properties,body,value_file,"
+                        "value_offset,value_bytes FROM message WHERE id=?",
+                        id, true);
 }
 
 std::optional<StoredMessage> read_without_body(Connection& connection, std::int64_t id) {
@@ -77,10 +123,11 @@ std::optional<StoredMessage> read_without_body(Connection& connection, std::int6
 }
 
 std::string read_body(Connection& connection, std::int64_t id) {
-    auto& select = connection.prepare("SELECT body FROM message WHERE id=?");
+    auto& select =
+        connection.prepare("SELECT body,value_file,value_offset,value_bytes FROM message WHERE id=?");
     select.bind(id);
     if (!select.step()) return {};
-    std::string body(select.string(0));
+    std::string body = body_in(connection, select, 0);
     select.reset();
     return body;
 }

@@ -27,6 +27,7 @@ awaitable<void> Engine::tick() {
     }
     co_await remove_idle();
     co_await store_accesses(now());
+    co_await sweep_values();
 }
 
 awaitable<void> Engine::tick_entity(Entity entity) {
@@ -244,7 +245,7 @@ void Engine::lock_for_nobody(EntityState& entity, std::int64_t sequence, Slot& s
 }
 
 std::int64_t Engine::next_due() {
-    std::int64_t due = Slot::kForEver;
+    std::int64_t due = sweep_due_;
     for (const auto& [name, entity] : entities_)
         due = std::min({due, entity->next_due(), entity->idle_due(), entity->access_due()});
     if (!receive_deadlines_.empty()) due = std::min(due, receive_deadlines_.begin()->first);

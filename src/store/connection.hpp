@@ -89,10 +89,16 @@ struct TextHash {
     }
 };
 
+class ValueLog;
+
 /// A connection to one database. Not shared between threads.
 class Connection {
   public:
+    explicit Connection(ValueLog* values = nullptr) : values_(values) {}
     virtual ~Connection() = default;
+
+    /// Where large values are kept; null where all of them are in their rows.
+    ValueLog* values() const noexcept { return values_; }
 
     /// The cached prepared statement for `sql`, reset. `sql` must be one statement. Cheap after the first
     /// time: one hash lookup.
@@ -115,6 +121,9 @@ class Connection {
         statement.reset();
         return value;
     }
+
+  private:
+    ValueLog* values_;
 };
 
 }  // namespace millrace::store

@@ -5,6 +5,7 @@
 #include "store/postgres_session.hpp"
 #include "store/session.hpp"
 #include "store/sqlite_session.hpp"
+#include "store/value_log.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
@@ -47,6 +48,7 @@ thread_local Gathered* Gathered::current = nullptr;
 struct Database::Parts {
     std::filesystem::path directory;         ///< empty on PostgreSQL
     std::unique_ptr<DirectoryLock> lock;     ///< null on PostgreSQL
+    std::unique_ptr<ValueLog> values;        ///< null on PostgreSQL
     std::unique_ptr<Session> writer;
     std::vector<std::unique_ptr<Session>> readers;
     std::unique_ptr<PostgresListener> listener;   ///< null on SQLite
@@ -73,6 +75,7 @@ class Database::Threads {
 
     const std::filesystem::path& directory() const noexcept { return parts_.directory; }
     bool shared() const noexcept { return shared_; }
+    const ValueLog* values() const noexcept { return parts_.values.get(); }
 
     void listen(Heard heard) {
         if (parts_.listener) parts_.listener->listen(std::move(heard));
@@ -116,6 +119,7 @@ class Database::Threads {
         parts_.listener.reset();
         parts_.readers.clear();
         parts_.writer.reset();
+        parts_.values.reset();
         parts_.lock.reset();
     }
 
@@ -228,13 +232,14 @@ Result<std::unique_ptr<Database>> Database::open(asio::any_io_executor io, Optio
     if (!lock) return lock.error();
     try {
         const std::string path = options.directory / "millrace.db";
-        auto writer = std::make_unique<SqliteConnection>(path, Access::read_write);
+        Parts parts;
+        parts.values = std::make_unique<ValueLog>(options.directory / "values");
+        auto writer = std::make_unique<SqliteConnection>(path, Access::read_write, parts.values.get());
         auto migrated = migrate(*writer);
         if (!migrated) return migrated.error();
-        Parts parts;
         parts.writer = std::make_unique<SqliteSession>(std::move(writer));
         for (unsigned i = 0; i < std::max(1u, options.readers); ++i) {
-            auto reader = std::make_unique<SqliteConnection>(path, Access::read_only);
+            auto reader = std::make_unique<SqliteConnection>(path, Access::read_only, parts.values.get());
             parts.readers.push_back(std::make_unique<SqliteSession>(std::move(reader)));
         }
         parts.directory = std::move(options.directory);
@@ -273,6 +278,11 @@ WriterStats Database::stats() const noexcept { return threads_->stats(); }
 const std::filesystem::path& Database::directory() const noexcept { return threads_->directory(); }
 
 bool Database::shared() const noexcept { return threads_->shared(); }
+
+std::uint64_t Database::filled_value_files() const noexcept {
+    const ValueLog* const values = threads_->values();
+    return values == nullptr ? 0 : values->filled();
+}
 
 void Database::listen(Heard heard) { threads_->listen(std::move(heard)); }
 

@@ -119,6 +119,9 @@ class Database {
     WriterStats stats() const noexcept;
     const std::filesystem::path& directory() const noexcept;
 
+    /// How many files of large values have become full since the start; 0 without such files.
+    std::uint64_t filled_value_files() const noexcept;
+
     /// True if other processes may change what is stored.
     bool shared() const noexcept;
     /// `heard` is called on the I/O thread with each subject that a process (this one too) has given to

@@ -109,7 +109,8 @@ void SqliteStatement::bind_null(int position) {
     check(sqlite3_bind_null(handle_, position), handle_, "bind");
 }
 
-SqliteConnection::SqliteConnection(const std::string& path, Access access) {
+SqliteConnection::SqliteConnection(const std::string& path, Access access, ValueLog* values)
+    : Connection(values) {
     const bool writes = access == Access::read_write;
     const int flags = writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     const int code = sqlite3_open_v2(path.c_str(), &database_, flags | SQLITE_OPEN_NOMUTEX,

@@ -43,8 +43,8 @@ class SqliteConnection final : public Connection {
   public:
     /// Opens `path` (created if absent and `access` allows) with the product's pragmas: WAL,
     /// synchronous=FULL, busy timeout, foreign keys off, 64 MiB page cache and a gathered log for the writer,
-    /// 8 KiB pages in a new database. Throws MachineError.
-    SqliteConnection(const std::string& path, Access access);
+    /// 8 KiB pages in a new database. `values` outlives it. Throws MachineError.
+    SqliteConnection(const std::string& path, Access access, ValueLog* values = nullptr);
     ~SqliteConnection() override;
     SqliteConnection(const SqliteConnection&) = delete;
 

@@ -1,5 +1,7 @@
 #include "store/sqlite_session.hpp"
 
+#include "store/value_log.hpp"
+
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -28,18 +30,22 @@ Result<std::unique_ptr<DirectoryLock>> DirectoryLock::take(const std::filesystem
 }
 
 Committed SqliteSession::run_group(Jobs& group) noexcept {
+    Committed committed;
+    connection_->values()->begin(group.size());
     try {
         set_sync(group);
         connection_->begin_write();
         for (auto& job : group) run_one(*job);
         connection_->end_reads();
+        connection_->values()->flush();
         connection_->prepare("COMMIT").run();
-        return {1, group.size()};
+        committed = {1, group.size()};
     } catch (...) {
         roll_back();
         for (auto& job : group) job->fail(std::current_exception());
     }
-    return {};
+    connection_->values()->end();
+    return committed;
 }
 
 // SQLite reads `synchronous` when it commits; FULL flushes the log, NORMAL only writes it.
@@ -76,6 +82,7 @@ void SqliteSession::roll_back() noexcept {
 }
 
 void SqliteSession::run_read(Job& job) noexcept {
+    const ValueLog::Reading reading(*connection_->values());
     try {
         connection_->prepare("BEGIN").run();
         job.run(*connection_);

@@ -25,6 +25,7 @@ class DirectoryLock {
 
 class SqliteSession final : public Session {
   public:
+    /// `connection` has a value log.
     explicit SqliteSession(std::unique_ptr<SqliteConnection> connection)
         : connection_(std::move(connection)) {}
 

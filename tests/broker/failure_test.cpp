@@ -25,8 +25,12 @@ class BrokenMachine : public EmbeddedTest {
         };
         EXPECT_TRUE(loop.await(under_test.database->write(std::move(work))));
     }
-    /// A message that needs new pages.
-    static Message large(const std::string& id = {}) { return text_message(std::string(500'000, 'x'), id); }
+    /// A message that needs new pages: its properties do, wherever bodies are.
+    static Message large(const std::string& id = {}) {
+        Message message = text_message("large", id);
+        message.properties.insert_or_assign("size", std::string(60'000, 'x'));
+        return message;
+    }
 
     void expect_memory_like_disk() {
         EXPECT_EQ(

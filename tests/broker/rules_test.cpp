@@ -298,6 +298,8 @@ TEST_F(Rules, ASubscriptionOfADatabaseWithoutRulesHasTheDefaultOne) {
         for (const std::string& table : later_tables(connection)) connection.execute("DROP TABLE " + table);
         connection.execute(
             "ALTER TABLE session_state DROP COLUMN changed;"
+            "ALTER TABLE message DROP COLUMN value_file; ALTER TABLE message DROP COLUMN value_offset;"
+            "ALTER TABLE message DROP COLUMN value_bytes;"
             "ALTER TABLE entity DROP COLUMN created; ALTER TABLE entity DROP COLUMN updated;"
             "ALTER TABLE entity DROP COLUMN accessed; PRAGMA user_version=3");
         return true;

@@ -1,0 +1,194 @@
+// Files of large bodies: which of them no message needs any more, and which are nearly empty.
+#include "store/value_log.hpp"
+
+#include "broker/guards.hpp"
+
+#include <unordered_set>
+
+namespace millrace::broker {
+
+using asio::awaitable;
+using store::FullFile;
+using store::ValueLog;
+using store::ValuePlace;
+
+namespace {
+
+constexpr std::int64_t kSweepMillis = 60'000;
+// Room that messages which stay may cost beside twice their own bytes.
+constexpr std::int64_t kWasteMax = 4 * ValueLog::kFileBytes;
+// Values moved in one transaction, as far as they are not larger together.
+constexpr std::size_t kMovedAtOnce = 64;
+constexpr std::size_t kMovedBytesMax = 4 * limits::kMiB;
+
+/// The first row that refers to `file`; 0 for none.
+std::int64_t first_row_of(store::Connection& connection, const FullFile& file) {
+    auto& select = connection.prepare(
+        "SELECT id FROM message WHERE id BETWEEN ? AND ? AND value_file=? ORDER BY id LIMIT 1");
+    select.bind(file.first_row, file.last_row, file.number);
+    const std::int64_t row = select.step() ? select.integer(0) : 0;
+    select.reset();
+    return row;
+}
+
+/// The full files that no row refers to. What is below a file's first row is not looked at again: rows only
+/// go away, and values that are moved go to a file that is not full.
+std::vector<std::int64_t> unused_files(store::Connection& connection) {
+    ValueLog& values = *connection.values();
+    std::vector<std::int64_t> unused;
+    for (const FullFile& file : values.full_files()) {
+        const std::int64_t first = first_row_of(connection, file);
+        if (first == 0)
+            unused.push_back(file.number);
+        else
+            values.narrow(file.number, first);
+    }
+    return unused;
+}
+
+/// Something to write, so that the commit flushes it and what was written before.
+void note_freed(store::Connection& connection, std::int64_t file) {
+    connection.prepare("INSERT OR REPLACE INTO value_freed(id,file) VALUES(1,?)").bind(file).run();
+}
+
+struct Share {
+    FullFile file;
+    std::int64_t live = 0;  ///< bytes that rows need
+};
+
+/// Full files of whose bytes less than half are needed, the emptiest first.
+std::vector<Share> sparse_files(store::Connection& connection) {
+    std::vector<Share> sparse;
+    for (const FullFile& file : connection.values()->full_files()) {
+        auto& select = connection.prepare(
+            "SELECT coalesce(sum(value_bytes),0) FROM message WHERE id BETWEEN ? AND ? AND value_file=?");
+        select.bind(file.first_row, file.last_row, file.number);
+        const std::int64_t live = select.step() ? select.integer(0) : 0;
+        select.reset();
+        if (live < file.bytes / 2) sparse.push_back({file, live});
+    }
+    std::sort(sparse.begin(), sparse.end(), [](const Share& a, const Share& b) { return a.live < b.live; });
+    return sparse;
+}
+
+struct Moving {
+    std::int64_t row = 0;
+    ValuePlace from;
+};
+
+std::vector<Moving> values_in(store::Connection& connection, const FullFile& file) {
+    auto& select = connection.prepare(
+        "SELECT id,value_offset,value_bytes FROM message WHERE id BETWEEN ? AND ? AND value_file=? "
+        "ORDER BY id LIMIT ?");
+    select.bind(file.first_row, file.last_row, file.number, kMovedAtOnce);
+    std::vector<Moving> found;
+    for (std::size_t bytes = 0; bytes < kMovedBytesMax && select.step();) {
+        found.push_back({select.integer(0), {file.number, select.integer(1), select.integer(2)}});
+        bytes += static_cast<std::size_t>(found.back().from.bytes);
+    }
+    select.reset();
+    return found;
+}
+
+/// Moves some values of `file` to where values are written now; how many there were.
+std::size_t move_some(store::Connection& connection, const FullFile& file) {
+    ValueLog& values = *connection.values();
+    const std::vector<Moving> moving = values_in(connection, file);
+    std::int64_t shared = -1;  // rows that share a value are neighbours
+    ValuePlace to;
+    for (const Moving& one : moving) {
+        if (one.from.offset != shared) to = values.append(values.read(one.from), one.row);
+        shared = one.from.offset;
+        connection.prepare("UPDATE message SET value_file=?,value_offset=? WHERE id=?")
+            .bind(to.file, to.offset, one.row)
+            .run();
+    }
+    return moving.size();
+}
+
+}  // namespace
+
+awaitable<Result<void>> Engine::keep_values(const std::map<std::int64_t, FullFile>& needed) {
+    std::vector<FullFile> files;
+    for (const auto& [number, file] : needed) files.push_back(file);
+    if (!needed.empty()) sweep_due_ = now() + kSweepMillis;
+    // What an earlier process has removed may not be flushed yet.
+    auto work = [files = std::move(files)](store::Connection& connection) -> Result<void> {
+        note_freed(connection, 0);
+        return connection.values()->keep(files);
+    };
+    co_return co_await database_.write(std::move(work));
+}
+
+void Engine::notice_filled_values() {
+    const std::uint64_t filled = database_.filled_value_files();
+    if (std::exchange(filled_seen_, filled) == filled) return;
+    sweep_due_ = now();
+    arm(sweep_due_);
+}
+
+awaitable<void> Engine::sweep_values() {
+    if (sweep_due_ > now()) co_return;
+    const std::int64_t again = now() + kSweepMillis;
+    sweep_due_ = again;
+    try {
+        co_await free_value_files();
+        co_await move_values_together();
+        auto clean = [](store::Connection& connection) {
+            connection.values()->remove_spares();
+            return connection.values()->full_files().size();
+        };
+        const std::size_t full = co_await database_.read(std::move(clean));
+        if (full == 0 && sweep_due_ == again) sweep_due_ = Slot::kForEver;
+    } catch (const MachineError&) {
+        // It is tried again.
+    }
+}
+
+// What the readers see may not be flushed yet: not before the commit of the next command is.
+awaitable<void> Engine::free_value_files() {
+    const std::vector<std::int64_t> unused = co_await database_.read(unused_files);
+    if (unused.empty()) co_return;
+    auto note = [last = unused.back()](store::Connection& connection) {
+        note_freed(connection, last);
+        return true;
+    };
+    co_await database_.write(std::move(note), store::Sync::durable, store::Undo::none);
+    auto free = [unused](store::Connection& connection) {
+        connection.values()->free_files(unused);
+        return true;
+    };
+    co_await database_.read(std::move(free));
+}
+
+std::int64_t Engine::live_bytes() const {
+    std::unordered_set<const Account*> accounts;
+    std::uint64_t bytes = 0;
+    for (const auto& [name, entity] : entities_) {
+        if (accounts.insert(entity->account.get()).second) bytes += entity->account->bytes;
+    }
+    return static_cast<std::int64_t>(bytes);
+}
+
+// A few messages that stay for long must not keep the room of all that came with them.
+awaitable<void> Engine::move_values_together() {
+    auto all = [](store::Connection& connection) { return connection.values()->bytes(); };
+    std::int64_t waste = co_await database_.read(std::move(all));
+    waste -= 2 * live_bytes() + kWasteMax;
+    if (waste <= 0) co_return;
+    const std::vector<Share> sparse = co_await database_.read(sparse_files);
+    for (const Share& share : sparse) {
+        if (waste <= 0 || stopping_) break;
+        std::size_t moved = 1;
+        while (moved > 0 && !stopping_) {
+            auto move = [file = share.file](store::Connection& connection) {
+                return move_some(connection, file);
+            };
+            moved = co_await database_.write(std::move(move), store::Sync::durable, store::Undo::none);
+        }
+        waste -= share.file.bytes - share.live;
+    }
+    co_await free_value_files();
+}
+
+}  // namespace millrace::broker

@@ -1,0 +1,201 @@
+// Large bodies, which lie in files of their own beside the database.
+#include "tests/broker/engine_fixture.hpp"
+
+#include <filesystem>
+
+namespace millrace::broker::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kLarge = 900'000;
+constexpr int kPerFile = 19;  // so many fill one
+
+std::string body_of(char what, std::size_t bytes = kLarge) { return std::string(bytes, what); }
+
+/// True as text that says what is different, without a megabyte of it.
+testing::AssertionResult same(const std::string& got, const std::string& expected) {
+    if (got == expected) return testing::AssertionSuccess();
+    return testing::AssertionFailure() << got.size() << " bytes of '" << got.substr(0, 1) << "' instead of "
+                                       << expected.size() << " of '" << expected.substr(0, 1) << "'";
+}
+
+class Values : public EmbeddedTest {
+  protected:
+    void SetUp() override { under_test.put("q"); }
+
+    fs::path folder() { return under_test.database->directory() / "values"; }
+    std::uintmax_t bytes_on_disk() {
+        std::uintmax_t sum = 0;
+        for (const auto& entry : fs::directory_iterator(folder())) sum += entry.file_size();
+        return sum;
+    }
+    std::int64_t in_files() { return stored("SELECT count(*) FROM message WHERE value_file IS NOT NULL"); }
+    void sweep() { under_test.pass(minutes(1)); }
+    void send_large(int count, char what = 'x') {
+        for (int i = 0; i < count; ++i) ASSERT_EQ(send_texts("q", {body_of(what)}).size(), 1u);
+    }
+    /// Completes `count` messages.
+    void drain(int count) {
+        for (int i = 0; i < count; ++i) ASSERT_TRUE(complete(receive_one("q")));
+    }
+};
+
+/// Both ways to end: in order, and in the middle of things.
+class ValuesKept : public Values, public testing::WithParamInterface<bool> {
+  protected:
+    void restart() {
+        if (GetParam())
+            under_test.crash();
+        else
+            under_test.restart();
+    }
+};
+
+TEST_P(ValuesKept, AreThereAfterARestartWhateverBecameOfTheirMessages) {
+    std::vector<Message> messages;
+    for (const char what : {'a', 'b', 'c', 'd'}) messages.push_back(text_message(body_of(what)));
+    messages.back().scheduled_at = now() + minutes(5);
+    const auto numbers = send("q", messages);
+    EXPECT_EQ(in_files(), 4);
+    const auto got = receive("q", 2);
+    EXPECT_TRUE(dead_letter(got[0], "why"));
+    EXPECT_TRUE(loop.await(broker().defer(lock_of(got[1]), Properties())));
+    restart();
+    EXPECT_TRUE(same(receive_one("q/$DeadLetterQueue").message.body, body_of('a')));
+    auto deferred = loop.await(broker().receive_deferred("q", {numbers[1]}, ReceiveOptions())).value();
+    EXPECT_TRUE(same(deferred.at(0).message.body, body_of('b')));
+    EXPECT_TRUE(same(receive_one("q").message.body, body_of('c')));
+    restart();
+    under_test.pass(minutes(6));
+    std::vector<std::string> left;
+    for (const auto& one : receive("q")) left.push_back(one.message.body.substr(0, 1));
+    EXPECT_THAT(left, testing::UnorderedElementsAre("c", "d"));
+    DeadLetterFilter all;
+    EXPECT_EQ(loop.await(broker().redrive("q", all, 0, false)).value().moved, 1u);
+    EXPECT_TRUE(same(receive_one("q").message.body, body_of('a')));
+}
+INSTANTIATE_TEST_SUITE_P(All, ValuesKept, testing::Bool(),
+                         [](const auto& info) { return info.param ? "AfterACrash" : "AfterAStop"; });
+
+TEST_F(Values, OfOneLonelyMessageOfMiddlingSizeStayInItsRow) {
+    send_texts("q", {body_of('m', 100'000)});
+    EXPECT_EQ(in_files(), 0);
+    send_texts("q", std::vector<std::string>(3, body_of('m', 100'000)));
+    EXPECT_EQ(in_files(), 3) << "of those that come together";
+    for (const auto& one : receive("q")) EXPECT_TRUE(same(one.message.body, body_of('m', 100'000)));
+}
+
+TEST_F(Values, OfMessagesThatAreSentAtTheSameTimeShareOneFlush) {
+    std::promise<void> gate;
+    auto held = hold_writer(gate);
+    std::vector<Loop::Pending<Result<std::vector<std::int64_t>>>> sending;
+    for (int i = 0; i < 10; ++i)
+        sending.push_back(loop.begin(broker().send("q", {text_message(body_of('s', 8192))})));
+    loop.settle();
+    gate.set_value();
+    loop.finish(std::move(held));
+    for (auto& one : sending) EXPECT_TRUE(loop.finish(std::move(one)));
+    EXPECT_EQ(in_files(), 10);
+    under_test.crash();
+    const auto received = receive("q");
+    EXPECT_EQ(received.size(), 10u);
+    for (const auto& one : received) EXPECT_TRUE(same(one.message.body, body_of('s', 8192)));
+}
+
+TEST_F(Values, OfATopicsSubscriptionsAreStoredOnce) {
+    EntityOptions topic;
+    topic.kind = EntityKind::topic;
+    under_test.put("t", topic);
+    EntityOptions subscription;
+    subscription.kind = EntityKind::subscription;
+    for (const char* name : {"t/Subscriptions/a", "t/Subscriptions/b"}) under_test.put(name, subscription);
+    send("t", {text_message(body_of('x')), text_message(body_of('y'))});
+    EXPECT_EQ(in_files(), 4);
+    EXPECT_EQ(stored("SELECT count(DISTINCT value_offset) FROM message"), 2);
+    EXPECT_LT(bytes_on_disk(), 3 * kLarge);
+    for (const auto& one : receive("t/Subscriptions/a")) EXPECT_TRUE(complete(one));
+    under_test.crash();
+    const auto left = receive("t/Subscriptions/b");
+    ASSERT_EQ(left.size(), 2u);
+    EXPECT_TRUE(same(left[0].message.body, body_of('x')));
+    EXPECT_TRUE(same(left[1].message.body, body_of('y')));
+}
+
+TEST_F(Values, TakeNoMoreRoomWhileMessagesComeAndGo) {
+    for (int round = 0; round < 4; ++round) {
+        send_large(2 * kPerFile);
+        drain(2 * kPerFile);
+        sweep();
+    }
+    EXPECT_LT(bytes_on_disk(), 4u * kPerFile * kLarge) << "the first files are used again";
+    EXPECT_EQ(stored("SELECT count(*) FROM message"), 0);
+}
+
+TEST_F(Values, AreUsedAgainAfterARestartAsWell) {
+    for (int round = 0; round < 4; ++round) {
+        send_large(2 * kPerFile);
+        drain(2 * kPerFile);
+        under_test.crash();
+    }
+    EXPECT_LT(bytes_on_disk(), 4u * kPerFile * kLarge);
+}
+
+TEST_F(Values, ThatStayDoNotKeepTheRoomOfThoseThatWent) {
+    under_test.put("stays");
+    constexpr int kFiles = 8;
+    for (int file = 0; file < kFiles; ++file) {
+        send_texts("stays", {body_of(static_cast<char>('a' + file))});
+        send_large(kPerFile);
+    }
+    EXPECT_GE(stored("SELECT count(DISTINCT value_file) FROM message"), kFiles);
+    drain(kFiles * kPerFile);
+    sweep();
+    EXPECT_LE(stored("SELECT count(DISTINCT value_file) FROM message"), 5)
+        << "the room of four files beside twice their own";
+    under_test.crash();
+    const auto left = receive("stays");
+    ASSERT_EQ(left.size(), static_cast<std::size_t>(kFiles));
+    for (int file = 0; file < kFiles; ++file)
+        EXPECT_TRUE(
+            same(left[static_cast<std::size_t>(file)].message.body, body_of(static_cast<char>('a' + file))));
+}
+
+TEST_F(Values, OfASubscriptionsCopiesStayOneWhenTheyAreMoved) {
+    EntityOptions topic;
+    topic.kind = EntityKind::topic;
+    under_test.put("t", topic);
+    EntityOptions subscription;
+    subscription.kind = EntityKind::subscription;
+    for (const char* name : {"t/Subscriptions/a", "t/Subscriptions/b"}) under_test.put(name, subscription);
+    constexpr int kFiles = 7;
+    for (int file = 0; file < kFiles; ++file) {
+        send("t", {text_message(body_of(static_cast<char>('a' + file)))});
+        send_large(kPerFile);
+    }
+    drain(kFiles * kPerFile);
+    const auto files_at_first = stored("SELECT count(DISTINCT value_file) FROM message");
+    sweep();
+    EXPECT_LT(stored("SELECT count(DISTINCT value_file) FROM message"), files_at_first);
+    EXPECT_EQ(stored("SELECT count(DISTINCT value_file||'/'||value_offset) FROM message"), kFiles);
+    for (const char* name : {"t/Subscriptions/a", "t/Subscriptions/b"}) {
+        const auto left = receive(name);
+        ASSERT_EQ(left.size(), static_cast<std::size_t>(kFiles));
+        EXPECT_TRUE(same(left[0].message.body, body_of('a')));
+    }
+}
+
+TEST_F(Values, ThatAreMissingKeepTheBrokerFromStarting) {
+    send_large(1);
+    const fs::path directory = under_test.database->directory();
+    under_test.close();
+    fs::remove(directory / "values" / "0000000001");
+    auto database = store::Database::open(loop.io().get_executor(), {directory}).value();
+    const auto opened = loop.await(Broker::open(*database, under_test.clock, Broker::Options()));
+    ASSERT_FALSE(opened);
+    EXPECT_THAT(opened.error().detail, testing::HasSubstr("values/0000000001 is missing"));
+    EXPECT_THAT(opened.error().detail, testing::HasSubstr("backup"));
+}
+
+}  // namespace
+}  // namespace millrace::broker::test
