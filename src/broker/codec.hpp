@@ -21,6 +21,7 @@ struct Content {
     Origin origin;
     std::int64_t enqueued = 0;  ///< ms since 1970
     bool damaged = false;       ///< its properties were not readable to the end
+    std::string body_damage;    ///< why its body could not be read; empty if it could
 };
 
 /// Tag-length-value bytes of all fields of `message` but message id, session id, schedule and body, and of

@@ -122,7 +122,8 @@ awaitable<Result<void>> Engine::transfer(Entity from, std::int64_t sequence, Ent
         from->erase(sequence);
         co_return Result<void>();
     }
-    auto [message, origin, enqueued, damaged] = rows::decode(std::move(*stored));
+    if (!stored->body_damage.empty()) throw MachineError(stored->body_damage);
+    auto [message, origin, enqueued, damaged, body_damage] = rows::decode(std::move(*stored));
     for (auto& [name, value] : passage.properties) message.properties.insert_or_assign(name, value);
     origin.dead_letter_source = passage.dead_letter_source;
     if (passage.returns && to != from) origin.enqueued_sequence = 0;

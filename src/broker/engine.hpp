@@ -238,6 +238,7 @@ class Engine {
     asio::awaitable<Result<void>> keep_values(const std::map<std::int64_t, store::FullFile>& needed);
     /// Files of large bodies that have become full are looked through soon.
     void notice_filled_values();
+    bool take_sweep();
     asio::awaitable<void> sweep_values();
     asio::awaitable<void> free_value_files();
     asio::awaitable<void> move_values_together();
@@ -245,6 +246,7 @@ class Engine {
 
     // timing.cpp
     asio::awaitable<void> run();
+    asio::awaitable<void> do_due();
     /// Runs `work` beside the caller; it counts as an operation from now on.
     void run_apart(asio::awaitable<void> work);
     static asio::awaitable<void> counted(std::unique_ptr<Operation> operation, asio::awaitable<void> work);
@@ -297,6 +299,8 @@ class Engine {
     Signal rearm_;  ///< something is due earlier than `armed_`
     std::int64_t armed_ = Slot::kForEver;
     std::int64_t sweep_due_ = Slot::kForEver;
+    std::int64_t swept_ = 0;
+    bool sweeping_ = false;
     std::uint64_t filled_seen_ = 0;  ///< of the files of large bodies
     std::size_t operations_ = 0;
     bool ticking_ = false;

@@ -63,6 +63,7 @@ struct Engine::Scanned {
     std::uint16_t deliveries = 0;
     std::int64_t ready_at = 0;
     std::int64_t value_file = 0;  ///< 0: the body is in the row
+    std::int64_t value_end = 0;   ///< bytes of the file that it needs
 };
 
 awaitable<Result<void>> Engine::load() {
@@ -102,15 +103,16 @@ awaitable<Result<void>> Engine::load_messages() {
         next_message_ = rows.back().id + 1;
         for (const Scanned& row : rows) {
             next_entity_ = std::max(next_entity_, row.entity + 1);
-            if (row.value_file != 0) {
-                auto& file = value_files.try_emplace(row.value_file, row.value_file, row.id).first->second;
-                file.last_row = row.id;
-            }
             const auto home = by_id.find(row.entity);
-            if (home == by_id.end())
+            if (home == by_id.end()) {
                 orphans.push_back(row.id);
-            else
-                restore(*home->second, row);
+                continue;
+            }
+            restore(*home->second, row);
+            if (row.value_file == 0) continue;
+            auto& file = value_files.try_emplace(row.value_file, row.value_file, row.id).first->second;
+            file.last_row = row.id;
+            file.bytes = std::max(file.bytes, row.value_end);
         }
     }
     if (auto kept = co_await keep_values(value_files); !kept) co_return kept;
@@ -122,7 +124,7 @@ std::vector<Engine::Scanned> Engine::scan(store::Connection& connection, std::in
     std::vector<Scanned> rows;
     auto& select = connection.prepare(
         "SELECT id,entity,sequence,state,enqueued,scheduled,expires,session_id,bytes,count,ready_at,"
-        "value_file FROM message "
+        "value_file,value_offset,value_bytes FROM message "
         "LEFT JOIN delivery ON message=id WHERE id>? ORDER BY id LIMIT ?");
     select.bind(after, kRowsPerScan);
     while (select.step()) {
@@ -139,6 +141,7 @@ std::vector<Engine::Scanned> Engine::scan(store::Connection& connection, std::in
         row.deliveries = static_cast<std::uint16_t>(select.integer(9));
         row.ready_at = select.integer(10);
         row.value_file = select.integer(11);
+        row.value_end = select.integer(12) + select.integer(13);
         rows.push_back(std::move(row));
     }
     return rows;

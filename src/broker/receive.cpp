@@ -27,11 +27,13 @@ Stored read_and_count(store::Connection& connection, const Rows& wanted) {
     return stored;
 }
 
-Stored read_and_remove(store::Connection& connection, const Rows& wanted) {
+/// Leaves what has no readable body where it is, but for `damaged_too`.
+Stored read_and_remove(store::Connection& connection, const Rows& wanted, bool damaged_too) {
     Stored stored;
     for (const Row& one : wanted) {
         if (one.read) stored.push_back(rows::read(connection, one.id));
-        rows::remove(connection, one.id);
+        const bool damaged = one.read && stored.back() && !stored.back()->body_damage.empty();
+        if (!damaged || damaged_too) rows::remove(connection, one.id);
     }
     return stored;
 }
@@ -157,8 +159,9 @@ awaitable<Result<std::vector<Delivery>>> Engine::hand_out(Taken taken, ReceiveMo
     }
     const bool remove = mode == ReceiveMode::receive_and_delete;
     const bool flush = remove || options_.strict_delivery_counts;
-    auto work = [wanted = std::move(wanted), remove](store::Connection& connection) {
-        return remove ? read_and_remove(connection, wanted) : read_and_count(connection, wanted);
+    const bool letters = taken.entity().is_dead_letter_queue;
+    auto work = [wanted = std::move(wanted), remove, letters](store::Connection& connection) {
+        return remove ? read_and_remove(connection, wanted, letters) : read_and_count(connection, wanted);
     };
     auto stored = co_await database_.write(
         std::move(work), flush ? store::Sync::durable : store::Sync::written, store::Undo::none);
@@ -185,6 +188,8 @@ std::vector<Delivery> Engine::deliver(Taken& taken, bool remove, Contents& conte
         const std::int64_t sequence = sequences[i];
         if (!contents[i]) {
             entity.erase(sequence);
+        } else if (!contents[i]->body_damage.empty() && !entity.is_dead_letter_queue) {
+            damaged.push_back({sequence, "DamagedBody", contents[i]->body_damage, {}});
         } else if (remove) {
             fill(deliveries.emplace_back(), entity, sequence, *entity.slots.find(sequence), *contents[i]);
             entity.erase(sequence);

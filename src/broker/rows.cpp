@@ -32,7 +32,10 @@ class Bodies {
     const ValuePlace* place_for(const NewMessage& row) {
         const std::string& body = messages_[row.message].body;
         if (values_ == nullptr || !values_->takes(body.size(), together_)) return nullptr;
-        if (!place_ || of_ != row.message) place_ = values_->append(body, row.id);
+        if (place_ && of_ == row.message)
+            values_->share(row.id);
+        else
+            place_ = values_->append(body, row.id);
         of_ = row.message;
         return &*place_;
     }
@@ -85,7 +88,7 @@ void Inserts::apply(Connection& connection) const {
 namespace {
 
 /// The columns body, value_file, value_offset and value_bytes of the present row, from `column` on.
-std::string body_in(Connection& connection, const Statement& row, int column) {
+Result<std::string> body_in(Connection& connection, const Statement& row, int column) {
     if (row.is_null(column + 1)) return row.string(column);
     return connection.values()->read(
         {row.integer(column + 1), row.integer(column + 2), row.integer(column + 3)});
@@ -102,7 +105,13 @@ std::optional<StoredMessage> read_columns(Connection& connection, std::string_vi
     stored.enqueued = select.integer(2);
     if (!select.is_null(3)) stored.scheduled = select.integer(3);
     stored.properties = select.string(4);
-    if (with_body) stored.body = body_in(connection, select, 5);
+    if (with_body) {
+        auto body = body_in(connection, select, 5);
+        if (body)
+            stored.body = std::move(*body);
+        else
+            stored.body_damage = body.error().detail;
+    }
     select.reset();
     return stored;
 }
@@ -127,9 +136,9 @@ std::string read_body(Connection& connection, std::int64_t id) {
         connection.prepare("SELECT body,value_file,value_offset,value_bytes FROM message WHERE id=?");
     select.bind(id);
     if (!select.step()) return {};
-    std::string body = body_in(connection, select, 0);
+    auto body = body_in(connection, select, 0);
     select.reset();
-    return body;
+    return body ? std::move(*body) : std::string();
 }
 
 Content decode(StoredMessage&& stored) {
@@ -139,6 +148,7 @@ Content decode(StoredMessage&& stored) {
     message.session_id = std::move(stored.session_id);
     if (stored.scheduled) message.scheduled_at = from_millis(*stored.scheduled);
     message.body = std::move(stored.body);
+    content.body_damage = std::move(stored.body_damage);
     content.enqueued = stored.enqueued;
     content.damaged = decode_properties(stored.properties, message, content.origin).has_error();
     return content;

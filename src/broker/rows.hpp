@@ -69,13 +69,14 @@ struct StoredMessage {
     std::optional<std::int64_t> scheduled;
     std::string properties;
     std::string body;
+    std::string body_damage;  ///< why there is none; empty if there is
 };
 
 /// Nothing if there is no such row.
 std::optional<StoredMessage> read(store::Connection& connection, std::int64_t id);
 /// As `read`, with an empty body.
 std::optional<StoredMessage> read_without_body(store::Connection& connection, std::int64_t id);
-/// The body alone; "" if there is no such row.
+/// The body alone; "" if there is no such row, or it can't be read.
 std::string read_body(store::Connection& connection, std::int64_t id);
 /// The message of a stored row; with damaged properties, what was readable of them.
 Content decode(StoredMessage&& stored);

@@ -14,6 +14,11 @@ constexpr std::int64_t kRetryMillis = 1000;
 }  // namespace
 
 awaitable<void> Engine::tick() {
+    co_await do_due();
+    if (take_sweep()) co_await sweep_values();
+}
+
+awaitable<void> Engine::do_due() {
     if (ticking_) co_return;
     ticking_ = true;
     OnFailure done([this] { ticking_ = false; });
@@ -27,7 +32,6 @@ awaitable<void> Engine::tick() {
     }
     co_await remove_idle();
     co_await store_accesses(now());
-    co_await sweep_values();
 }
 
 awaitable<void> Engine::tick_entity(Entity entity) {
@@ -245,7 +249,7 @@ void Engine::lock_for_nobody(EntityState& entity, std::int64_t sequence, Slot& s
 }
 
 std::int64_t Engine::next_due() {
-    std::int64_t due = sweep_due_;
+    std::int64_t due = sweeping_ ? Slot::kForEver : sweep_due_;
     for (const auto& [name, entity] : entities_)
         due = std::min({due, entity->next_due(), entity->idle_due(), entity->access_due()});
     if (!receive_deadlines_.empty()) due = std::min(due, receive_deadlines_.begin()->first);
@@ -272,8 +276,9 @@ awaitable<void> Engine::counted(std::unique_ptr<Operation> operation, awaitable<
 awaitable<void> Engine::run() {
     using namespace asio::experimental::awaitable_operators;
     while (!stopping_) {
-        co_await tick();
+        co_await do_due();
         if (stopping_) break;
+        if (take_sweep()) run_apart(sweep_values());  // nothing that is due waits for it
         armed_ = next_due();
         auto due = clock_.sleep_until(from_millis(armed_));
         auto earlier = until_rearmed(armed_);

@@ -3,6 +3,7 @@
 
 #include "broker/guards.hpp"
 
+#include <unordered_map>
 #include <unordered_set>
 
 namespace millrace::broker {
@@ -15,6 +16,7 @@ using store::ValuePlace;
 namespace {
 
 constexpr std::int64_t kSweepMillis = 60'000;
+constexpr std::int64_t kSweepMillisMin = 1000;  // from one to the next: each looks at every full file
 // Room that messages which stay may cost beside twice their own bytes.
 constexpr std::int64_t kWasteMax = 4 * ValueLog::kFileBytes;
 // Values moved in one transaction, as far as they are not larger together.
@@ -58,14 +60,14 @@ struct Share {
 
 /// Full files of whose bytes less than half are needed, the emptiest first.
 std::vector<Share> sparse_files(store::Connection& connection) {
+    std::unordered_map<std::int64_t, std::int64_t> live;
+    auto& select =
+        connection.prepare("SELECT value_file,value_bytes FROM message WHERE value_file IS NOT NULL");
+    while (select.step()) live[select.integer(0)] += select.integer(1);
     std::vector<Share> sparse;
     for (const FullFile& file : connection.values()->full_files()) {
-        auto& select = connection.prepare(
-            "SELECT coalesce(sum(value_bytes),0) FROM message WHERE id BETWEEN ? AND ? AND value_file=?");
-        select.bind(file.first_row, file.last_row, file.number);
-        const std::int64_t live = select.step() ? select.integer(0) : 0;
-        select.reset();
-        if (live < file.bytes / 2) sparse.push_back({file, live});
+        const Share share{file, live[file.number]};
+        if (share.live < file.bytes / 2) sparse.push_back(share);
     }
     std::sort(sparse.begin(), sparse.end(), [](const Share& a, const Share& b) { return a.live < b.live; });
     return sparse;
@@ -90,20 +92,28 @@ std::vector<Moving> values_in(store::Connection& connection, const FullFile& fil
     return found;
 }
 
-/// Moves some values of `file` to where values are written now; how many there were.
+/// Moves some values of `file` to where values are written now; how many rows have a new place. What can't be
+/// read stays, with all that is behind it.
 std::size_t move_some(store::Connection& connection, const FullFile& file) {
     ValueLog& values = *connection.values();
-    const std::vector<Moving> moving = values_in(connection, file);
+    std::size_t moved = 0;
     std::int64_t shared = -1;  // rows that share a value are neighbours
     ValuePlace to;
-    for (const Moving& one : moving) {
-        if (one.from.offset != shared) to = values.append(values.read(one.from), one.row);
+    for (const Moving& one : values_in(connection, file)) {
+        if (one.from.offset == shared) {
+            values.share(one.row);
+        } else {
+            const auto value = values.read(one.from);
+            if (!value) break;
+            to = values.append(*value, one.row);
+        }
         shared = one.from.offset;
         connection.prepare("UPDATE message SET value_file=?,value_offset=? WHERE id=?")
             .bind(to.file, to.offset, one.row)
             .run();
+        moved += 1;
     }
-    return moving.size();
+    return moved;
 }
 
 }  // namespace
@@ -117,29 +127,44 @@ awaitable<Result<void>> Engine::keep_values(const std::map<std::int64_t, FullFil
         note_freed(connection, 0);
         return connection.values()->keep(files);
     };
-    co_return co_await database_.write(std::move(work));
+    auto kept = co_await database_.write(std::move(work));
+    if (!kept) co_return kept;
+    auto clean = [](store::Connection& connection) { return connection.values()->remove_spares(); };
+    co_await database_.read(std::move(clean));
+    co_return kept;
 }
 
 void Engine::notice_filled_values() {
     const std::uint64_t filled = database_.filled_value_files();
     if (std::exchange(filled_seen_, filled) == filled) return;
-    sweep_due_ = now();
+    sweep_due_ = std::min(sweep_due_, std::max(now(), swept_ + kSweepMillisMin));
     arm(sweep_due_);
 }
 
+/// True if a sweep is to begin now, which the caller then does.
+bool Engine::take_sweep() {
+    if (sweep_due_ > now() || sweeping_) return false;
+    swept_ = now();
+    sweep_due_ = swept_ + kSweepMillis;
+    sweeping_ = true;
+    return true;
+}
+
 awaitable<void> Engine::sweep_values() {
-    if (sweep_due_ > now()) co_return;
-    const std::int64_t again = now() + kSweepMillis;
-    sweep_due_ = again;
+    const std::int64_t again = sweep_due_;
+    OnFailure ended([this] {
+        sweeping_ = false;
+        arm(sweep_due_);
+    });
     try {
         co_await free_value_files();
         co_await move_values_together();
         auto clean = [](store::Connection& connection) {
-            connection.values()->remove_spares();
-            return connection.values()->full_files().size();
+            ValueLog& values = *connection.values();
+            return values.remove_spares() + values.full_files().size();
         };
-        const std::size_t full = co_await database_.read(std::move(clean));
-        if (full == 0 && sweep_due_ == again) sweep_due_ = Slot::kForEver;
+        const std::size_t left = co_await database_.read(std::move(clean));
+        if (left == 0 && sweep_due_ == again) sweep_due_ = Slot::kForEver;
     } catch (const MachineError&) {
         // It is tried again.
     }

@@ -23,6 +23,7 @@ constexpr std::size_t kTogetherMin = 256 * 1024;      // one command's bytes tha
 constexpr std::size_t kCommandsMin = 4;               // so many share one
 constexpr std::size_t kGatheredMax = 256 * 1024;
 constexpr std::size_t kSparesMax = 16;
+constexpr std::int64_t kSpareBytesMax = 2 * ValueLog::kFileBytes;
 constexpr std::size_t kOpenMax = 64;
 constexpr std::int64_t kValueMax = std::int64_t{1} << 30;
 constexpr int kNameDigits = 10;
@@ -43,10 +44,9 @@ static_assert(sizeof(Head) == 16);
                        full);
 }
 
-[[noreturn]] void damaged(const fs::path& path) {
-    throw MachineError(
-        path.string() +
-        " does not hold what the database says; restore the whole data directory from a backup");
+Error damaged(const fs::path& path, const char* what) {
+    return Error{Errc::corrupt,
+                 path.string() + " " + what + "; restore the whole data directory from a backup"};
 }
 
 /// The number that a file's name says; 0 for other files.
@@ -123,6 +123,7 @@ class ValueLog::Descriptor {
     void cut(std::int64_t bytes) {
         if (size() > bytes && ::ftruncate(descriptor_, bytes) != 0) fail("cannot cut", path_, errno);
     }
+    void try_to_cut(std::int64_t bytes) noexcept { (void)!::ftruncate(descriptor_, bytes); }
 
   private:
     fs::path path_;
@@ -153,11 +154,13 @@ Result<void> ValueLog::keep(const std::vector<FullFile>& needed) {
     }
     if (error) throw MachineError("cannot list " + directory_.string() + ": " + error.message());
     for (const FullFile& file : needed) {
-        if (!found.contains(file.number)) {
-            return Error{Errc::unavailable, path_of(file.number).string() +
-                                                " is missing, and messages need it; restore the "
-                                                "whole data directory from a backup"};
-        }
+        const auto place = found.find(file.number);
+        if (place != found.end() && place->second >= file.bytes) continue;
+        const bool missing = place == found.end();
+        Error error = damaged(path_of(file.number),
+                              missing ? "is missing, and messages need it" : "is shorter than its messages");
+        error.code = Errc::unavailable;
+        return error;
     }
     {
         const std::scoped_lock guard(mutex_);
@@ -174,7 +177,6 @@ Result<void> ValueLog::keep(const std::vector<FullFile>& needed) {
         }
         frees_ += 1;
     }
-    remove_spares();
     return {};
 }
 
@@ -189,12 +191,20 @@ void ValueLog::guarded(F work) {
     }
 }
 
-// Nothing more is written to a file after a failure: what the system holds of it is not known.
+// What a transaction wrote whose values were not flushed was never near a commit: it is written over, and on
+// a full disk given back. After a failed flush nobody knows what the disk holds of the file: another one is
+// used.
 void ValueLog::begin(std::size_t commands) {
     writer_ = std::this_thread::get_id();
     commands_ = commands;
-    if (broken_) close_active();
+    if (suspect_) close_active();
+    if (broken_ && active_) {
+        written_ = kept_;
+        active_->try_to_cut(kept_);
+    }
     broken_ = nullptr;
+    suspect_ = false;
+    kept_ = written_;
 }
 
 bool ValueLog::takes(std::size_t bytes, std::size_t together) const noexcept {
@@ -222,10 +232,14 @@ ValuePlace ValueLog::append(std::string_view value, std::int64_t row) {
             active_->write(value, written_);
             written_ += place.bytes;
         }
-        about_active_.first_row = std::min(about_active_.first_row, row);
-        about_active_.last_row = std::max(about_active_.last_row, row);
+        share(row);
     });
     return place;
+}
+
+void ValueLog::share(std::int64_t row) noexcept {
+    about_active_.first_row = std::min(about_active_.first_row, row);
+    about_active_.last_row = std::max(about_active_.last_row, row);
 }
 
 void ValueLog::write_gathered() {
@@ -237,7 +251,10 @@ void ValueLog::write_gathered() {
 
 void ValueLog::flush_active() {
     write_gathered();
-    if (unflushed_) active_->flush();
+    if (!unflushed_) return;
+    suspect_ = true;
+    active_->flush();
+    suspect_ = false;
     unflushed_ = false;
 }
 
@@ -265,12 +282,7 @@ void ValueLog::open_next() {
         const std::scoped_lock guard(mutex_);
         number = next_++;
     }
-    const fs::path path = path_of(number);
-    if (spare != 0 && ::rename(path_of(spare).c_str(), path.c_str()) != 0)
-        fail("cannot rename", path_of(spare), errno);
-    auto opened = std::make_shared<Descriptor>(path, O_RDWR | (spare == 0 ? O_CREAT | O_EXCL : 0));
-    opened->cut(kFileBytes);
-    flush_directory(directory_);
+    auto opened = make_file(spare, number);
     about_active_ = {number, INT64_MAX, INT64_MIN, 0};
     {
         const std::scoped_lock guard(mutex_);
@@ -278,6 +290,26 @@ void ValueLog::open_next() {
     }
     active_ = std::move(opened);
     written_ = 0;
+    kept_ = 0;
+}
+
+// The file `number`, which a power cut does not take away: of the file `spare`, or new if that is 0.
+std::shared_ptr<ValueLog::Descriptor> ValueLog::make_file(std::int64_t spare, std::int64_t number) {
+    const fs::path path = path_of(number);
+    std::int64_t at_hand = spare;
+    try {
+        if (spare != 0 && ::rename(path_of(spare).c_str(), path.c_str()) != 0)
+            fail("cannot rename", path_of(spare), errno);
+        if (spare != 0) at_hand = number;
+        auto made = std::make_shared<Descriptor>(path, O_RDWR | (spare == 0 ? O_CREAT | O_EXCL : 0));
+        at_hand = number;
+        made->cut(kFileBytes);
+        flush_directory(directory_);
+        return made;
+    } catch (...) {
+        if (at_hand != 0) give_back_spare(at_hand);
+        throw;
+    }
 }
 
 void ValueLog::close_active() noexcept {
@@ -296,14 +328,15 @@ void ValueLog::close_active() noexcept {
 // The number of a file that is used again; 0 for none.
 std::int64_t ValueLog::take_spare() {
     const std::scoped_lock guard(mutex_);
-    return pop_spare();
+    return pop_spare(false);
 }
 
-// Under the lock.
-std::int64_t ValueLog::pop_spare() {
+// Under the lock. One that no reading can need; 0 for none.
+std::int64_t ValueLog::pop_spare(bool large_only) {
     const std::uint64_t oldest = readings_.empty() ? frees_ : *readings_.begin();
-    const auto found = std::find_if(spares_.begin(), spares_.end(),
-                                    [&](const Spare& spare) { return spare.freed < oldest; });
+    const auto found = std::find_if(spares_.begin(), spares_.end(), [&](const Spare& spare) {
+        return spare.freed < oldest && (!large_only || files_.at(spare.number).about.bytes > kSpareBytesMax);
+    });
     if (found == spares_.end()) return 0;
     const std::int64_t number = found->number;
     spares_.erase(found);
@@ -312,31 +345,42 @@ std::int64_t ValueLog::pop_spare() {
     return number;
 }
 
+void ValueLog::give_back_spare(std::int64_t number) {
+    const std::scoped_lock guard(mutex_);
+    files_[number] = File{{number, 0, 0, 0}, nullptr, Stage::free};
+    spares_.push_back({number, 0});
+}
+
 // What this thread has appended in the transaction under way.
 bool ValueLog::is_gathered(const ValuePlace& place) const noexcept {
     if (writer_.load() != std::this_thread::get_id()) return false;
     return place.file == about_active_.number && active_ && place.offset >= written_;
 }
 
-std::string ValueLog::read(const ValuePlace& place) {
-    if (place.bytes < 0 || place.bytes > kValueMax || place.offset < 0) damaged(path_of(place.file));
+Result<std::string> ValueLog::read(const ValuePlace& place) {
+    constexpr char kWrong[] = "does not hold what the database says";
+    if (place.bytes < 0 || place.bytes > kValueMax || place.offset < 0)
+        return damaged(path_of(place.file), kWrong);
     const auto size = static_cast<std::size_t>(place.bytes);
     if (is_gathered(place)) {
         const auto begin = static_cast<std::size_t>(place.offset - written_) + sizeof(Head);
         return gathered_.substr(begin, size);
     }
     const std::shared_ptr<Descriptor> from = descriptor_of(place.file);
+    if (!from) return damaged(path_of(place.file), kWrong);
     Head head{};
     std::string value(size, '\0');
     const bool whole = from->read({{{&head, sizeof head}, {value.data(), size}}}, place.offset);
-    if (!whole || head.file != place.file || head.bytes != size || head.mark != kMark) damaged(from->path());
+    if (!whole || head.file != place.file || head.bytes != size || head.mark != kMark)
+        return damaged(from->path(), kWrong);
     return value;
 }
 
+// Null if there is no such file.
 std::shared_ptr<ValueLog::Descriptor> ValueLog::descriptor_of(std::int64_t number) {
     const std::scoped_lock guard(mutex_);
     const auto found = files_.find(number);
-    if (found == files_.end()) damaged(path_of(number));
+    if (found == files_.end()) return nullptr;
     File& file = found->second;
     if (file.stage == Stage::active) return file.descriptor;
     std::erase(open_, number);
@@ -375,14 +419,14 @@ void ValueLog::free_files(const std::vector<std::int64_t>& files) {
     frees_ += 1;
 }
 
-void ValueLog::remove_spares() {
+std::size_t ValueLog::remove_spares() {
     for (;;) {
         std::int64_t number = 0;
         {
             const std::scoped_lock guard(mutex_);
-            if (spares_.size() > kSparesMax) number = pop_spare();
+            number = pop_spare(spares_.size() <= kSparesMax);
+            if (number == 0) return spares_.size() - std::min(spares_.size(), kSparesMax);
         }
-        if (number == 0) return;
         std::error_code left_for_the_next_start;
         fs::remove(path_of(number), left_for_the_next_start);
     }

@@ -31,7 +31,7 @@ struct FullFile {
     std::int64_t number = 0;
     std::int64_t first_row = 0;
     std::int64_t last_row = 0;
-    std::int64_t bytes = 0;
+    std::int64_t bytes = 0;  ///< up to the end of its last value
 };
 
 /// The files of a directory. The writer's thread appends, in the transaction of the row that gets the place:
@@ -48,8 +48,8 @@ class ValueLog {
 
     // On the writer's thread:
 
-    /// Once, before the first `append`: these are the files that rows refer to, with the rows' numbers. The
-    /// others are used again. unavailable: one that is needed is missing; nothing has changed then.
+    /// Once, before the first `append`: these are the files that rows refer to. The others are used again.
+    /// unavailable: one that is needed is missing or shorter than that; nothing has changed then.
     Result<void> keep(const std::vector<FullFile>& needed);
     /// A transaction of so many commands begins.
     void begin(std::size_t commands);
@@ -59,6 +59,8 @@ class ValueLog {
     bool takes(std::size_t bytes, std::size_t together) const noexcept;
     /// `row` will hold the place.
     ValuePlace append(std::string_view value, std::int64_t row);
+    /// `row` will hold it as well: the place of the last `append`.
+    void share(std::int64_t row) noexcept;
     /// Before the commit: now every value survives a power cut.
     void flush();
     /// The transaction has ended, committed or not.
@@ -67,8 +69,8 @@ class ValueLog {
     // On any thread:
 
     /// The value of a row that this thread has just read, in a transaction that a Reading covers or on the
-    /// writer's thread.
-    std::string read(const ValuePlace& place);
+    /// writer's thread. corrupt: the file does not hold it.
+    Result<std::string> read(const ValuePlace& place);
 
     /// While it lives, no file that the database still refers to in an older state is used again.
     class Reading {
@@ -88,8 +90,9 @@ class ValueLog {
     void narrow(std::int64_t file, std::int64_t first_row);
     /// No row refers to `files`, and none will after a power cut either.
     void free_files(const std::vector<std::int64_t>& files);
-    /// Removes free files, except for some that the next values can use.
-    void remove_spares();
+    /// Removes free files, except for some that the next values can use. How many are left for later because
+    /// somebody may still need them.
+    std::size_t remove_spares();
     /// How many files have become full since the start.
     std::uint64_t filled() const noexcept { return filled_; }
     /// Bytes of the files, without those that wait to be used again.
@@ -118,8 +121,10 @@ class ValueLog {
     std::shared_ptr<Descriptor> descriptor_of(std::int64_t number);
     void open_next();
     void close_active() noexcept;
+    std::shared_ptr<Descriptor> make_file(std::int64_t spare, std::int64_t number);
     std::int64_t take_spare();
-    std::int64_t pop_spare();
+    std::int64_t pop_spare(bool large_only);
+    void give_back_spare(std::int64_t number);
     void write_gathered();
     void flush_active();
     template <class F>
@@ -132,7 +137,9 @@ class ValueLog {
     FullFile about_active_;
     std::string gathered_;  ///< behind what is written of it
     std::size_t commands_ = 0;
+    std::int64_t kept_ = 0;  ///< bytes of the active file that were there when the transaction began
     bool unflushed_ = false;
+    bool suspect_ = false;  ///< a flush has failed: what the system holds of the file is not known
     bool filled_now_ = false;  ///< a file became full in this transaction
     std::exception_ptr broken_;  ///< what this transaction has appended may be missing on disk
 

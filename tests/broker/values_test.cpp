@@ -1,5 +1,7 @@
 // Large bodies, which lie in files of their own beside the database.
+#include "store/value_log.hpp"
 #include "tests/broker/engine_fixture.hpp"
+#include "tests/support/disk_calls.hpp"
 
 #include <filesystem>
 
@@ -87,8 +89,16 @@ TEST_F(Values, OfOneLonelyMessageOfMiddlingSizeStayInItsRow) {
 }
 
 TEST_F(Values, OfMessagesThatAreSentAtTheSameTimeShareOneFlush) {
+    std::promise<void> begun;
     std::promise<void> gate;
-    auto held = hold_writer(gate);
+    auto wait_for_gate = [&begun, opened = gate.get_future().share()](store::Connection&) {
+        begun.set_value();
+        opened.wait();
+        return true;
+    };
+    auto held = loop.begin(under_test.database->write(std::move(wait_for_gate)));
+    loop.settle();
+    begun.get_future().wait();  // what comes now is of the next transaction
     std::vector<Loop::Pending<Result<std::vector<std::int64_t>>>> sending;
     for (int i = 0; i < 10; ++i)
         sending.push_back(loop.begin(broker().send("q", {text_message(body_of('s', 8192))})));
@@ -195,6 +205,151 @@ TEST_F(Values, ThatAreMissingKeepTheBrokerFromStarting) {
     ASSERT_FALSE(opened);
     EXPECT_THAT(opened.error().detail, testing::HasSubstr("values/0000000001 is missing"));
     EXPECT_THAT(opened.error().detail, testing::HasSubstr("backup"));
+}
+
+/// With a topic of two subscriptions.
+class ValuesOfATopic : public Values {
+  protected:
+    void SetUp() override {
+        Values::SetUp();
+        EntityOptions topic;
+        topic.kind = EntityKind::topic;
+        under_test.put("t", topic);
+        EntityOptions subscription;
+        subscription.kind = EntityKind::subscription;
+        for (const char* name : {kFirst, kSecond}) under_test.put(name, subscription);
+    }
+    static constexpr const char* kFirst = "t/Subscriptions/a";
+    static constexpr const char* kSecond = "t/Subscriptions/b";
+};
+
+TEST_F(ValuesOfATopic, AreKeptForTheLastSubscriptionThatNeedsTheEndOfAFile) {
+    send_large(kPerFile - 1);
+    send("t", {text_message(body_of('z'))});
+    send_large(1);
+    ASSERT_EQ(stored("SELECT count(*) FROM message WHERE value_file=1"), kPerFile + 1) << "its end is shared";
+    drain(kPerFile);
+    ASSERT_TRUE(complete(receive_one(kFirst)));
+    sweep();
+    send_large(2 * kPerFile);
+    EXPECT_TRUE(same(receive_one(kSecond).message.body, body_of('z')));
+    under_test.restart();
+    EXPECT_EQ(stored("SELECT count(*) FROM message WHERE value_file=1"), 1);
+}
+
+TEST_F(ValuesOfATopic, AreKeptForTheLastSubscriptionAfterTheyWereMoved) {
+    constexpr int kFiles = 9;
+    for (int file = 0; file < kFiles; ++file) {
+        send("t", {text_message(body_of(static_cast<char>('a' + file)))});
+        send_large(kPerFile);
+    }
+    drain(kFiles * kPerFile);
+    sweep();
+    for (int i = 0; i < kFiles; ++i) ASSERT_TRUE(complete(receive_one(kFirst)));
+    for (int i = 0; i < 3; ++i) {
+        send_large(2 * kPerFile);
+        drain(2 * kPerFile);
+        sweep();
+    }
+    const auto left = receive(kSecond);
+    ASSERT_EQ(left.size(), static_cast<std::size_t>(kFiles));
+    for (int file = 0; file < kFiles; ++file)
+        EXPECT_TRUE(
+            same(left[static_cast<std::size_t>(file)].message.body, body_of(static_cast<char>('a' + file))));
+}
+
+TEST_F(Values, ThatAreDamagedBecomeDeadLettersAndHoldNobodyUp) {
+    for (const ReceiveMode mode : {ReceiveMode::peek_lock, ReceiveMode::receive_and_delete}) {
+        send("q", {text_message(body_of('d'), "damaged"), text_message("small", "good")});
+        auto damage = [](store::Connection& connection) -> Result<void> {
+            connection.execute("UPDATE message SET value_offset=value_offset+1 WHERE message_id='damaged'");
+            return {};
+        };
+        EXPECT_TRUE(loop.await(under_test.database->write(std::move(damage))));
+        under_test.restart();
+        ReceiveOptions options;
+        options.mode = mode;
+        options.messages_max = 10;
+        const auto good = loop.await(broker().receive("q", options)).value();
+        ASSERT_EQ(good.size(), 1u);
+        EXPECT_EQ(good[0].message.message_id, "good");
+        if (mode == ReceiveMode::peek_lock) EXPECT_TRUE(complete(good[0]));
+        options.wait = minutes(1);
+        const auto dead = loop.await(broker().receive(dead_letter_queue_of("q"), options)).value();
+        ASSERT_EQ(dead.size(), 1u);
+        EXPECT_EQ(dead[0].message.message_id, "damaged");
+        EXPECT_EQ(dead[0].message.properties.at(kDeadLetterReason), Value("DamagedBody"));
+        if (mode == ReceiveMode::peek_lock) EXPECT_TRUE(complete(dead[0]));
+        EXPECT_EQ(stored("SELECT count(*) FROM message"), 0);
+    }
+}
+
+TEST_F(Values, AFileThatWasFreedIsUsedAgainOnlyWhenThatIsSafeOnDisk) {
+    send_large(kPerFile + 1);
+    drain(kPerFile + 1);
+    millrace::test::DiskCalls calls;
+    sweep();
+    EXPECT_THAT(calls.take(), testing::Contains("flush millrace.db-wal")) << "nothing else is flushed now";
+    under_test.crash();
+    EXPECT_THAT(calls.take(), testing::Contains("flush millrace.db-wal"))
+        << "what a dead process had removed";
+}
+
+TEST_F(Values, AReaderOfAnOlderStateFindsThemUntilItHasEnded) {
+    send_large(kPerFile + 1, 'r');
+    std::promise<void> has_begun;
+    std::promise<void> may_go_on;
+    auto read = [&, go = may_go_on.get_future().share()](store::Connection& connection) {
+        const std::int64_t rows = connection.integer("SELECT count(*) FROM message");
+        has_begun.set_value();
+        go.wait();
+        auto& select = connection.prepare("SELECT value_file,value_offset,value_bytes FROM message");
+        std::int64_t readable = 0;
+        while (select.step()) {
+            const auto value =
+                connection.values()->read({select.integer(0), select.integer(1), select.integer(2)});
+            if (value && *value == body_of('r')) readable += 1;
+        }
+        return readable == rows ? rows : -readable;
+    };
+    auto reading = loop.begin(under_test.database->read(std::move(read)));
+    loop.settle();
+    has_begun.get_future().wait();
+    drain(kPerFile + 1);
+    sweep();
+    send_large(2 * kPerFile, 'n');
+    EXPECT_GE(stored("SELECT max(value_file) FROM message"), 3);
+    EXPECT_TRUE(fs::exists(folder() / "0000000001")) << "not used again yet";
+    may_go_on.set_value();
+    EXPECT_EQ(loop.finish(std::move(reading)), kPerFile + 1);
+    send_large(2 * kPerFile, 'n');
+    EXPECT_FALSE(fs::exists(folder() / "0000000001"));
+}
+
+/// Of messages that fill a file each.
+class HugeValues : public EmbeddedTest {
+  protected:
+    HugeValues() : EmbeddedTest(huge()) {}
+    static Broker::Options huge() {
+        Broker::Options options;
+        options.message_bytes_max = 100 * limits::kMiB;
+        return options;
+    }
+};
+
+TEST_F(HugeValues, LeaveNoHugeFilesBehind) {
+    under_test.put("q");
+    for (int i = 0; i < 3; ++i) send_texts("q", {body_of('h', 40'000'000)});
+    for (int i = 0; i < 3; ++i) {
+        const Delivery one = receive_one("q");
+        EXPECT_TRUE(same(one.message.body, body_of('h', 40'000'000)));
+        ASSERT_TRUE(complete(one));
+    }
+    under_test.pass(minutes(1));
+    std::uintmax_t left = 0;
+    for (const auto& entry : fs::directory_iterator(under_test.database->directory() / "values"))
+        left += entry.file_size();
+    EXPECT_LT(left, 50'000'000u) << "but for the file that is written to";
 }
 
 }  // namespace

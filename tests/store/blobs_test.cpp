@@ -1,4 +1,5 @@
 #include "store/blobs.hpp"
+#include "tests/support/disk_calls.hpp"
 #include "tests/support/temporary_directory.hpp"
 
 #include <gtest/gtest.h>
@@ -10,25 +11,6 @@
 #include <fstream>
 #include <vector>
 
-namespace {
-
-/// Where this thread notes the paths that it flushes.
-thread_local std::vector<std::filesystem::path>* flushed = nullptr;
-
-}  // namespace
-
-// The blob store calls this one instead of the C library's.
-extern "C" int fsync(int descriptor) {
-    if (flushed != nullptr) {
-        const auto link = "/proc/self/fd/" + std::to_string(descriptor);
-        auto path = std::filesystem::read_symlink(link);
-        // A folder is flushed for what is in it by then.
-        if (std::filesystem::is_directory(path)) path = std::filesystem::directory_iterator(path)->path();
-        flushed->push_back(std::move(path));
-    }
-    return static_cast<int>(::syscall(SYS_fsync, descriptor));
-}
-
 namespace millrace::store {
 namespace {
 
@@ -36,9 +18,9 @@ TEST(Blobs, AreFlushedUnderATemporaryNameAndThenTheirFolder) {
     test::TemporaryDirectory directory;
     Blobs blobs(directory.path() / "blobs");
     std::vector<std::filesystem::path> paths;
-    flushed = &paths;
+    test::flushed = &paths;
     const std::string name = blobs.put("text");
-    flushed = nullptr;
+    test::flushed = nullptr;
     ASSERT_EQ(paths.size(), 2u);
     EXPECT_EQ(paths[0].filename(), name + ".tmp");
     EXPECT_EQ(paths[1], paths[0].parent_path() / name);

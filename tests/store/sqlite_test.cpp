@@ -1,25 +1,18 @@
 #include "store/sqlite.hpp"
 #include "store/database.hpp"
 #include "store/migrate.hpp"
+#include "tests/support/disk_calls.hpp"
 #include "tests/support/run.hpp"
 #include "tests/support/temporary_directory.hpp"
 
 #include <gtest/gtest.h>
 #include <sqlite3.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-// Counts the flushes of SQLite, which calls this one instead of the C library's.
-std::atomic<std::uint64_t> flushes = 0;
-extern "C" int fdatasync(int descriptor) {
-    flushes += 1;
-    return static_cast<int>(::syscall(SYS_fdatasync, descriptor));
-}
 
 namespace millrace::store {
 namespace {
 
 namespace asio = boost::asio;
+using test::flushes;
 
 class SqliteTest : public testing::Test {
   protected:
