@@ -45,7 +45,7 @@ awaitable<Result<void>> Engine::bury(Entity entity, std::vector<Doomed> doomed) 
         auto moved = co_await transfer(entity, one.sequence, target, std::move(passage));
         if (moved) {
             entity->dead_lettered_total += 1;
-        } else if (moved.error().code == Errc::not_found) {
+        } else if (moved.error().code == Errc::not_found || moved.error().code == Errc::corrupt) {
             here.push_back(std::move(one));
         } else {
             co_return moved;
@@ -113,7 +113,7 @@ Slot& Engine::move_slot(EntityState& from, std::int64_t sequence, EntityState& t
 
 // A busy message of `from` goes into `to` as a new one, in one transaction; one whose row somebody has
 // deleted is forgotten. Nothing has changed on an error. over_limit: where it would stay is full; not_found:
-// `to` has been removed.
+// `to` has been removed; corrupt: its body can't be read, so that it must not become a new message.
 awaitable<Result<void>> Engine::transfer(Entity from, std::int64_t sequence, Entity to, Passage passage) {
     const std::int64_t id = from->slots.find(sequence)->id;
     auto read = [id](store::Connection& connection) { return rows::read(connection, id); };
@@ -122,7 +122,7 @@ awaitable<Result<void>> Engine::transfer(Entity from, std::int64_t sequence, Ent
         from->erase(sequence);
         co_return Result<void>();
     }
-    if (!stored->body_damage.empty()) throw MachineError(stored->body_damage);
+    if (!stored->body_damage.empty()) co_return Error{Errc::corrupt, std::move(stored->body_damage)};
     auto [message, origin, enqueued, damaged, body_damage] = rows::decode(std::move(*stored));
     for (auto& [name, value] : passage.properties) message.properties.insert_or_assign(name, value);
     origin.dead_letter_source = passage.dead_letter_source;

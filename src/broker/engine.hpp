@@ -22,6 +22,9 @@ namespace millrace::broker {
 
 using Entity = std::shared_ptr<EntityState>;
 
+/// Why a message whose body can't be read is a dead letter.
+inline constexpr char kDamagedBody[] = "DamagedBody";
+
 /// An error answer, its cause in one line.
 Error no_such_entity(std::string_view name);
 Error lock_lost();
@@ -261,6 +264,7 @@ class Engine {
     asio::awaitable<void> expire_messages(Entity entity);
     asio::awaitable<void> trim_duplicates(Entity entity);
     asio::awaitable<void> bury_or_retry(Entity entity, std::vector<Doomed> doomed);
+    asio::awaitable<void> bury_damaged(Entity entity, std::int64_t sequence, std::string why);
     void retry_later(EntityState& entity, const std::vector<std::int64_t>& sequences);
     void lock_for_nobody(EntityState& entity, std::int64_t sequence, Slot& slot, std::int64_t until);
     std::int64_t next_due();

@@ -141,7 +141,7 @@ std::vector<Engine::Scanned> Engine::scan(store::Connection& connection, std::in
         row.deliveries = static_cast<std::uint16_t>(select.integer(9));
         row.ready_at = select.integer(10);
         row.value_file = select.integer(11);
-        row.value_end = select.integer(12) + select.integer(13);
+        row.value_end = store::ValuePlace{row.value_file, select.integer(12), select.integer(13)}.end();
         rows.push_back(std::move(row));
     }
     return rows;

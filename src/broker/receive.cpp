@@ -189,7 +189,7 @@ std::vector<Delivery> Engine::deliver(Taken& taken, bool remove, Contents& conte
         if (!contents[i]) {
             entity.erase(sequence);
         } else if (!contents[i]->body_damage.empty() && !entity.is_dead_letter_queue) {
-            damaged.push_back({sequence, "DamagedBody", contents[i]->body_damage, {}});
+            damaged.push_back({sequence, kDamagedBody, contents[i]->body_damage, {}});
         } else if (remove) {
             fill(deliveries.emplace_back(), entity, sequence, *entity.slots.find(sequence), *contents[i]);
             entity.erase(sequence);
@@ -255,6 +255,10 @@ void Engine::fill(Delivery& delivery, const EntityState& entity, std::int64_t se
     const std::int64_t enqueued_sequence = content.origin.enqueued_sequence;
     delivery.enqueued_sequence = enqueued_sequence == 0 ? sequence : enqueued_sequence;
     delivery.dead_letter_source = std::move(content.origin.dead_letter_source);
+    if (content.body_damage.empty()) return;
+    // It must not look like an empty message.
+    delivery.message.properties.insert_or_assign(kDeadLetterReason, std::string(kDamagedBody));
+    delivery.message.properties.insert_or_assign(kDeadLetterDescription, std::move(content.body_damage));
 }
 
 awaitable<Result<std::vector<Delivery>>> Engine::receive_deferred(std::string name,

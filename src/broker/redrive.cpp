@@ -113,6 +113,7 @@ awaitable<Result<RedriveResult>> Engine::redrive(std::string name, DeadLetterFil
             Passage passage;
             passage.returns = true;
             auto moved = co_await transfer(queue, sequence, owner, std::move(passage));
+            if (!moved && moved.error().code == Errc::corrupt) continue;
             if (!moved && moved.error().code == Errc::not_found) co_return result;
             if (!moved) co_return with_count(moved.error(), result.moved);
             put_back.release();

@@ -115,6 +115,10 @@ awaitable<Result<void>> Engine::activate(Entity entity, std::vector<std::int64_t
             Passage passage;
             passage.returns = true;
             auto moved = co_await transfer(entity, sequence, entity, std::move(passage));
+            if (!moved && moved.error().code == Errc::corrupt) {
+                co_await bury_damaged(entity, sequence, moved.error().detail);
+                continue;
+            }
             if (!moved) co_return moved;
         }
         co_return Result<void>();
@@ -185,6 +189,10 @@ awaitable<void> Engine::forward_ready(Entity entity) {
             Passage passage;
             passage.returns = true;
             auto moved = co_await transfer(entity, sequence, entity, std::move(passage));
+            if (!moved && moved.error().code == Errc::corrupt) {
+                co_await bury_damaged(entity, sequence, moved.error().detail);
+                continue;
+            }
             if (!moved) break;
         }
     } catch (const MachineError&) {
@@ -213,6 +221,13 @@ awaitable<void> Engine::trim_duplicates(Entity entity) {
     } catch (const MachineError&) {
         // The rows stay; the next start forgets them.
     }
+}
+
+// A busy message whose body can't be read would hold up all that come behind it.
+awaitable<void> Engine::bury_damaged(Entity entity, std::int64_t sequence, std::string why) {
+    std::vector<Doomed> doomed;
+    doomed.push_back({sequence, kDamagedBody, std::move(why), {}});
+    return bury_or_retry(std::move(entity), std::move(doomed));
 }
 
 awaitable<void> Engine::bury_or_retry(Entity entity, std::vector<Doomed> doomed) {

@@ -151,7 +151,6 @@ bool Engine::take_sweep() {
 }
 
 awaitable<void> Engine::sweep_values() {
-    const std::int64_t again = sweep_due_;
     OnFailure ended([this] {
         sweeping_ = false;
         arm(sweep_due_);
@@ -161,10 +160,10 @@ awaitable<void> Engine::sweep_values() {
         co_await move_values_together();
         auto clean = [](store::Connection& connection) {
             ValueLog& values = *connection.values();
-            return values.remove_spares() + values.full_files().size();
+            return values.remove_spares() + values.files_to_free();
         };
         const std::size_t left = co_await database_.read(std::move(clean));
-        if (left == 0 && sweep_due_ == again) sweep_due_ = Slot::kForEver;
+        if (left == 0 && sweep_due_ == swept_ + kSweepMillis) sweep_due_ = Slot::kForEver;
     } catch (const MachineError&) {
         // It is tried again.
     }

@@ -35,7 +35,7 @@ struct Head {
     std::uint32_t mark;
 };
 constexpr std::uint32_t kMark = 0x4c56524d;  // "MRVL"
-static_assert(sizeof(Head) == 16);
+static_assert(sizeof(Head) == ValuePlace::kHeadBytes);
 
 [[noreturn]] void fail(const std::string& what, const fs::path& path, int code) {
     const bool full = is_disk_full(code);
@@ -95,13 +95,14 @@ class ValueLog::Descriptor {
         }
     }
 
-    /// False if the file ends before that.
+    /// False if the file ends before that, or the disk can't read it.
     bool read(std::array<iovec, 2> into, std::int64_t offset) const {
         std::size_t first = 0;
         while (first < into.size()) {
             const ssize_t count =
                 ::preadv(descriptor_, &into[first], static_cast<int>(into.size() - first), offset);
             if (count < 0 && errno == EINTR) continue;
+            if (count < 0 && errno == EIO) return false;
             if (count < 0) fail("cannot read", path_, errno);
             if (count == 0) return into[first].iov_len == 0;
             offset += count;
@@ -331,11 +332,16 @@ std::int64_t ValueLog::take_spare() {
     return pop_spare(false);
 }
 
+// Under the lock.
+bool ValueLog::is_large(const Spare& spare) const {
+    return files_.at(spare.number).about.bytes > kSpareBytesMax;
+}
+
 // Under the lock. One that no reading can need; 0 for none.
 std::int64_t ValueLog::pop_spare(bool large_only) {
     const std::uint64_t oldest = readings_.empty() ? frees_ : *readings_.begin();
     const auto found = std::find_if(spares_.begin(), spares_.end(), [&](const Spare& spare) {
-        return spare.freed < oldest && (!large_only || files_.at(spare.number).about.bytes > kSpareBytesMax);
+        return spare.freed < oldest && (!large_only || is_large(spare));
     });
     if (found == spares_.end()) return 0;
     const std::int64_t number = found->number;
@@ -345,9 +351,12 @@ std::int64_t ValueLog::pop_spare(bool large_only) {
     return number;
 }
 
-void ValueLog::give_back_spare(std::int64_t number) {
+void ValueLog::give_back_spare(std::int64_t number) noexcept {
+    std::error_code unknown;
+    const std::uintmax_t size = fs::file_size(path_of(number), unknown);
     const std::scoped_lock guard(mutex_);
-    files_[number] = File{{number, 0, 0, 0}, nullptr, Stage::free};
+    const std::int64_t bytes = unknown ? 0 : static_cast<std::int64_t>(size);
+    files_[number] = File{{number, 0, 0, bytes}, nullptr, Stage::free};
     spares_.push_back({number, 0});
 }
 
@@ -366,7 +375,12 @@ Result<std::string> ValueLog::read(const ValuePlace& place) {
         const auto begin = static_cast<std::size_t>(place.offset - written_) + sizeof(Head);
         return gathered_.substr(begin, size);
     }
-    const std::shared_ptr<Descriptor> from = descriptor_of(place.file);
+    std::shared_ptr<Descriptor> from;
+    try {
+        from = descriptor_of(place.file);
+    } catch (const MachineError& error) {
+        if (fs::exists(path_of(place.file))) throw;
+    }
     if (!from) return damaged(path_of(place.file), kWrong);
     Head head{};
     std::string value(size, '\0');
@@ -402,6 +416,15 @@ std::vector<FullFile> ValueLog::full_files() const {
     return full;
 }
 
+std::size_t ValueLog::files_to_free() const {
+    const std::scoped_lock guard(mutex_);
+    const auto count = std::count_if(files_.begin(), files_.end(), [](const auto& entry) {
+        const Stage stage = entry.second.stage;
+        return stage == Stage::filling || stage == Stage::full;
+    });
+    return static_cast<std::size_t>(count);
+}
+
 void ValueLog::narrow(std::int64_t file, std::int64_t first_row) {
     const std::scoped_lock guard(mutex_);
     const auto found = files_.find(file);
@@ -425,7 +448,12 @@ std::size_t ValueLog::remove_spares() {
         {
             const std::scoped_lock guard(mutex_);
             number = pop_spare(spares_.size() <= kSparesMax);
-            if (number == 0) return spares_.size() - std::min(spares_.size(), kSparesMax);
+            if (number == 0) {
+                const auto large = std::count_if(spares_.begin(), spares_.end(),
+                                                 [this](const Spare& spare) { return is_large(spare); });
+                const std::size_t many = spares_.size() - std::min(spares_.size(), kSparesMax);
+                return std::max(many, static_cast<std::size_t>(large));
+            }
         }
         std::error_code left_for_the_next_start;
         fs::remove(path_of(number), left_for_the_next_start);

@@ -24,6 +24,10 @@ struct ValuePlace {
     std::int64_t file = 0;    ///< the file's number, from 1; never that of another one
     std::int64_t offset = 0;  ///< bytes, of what stands in front of the value
     std::int64_t bytes = 0;   ///< of the value
+
+    static constexpr std::int64_t kHeadBytes = 16;
+    /// Bytes of the file that hold it.
+    std::int64_t end() const noexcept { return offset + kHeadBytes + bytes; }
 };
 
 /// A file to which nothing is added any more, and which rows may refer to it.
@@ -93,6 +97,8 @@ class ValueLog {
     /// Removes free files, except for some that the next values can use. How many are left for later because
     /// somebody may still need them.
     std::size_t remove_spares();
+    /// How many files are full, for the transaction under way as well: they will be free some day.
+    std::size_t files_to_free() const;
     /// How many files have become full since the start.
     std::uint64_t filled() const noexcept { return filled_; }
     /// Bytes of the files, without those that wait to be used again.
@@ -123,8 +129,9 @@ class ValueLog {
     void close_active() noexcept;
     std::shared_ptr<Descriptor> make_file(std::int64_t spare, std::int64_t number);
     std::int64_t take_spare();
+    bool is_large(const Spare& spare) const;
     std::int64_t pop_spare(bool large_only);
-    void give_back_spare(std::int64_t number);
+    void give_back_spare(std::int64_t number) noexcept;
     void write_gathered();
     void flush_active();
     template <class F>

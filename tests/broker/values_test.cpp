@@ -262,7 +262,7 @@ TEST_F(Values, ThatAreDamagedBecomeDeadLettersAndHoldNobodyUp) {
     for (const ReceiveMode mode : {ReceiveMode::peek_lock, ReceiveMode::receive_and_delete}) {
         send("q", {text_message(body_of('d'), "damaged"), text_message("small", "good")});
         auto damage = [](store::Connection& connection) -> Result<void> {
-            connection.execute("UPDATE message SET value_offset=value_offset+1 WHERE message_id='damaged'");
+            connection.execute("UPDATE message SET value_bytes=value_bytes-1 WHERE message_id='damaged'");
             return {};
         };
         EXPECT_TRUE(loop.await(under_test.database->write(std::move(damage))));
@@ -282,6 +282,82 @@ TEST_F(Values, ThatAreDamagedBecomeDeadLettersAndHoldNobodyUp) {
         if (mode == ReceiveMode::peek_lock) EXPECT_TRUE(complete(dead[0]));
         EXPECT_EQ(stored("SELECT count(*) FROM message"), 0);
     }
+}
+
+/// One of the messages of a queue is damaged.
+class ADamagedValue : public Values {
+  protected:
+    void damage() {
+        auto work = [](store::Connection& connection) -> Result<void> {
+            connection.execute("UPDATE message SET value_bytes=value_bytes-1 WHERE message_id='damaged'");
+            return {};
+        };
+        EXPECT_TRUE(loop.await(under_test.database->write(std::move(work))));
+    }
+    std::vector<Message> with_a_damaged_one() {
+        return {text_message(body_of('d'), "damaged"), text_message("small", "good")};
+    }
+    std::vector<std::string> ids(const std::string& queue) {
+        std::vector<std::string> found;
+        for (const auto& one : peek(queue)) found.push_back(one.message.message_id);
+        return found;
+    }
+};
+
+TEST_F(ADamagedValue, DoesNotStopAForwardingQueue) {
+    under_test.put("target");
+    send("q", with_a_damaged_one());
+    damage();
+    EntityOptions forwards;
+    forwards.forward_to = "target";
+    under_test.put("q", forwards);
+    under_test.pass(seconds(5));
+    EXPECT_THAT(ids("target"), ElementsAre("good"));
+    EXPECT_THAT(ids(dead_letter_queue_of("q")), ElementsAre("damaged"));
+}
+
+TEST_F(ADamagedValue, DoesNotStopScheduledMessagesOfATopic) {
+    under_test.put("target");
+    auto messages = with_a_damaged_one();
+    for (Message& message : messages) message.scheduled_at = now() + minutes(1);
+    send("q", messages);
+    damage();
+    EntityOptions forwards;
+    forwards.forward_to = "target";
+    under_test.put("q", forwards);
+    under_test.pass(minutes(2));
+    EXPECT_THAT(ids("target"), ElementsAre("good"));
+    EXPECT_THAT(ids(dead_letter_queue_of("q")), ElementsAre("damaged"));
+}
+
+TEST_F(ADamagedValue, StaysADeadLetterWhereDeadLettersAreForwarded) {
+    under_test.put("letters");
+    EntityOptions options;
+    options.forward_dead_letters_to = "letters";
+    options.delivery_count_max = 1;
+    under_test.put("q", options);
+    send("q", with_a_damaged_one());
+    damage();
+    under_test.restart();
+    EXPECT_EQ(receive("q").size(), 1u);
+    under_test.pass(seconds(5));
+    under_test.restart();
+    EXPECT_THAT(ids(dead_letter_queue_of("q")), ElementsAre("damaged"));
+    EXPECT_THAT(ids("letters"), ElementsAre("good")) << "delivered as often as it may be";
+}
+
+TEST_F(ADamagedValue, DoesNotStopARedrive) {
+    send("q", with_a_damaged_one());
+    for (const auto& one : receive("q")) EXPECT_TRUE(dead_letter(one, "why"));
+    damage();
+    const auto result = loop.await(broker().redrive("q", DeadLetterFilter(), 0, false)).value();
+    EXPECT_EQ(result.matched, 2u);
+    EXPECT_EQ(result.moved, 1u);
+    EXPECT_THAT(ids("q"), ElementsAre("good"));
+    const auto left = peek(dead_letter_queue_of("q"));
+    ASSERT_EQ(left.size(), 1u);
+    EXPECT_EQ(left[0].message.properties.at(kDeadLetterReason), Value("DamagedBody"))
+        << "it does not look like an empty message";
 }
 
 TEST_F(Values, AFileThatWasFreedIsUsedAgainOnlyWhenThatIsSafeOnDisk) {

@@ -218,8 +218,8 @@ TEST_F(ValueLogTest, SaysWhichFileIsMissing) {
 TEST_F(ValueLogTest, SaysWhichFileIsTooShort) {
     const ValuePlace place = add("value");
     ValueLog another(folder());
-    EXPECT_TRUE(another.keep({{1, 1, 1, place.offset + place.bytes}}));
-    const auto kept = another.keep({{1, 1, 1, 1000}});
+    EXPECT_TRUE(another.keep({{1, 1, 1, place.end()}}));
+    const auto kept = another.keep({{1, 1, 1, place.end() + 1}});
     ASSERT_FALSE(kept);
     EXPECT_THAT(kept.error().detail, HasSubstr("values/0000000001 is shorter than its messages"));
 }
