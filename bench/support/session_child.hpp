@@ -132,7 +132,19 @@ class SessionChild {
         co_await processor->stop(std::chrono::seconds(5));
     }
 
+    /// Its number and a text of any size: in its row, or in a file of large bodies with others or alone.
+    static std::string body_of(std::int64_t number) {
+        std::size_t bytes = 4096 + static_cast<std::size_t>(number * 977 % 30'000);
+        if (number % 3 == 0) bytes = 10;
+        if (number % 50 == 0) bytes = 300'000;
+        return std::to_string(number) + " " + std::string(bytes, static_cast<char>('a' + number % 26));
+    }
+
     asio::awaitable<work::Outcome> seen(broker::Delivery delivery) {
+        if (delivery.message.body != body_of(std::stoll(delivery.message.body))) {
+            std::fprintf(stderr, "a body has changed: %.40s\n", delivery.message.body.c_str());
+            std::abort();
+        }
         work::Done done;
         done.with = [session = *delivery.message.session_id, number = std::stoll(delivery.message.body)](
                         store::Connection& connection) -> Result<void> {
@@ -158,7 +170,7 @@ class SessionChild {
             number += 1;
             std::vector<broker::Message> one(1);
             one[0].session_id = session;
-            one[0].body = std::to_string(number);
+            one[0].body = body_of(number);
             std::function<Result<void>(store::Connection&)> with =
                 [session, number](store::Connection& connection) -> Result<void> {
                 connection.prepare("INSERT INTO ledger_sent VALUES (?, ?)").bind(session, number).run();
