@@ -273,13 +273,17 @@ TEST_F(Values, ThatAreDamagedBecomeDeadLettersAndHoldNobodyUp) {
         const auto good = loop.await(broker().receive("q", options)).value();
         ASSERT_EQ(good.size(), 1u);
         EXPECT_EQ(good[0].message.message_id, "good");
-        if (mode == ReceiveMode::peek_lock) EXPECT_TRUE(complete(good[0]));
+        if (mode == ReceiveMode::peek_lock) {
+            EXPECT_TRUE(complete(good[0]));
+        }
         options.wait = minutes(1);
         const auto dead = loop.await(broker().receive(dead_letter_queue_of("q"), options)).value();
         ASSERT_EQ(dead.size(), 1u);
         EXPECT_EQ(dead[0].message.message_id, "damaged");
         EXPECT_EQ(dead[0].message.properties.at(kDeadLetterReason), Value("DamagedBody"));
-        if (mode == ReceiveMode::peek_lock) EXPECT_TRUE(complete(dead[0]));
+        if (mode == ReceiveMode::peek_lock) {
+            EXPECT_TRUE(complete(dead[0]));
+        }
         EXPECT_EQ(stored("SELECT count(*) FROM message"), 0);
     }
 }
