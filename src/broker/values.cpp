@@ -84,9 +84,13 @@ std::vector<Moving> values_in(store::Connection& connection, const FullFile& fil
         "ORDER BY id LIMIT ?");
     select.bind(file.first_row, file.last_row, file.number, kMovedAtOnce);
     std::vector<Moving> found;
-    for (std::size_t bytes = 0; bytes < kMovedBytesMax && select.step();) {
-        found.push_back({select.integer(0), {file.number, select.integer(1), select.integer(2)}});
-        bytes += static_cast<std::size_t>(found.back().from.bytes);
+    std::size_t bytes = 0;
+    while (select.step()) {
+        const ValuePlace from{file.number, select.integer(1), select.integer(2)};
+        const bool shared = !found.empty() && found.back().from.offset == from.offset;
+        if (!shared && bytes >= kMovedBytesMax) break;
+        if (!shared) bytes += static_cast<std::size_t>(from.bytes);
+        found.push_back({select.integer(0), from});
     }
     select.reset();
     return found;

@@ -24,6 +24,7 @@ testing::AssertionResult same(const std::string& got, const std::string& expecte
 
 class Values : public EmbeddedTest {
   protected:
+    explicit Values(Broker::Options options = {}) : EmbeddedTest(options) {}
     void SetUp() override { under_test.put("q"); }
 
     fs::path folder() { return under_test.database->directory() / "values"; }
@@ -113,13 +114,24 @@ TEST_F(Values, OfMessagesThatAreSentAtTheSameTimeShareOneFlush) {
     for (const auto& one : received) EXPECT_TRUE(same(one.message.body, body_of('s', 8192)));
 }
 
-TEST_F(Values, OfATopicsSubscriptionsAreStoredOnce) {
-    EntityOptions topic;
-    topic.kind = EntityKind::topic;
-    under_test.put("t", topic);
-    EntityOptions subscription;
-    subscription.kind = EntityKind::subscription;
-    for (const char* name : {"t/Subscriptions/a", "t/Subscriptions/b"}) under_test.put(name, subscription);
+/// With a topic of two subscriptions.
+class ValuesOfATopic : public Values {
+  protected:
+    explicit ValuesOfATopic(Broker::Options options = {}) : Values(options) {}
+    void SetUp() override {
+        Values::SetUp();
+        EntityOptions topic;
+        topic.kind = EntityKind::topic;
+        under_test.put("t", topic);
+        EntityOptions subscription;
+        subscription.kind = EntityKind::subscription;
+        for (const char* name : {kFirst, kSecond}) under_test.put(name, subscription);
+    }
+    static constexpr const char* kFirst = "t/Subscriptions/a";
+    static constexpr const char* kSecond = "t/Subscriptions/b";
+};
+
+TEST_F(ValuesOfATopic, AreStoredOnce) {
     send("t", {text_message(body_of('x')), text_message(body_of('y'))});
     EXPECT_EQ(in_files(), 4);
     EXPECT_EQ(stored("SELECT count(DISTINCT value_offset) FROM message"), 2);
@@ -171,13 +183,7 @@ TEST_F(Values, ThatStayDoNotKeepTheRoomOfThoseThatWent) {
             same(left[static_cast<std::size_t>(file)].message.body, body_of(static_cast<char>('a' + file))));
 }
 
-TEST_F(Values, OfASubscriptionsCopiesStayOneWhenTheyAreMoved) {
-    EntityOptions topic;
-    topic.kind = EntityKind::topic;
-    under_test.put("t", topic);
-    EntityOptions subscription;
-    subscription.kind = EntityKind::subscription;
-    for (const char* name : {"t/Subscriptions/a", "t/Subscriptions/b"}) under_test.put(name, subscription);
+TEST_F(ValuesOfATopic, StayOneWhenTheyAreMoved) {
     constexpr int kFiles = 7;
     for (int file = 0; file < kFiles; ++file) {
         send("t", {text_message(body_of(static_cast<char>('a' + file)))});
@@ -207,22 +213,6 @@ TEST_F(Values, ThatAreMissingKeepTheBrokerFromStarting) {
     EXPECT_THAT(opened.error().detail, testing::HasSubstr("backup"));
 }
 
-/// With a topic of two subscriptions.
-class ValuesOfATopic : public Values {
-  protected:
-    void SetUp() override {
-        Values::SetUp();
-        EntityOptions topic;
-        topic.kind = EntityKind::topic;
-        under_test.put("t", topic);
-        EntityOptions subscription;
-        subscription.kind = EntityKind::subscription;
-        for (const char* name : {kFirst, kSecond}) under_test.put(name, subscription);
-    }
-    static constexpr const char* kFirst = "t/Subscriptions/a";
-    static constexpr const char* kSecond = "t/Subscriptions/b";
-};
-
 TEST_F(ValuesOfATopic, AreKeptForTheLastSubscriptionThatNeedsTheEndOfAFile) {
     send_large(kPerFile - 1);
     send("t", {text_message(body_of('z'))});
@@ -235,27 +225,6 @@ TEST_F(ValuesOfATopic, AreKeptForTheLastSubscriptionThatNeedsTheEndOfAFile) {
     EXPECT_TRUE(same(receive_one(kSecond).message.body, body_of('z')));
     under_test.restart();
     EXPECT_EQ(stored("SELECT count(*) FROM message WHERE value_file=1"), 1);
-}
-
-TEST_F(ValuesOfATopic, AreKeptForTheLastSubscriptionAfterTheyWereMoved) {
-    constexpr int kFiles = 9;
-    for (int file = 0; file < kFiles; ++file) {
-        send("t", {text_message(body_of(static_cast<char>('a' + file)))});
-        send_large(kPerFile);
-    }
-    drain(kFiles * kPerFile);
-    sweep();
-    for (int i = 0; i < kFiles; ++i) ASSERT_TRUE(complete(receive_one(kFirst)));
-    for (int i = 0; i < 3; ++i) {
-        send_large(2 * kPerFile);
-        drain(2 * kPerFile);
-        sweep();
-    }
-    const auto left = receive(kSecond);
-    ASSERT_EQ(left.size(), static_cast<std::size_t>(kFiles));
-    for (int file = 0; file < kFiles; ++file)
-        EXPECT_TRUE(
-            same(left[static_cast<std::size_t>(file)].message.body, body_of(static_cast<char>('a' + file))));
 }
 
 TEST_F(Values, ThatAreDamagedBecomeDeadLettersAndHoldNobodyUp) {
@@ -406,10 +375,10 @@ TEST_F(Values, AReaderOfAnOlderStateFindsThemUntilItHasEnded) {
     EXPECT_FALSE(fs::exists(folder() / "0000000001"));
 }
 
-/// Of messages that fill a file each.
-class HugeValues : public EmbeddedTest {
+/// Of messages that fill a file, or nearly.
+class HugeValues : public ValuesOfATopic {
   protected:
-    HugeValues() : EmbeddedTest(huge()) {}
+    HugeValues() : ValuesOfATopic(huge()) {}
     static Broker::Options huge() {
         Broker::Options options;
         options.message_bytes_max = 100 * limits::kMiB;
@@ -417,8 +386,26 @@ class HugeValues : public EmbeddedTest {
     }
 };
 
+TEST_F(HugeValues, AreKeptForTheLastSubscriptionAfterTheyWereMoved) {
+    for (const char what : {'y', 'z'}) {
+        send("t", {text_message(body_of(what, 8'500'000))});
+        send_texts("q", {body_of('q', 95'000'000)});
+    }
+    send_texts("q", {body_of('q', 20'000'000)});
+    drain(3);
+    sweep();
+    ASSERT_EQ(stored("SELECT min(value_file) FROM message"), 4) << "both fill a file of their own now";
+    ASSERT_EQ(stored("SELECT max(value_file) FROM message"), 4);
+    for (const auto& one : receive(kFirst)) ASSERT_TRUE(complete(one));
+    ASSERT_TRUE(complete(receive_one(kSecond)));
+    for (int i = 0; i < 4; ++i) {
+        send_texts("q", {body_of('n', 17'000'000)});
+        sweep();
+    }
+    EXPECT_TRUE(same(receive_one(kSecond).message.body, body_of('z', 8'500'000)));
+}
+
 TEST_F(HugeValues, LeaveNoHugeFilesBehind) {
-    under_test.put("q");
     for (int i = 0; i < 3; ++i) send_texts("q", {body_of('h', 40'000'000)});
     for (int i = 0; i < 3; ++i) {
         const Delivery one = receive_one("q");
