@@ -42,7 +42,6 @@ Engine::Plan::~Plan() {
         arrival->entity->sessions.update(arrival->slot.session);
     }
     settle_remembered(false);
-    engine_.notice_filled_values();
     // The numbers go back unless somebody has taken later ones: then they stay unused.
     for (auto taken = numbers_.rbegin(); taken != numbers_.rend(); ++taken) {
         auto& [entity, number] = *taken;
